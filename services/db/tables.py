@@ -1,0 +1,251 @@
+"""The whole schema on one page. The database is the truth; everything else wakes up, reads it and writes to it.
+
+Moves of a cohort (and of its trials):
+
+    queued ──claim──▶ running ──▶ succeeded | failed | cancelled
+      ▲                  │
+      └── release, expired lease, retry, resume from paused
+
+`desired` is a request (run, pause, cancel); `state` is a fact.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.db.base import Base, Json, UtcDateTime, now
+
+STATES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
+TRIAL_STATES = (*STATES, "diverged")
+DESIRES = ("run", "pause", "cancel")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_legal")
+
+
+class ExperimentRow(Base):
+    """One submitted spec, with its state and all that came of it."""
+
+    __tablename__ = "experiments"
+    __table_args__ = (
+        _one_of("state", STATES),
+        _one_of("desired", DESIRES),
+        Index("ix_experiments_created", "created_at", "id"),
+        Index("ix_experiments_state", "state", "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(200))
+    tags: Mapped[list[str]] = mapped_column(Json, default=list)
+    state: Mapped[str] = mapped_column(String(16), default="queued")
+    desired: Mapped[str] = mapped_column(String(8), default="run")
+    spec: Mapped[dict[str, Any]] = mapped_column(Json)
+    spec_version: Mapped[int] = mapped_column(Integer)
+    spec_digest: Mapped[str] = mapped_column(String(64), index=True)
+    dataset: Mapped[str] = mapped_column(String(64), index=True)
+    dataset_digest: Mapped[str | None] = mapped_column(String(64))
+    epochs: Mapped[int] = mapped_column(Integer)
+    trial_count: Mapped[int] = mapped_column(Integer)
+    axes: Mapped[list[str]] = mapped_column(Json, default=list)
+    warnings: Mapped[list[str]] = mapped_column(Json, default=list)
+    quote: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    error: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    event_seq: Mapped[int] = mapped_column(Integer, default=0)
+    version: Mapped[int] = mapped_column(Integer, default=0)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class CohortRow(Base):
+    """The trials trained together: the unit that is queued, leased, checkpointed and resumed.
+
+    `attempt` is the fencing token: raised by each claim, compared by each write. Lease times are seconds since 1970 by
+    the database's own clock, never a worker's.
+    """
+
+    __tablename__ = "cohorts"
+    __table_args__ = (
+        _one_of("state", STATES),
+        _one_of("desired", DESIRES),
+        Index("ix_cohorts_claim", "state", "priority", "available_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), index=True)
+    position: Mapped[int] = mapped_column(Integer)
+    size: Mapped[int] = mapped_column(Integer)
+    epochs: Mapped[int] = mapped_column(Integer)
+    state: Mapped[str] = mapped_column(String(16), default="queued")
+    desired: Mapped[str] = mapped_column(String(8), default="run")
+    priority: Mapped[int] = mapped_column(Integer, default=0)
+    available_at: Mapped[float] = mapped_column(Float, default=0.0)
+    attempt: Mapped[int] = mapped_column(Integer, default=0)
+    failures: Mapped[int] = mapped_column(Integer, default=0)
+    losses: Mapped[int] = mapped_column(Integer, default=0)
+    interruptions: Mapped[int] = mapped_column(Integer, default=0)
+    lease_owner: Mapped[str | None] = mapped_column(String(64), index=True)
+    lease_expires_at: Mapped[float] = mapped_column(Float, default=0.0)
+    last_epoch: Mapped[int] = mapped_column(Integer, default=-1)
+    device: Mapped[str | None] = mapped_column(String(64))
+    error: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class TrialRow(Base):
+    """One arm with one seed: one trained network. `slot` is its place inside its cohort."""
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        _one_of("state", TRIAL_STATES),
+        Index("ix_trials_grid", "experiment_id", "position", unique=True),
+        Index("ix_trials_cohort", "cohort_id", "slot"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    cohort_id: Mapped[str] = mapped_column(ForeignKey("cohorts.id", ondelete="CASCADE"))
+    slot: Mapped[int] = mapped_column(Integer)
+    position: Mapped[int] = mapped_column(Integer)
+    arm: Mapped[dict[str, Any]] = mapped_column(Json)
+    arm_key: Mapped[str] = mapped_column(String(16), index=True)
+    label: Mapped[str] = mapped_column(Text)
+    seed: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(String(16), default="queued")
+    epochs_done: Mapped[int] = mapped_column(Integer, default=0)
+    final: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    best: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    diverged: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    error: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    device: Mapped[str | None] = mapped_column(String(64))
+    duration_seconds: Mapped[float | None] = mapped_column(Float)
+    energy_joules: Mapped[float | None] = mapped_column(Float)
+    energy_method: Mapped[str | None] = mapped_column(String(64))
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AttemptRow(Base):
+    """One execution of a cohort, kept as evidence."""
+
+    __tablename__ = "attempts"
+
+    cohort_id: Mapped[str] = mapped_column(ForeignKey("cohorts.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True)
+    worker_id: Mapped[str] = mapped_column(String(64))
+    from_epoch: Mapped[int] = mapped_column(Integer, default=-1)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    outcome: Mapped[str | None] = mapped_column(String(16))
+    detail: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+
+class EpochRow(Base):
+    """The numbers of one trial after one epoch, while its cohort runs; NULL stands for non-finite or not measured."""
+
+    __tablename__ = "epoch_rows"
+
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(Integer, primary_key=True)
+    train_loss: Mapped[float | None] = mapped_column(Float(53))
+    val_loss: Mapped[float | None] = mapped_column(Float(53))
+    train_accuracy: Mapped[float | None] = mapped_column(Float(53))
+    val_accuracy: Mapped[float | None] = mapped_column(Float(53))
+    val_mae: Mapped[float | None] = mapped_column(Float(53))
+    val_rmse: Mapped[float | None] = mapped_column(Float(53))
+    val_r2: Mapped[float | None] = mapped_column(Float(53))
+    seconds: Mapped[float | None] = mapped_column(Float(53))
+    extra: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+
+class CurveRow(Base):
+    """A finished trial's curve of one metric: little-endian float64 from epoch 0, NaN where the row had NULL."""
+
+    __tablename__ = "curves"
+
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True)
+    metric: Mapped[str] = mapped_column(String(64), primary_key=True)
+    values: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class DiagnosticRow(Base):
+    """What one layer of one trial looked like after one epoch: scalars and histograms by name."""
+
+    __tablename__ = "diagnostic_rows"
+
+    trial_id: Mapped[str] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(Integer, primary_key=True)
+    layer: Mapped[str] = mapped_column(String(64), primary_key=True)
+    layer_index: Mapped[int] = mapped_column(Integer)
+    values: Mapped[dict[str, Any]] = mapped_column(Json)
+
+
+class CheckpointRow(Base):
+    """A file from which a cohort can resume after `epoch`; the path is relative to the artifact folder."""
+
+    __tablename__ = "checkpoints"
+
+    cohort_id: Mapped[str] = mapped_column(ForeignKey("cohorts.id", ondelete="CASCADE"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(Integer, primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer)
+    path: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))
+    bytes: Mapped[int] = mapped_column(Integer)
+
+
+class EventRow(Base):
+    """What an event stream delivers. `seq` is dense per experiment: taken under the experiment row's lock."""
+
+    __tablename__ = "events"
+
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True)
+    type: Mapped[str] = mapped_column(String(16))
+    payload: Mapped[dict[str, Any]] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class WorkerRow(Base):
+    """A worker process that may hold leases; (host, boot, pid, start time) identifies it even after a pid is reused."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    host: Mapped[str] = mapped_column(String(255))
+    boot_id: Mapped[str] = mapped_column(String(64))
+    pid: Mapped[int] = mapped_column(Integer)
+    pid_start_time: Mapped[float] = mapped_column(Float)
+    slots: Mapped[int] = mapped_column(Integer)
+    device: Mapped[str | None] = mapped_column(String(64))
+    heartbeat_at: Mapped[float] = mapped_column(Float)
+    draining: Mapped[bool] = mapped_column(default=False)
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class IdempotencyRow(Base):
+    """What was answered to an Idempotency-Key, so that a repeated request gets the same answer."""
+
+    __tablename__ = "idempotency"
+
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request_hash: Mapped[str] = mapped_column(String(64))
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    response: Mapped[dict[str, Any]] = mapped_column(Json)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class CalibrationRow(Base):
+    """A measured fact that makes the next quote better: microseconds per trial and step of one workload shape."""
+
+    __tablename__ = "calibrations"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[float] = mapped_column(Float(53))
+    samples: Mapped[int] = mapped_column(Integer, default=1)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

@@ -1,0 +1,48 @@
+"""What every catalogue member is: one small frozen class with a `kind`, bounded parameters and its sources."""
+
+import re
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Strict(BaseModel):
+    """A frozen value that refuses unknown fields and non-finite numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Member(Strict):
+    """One member of a family (activation, initializer, optimizer, model, dataset, ...).
+
+    A subclass narrows `kind` to a `Literal` with that one name as its default, declares its parameters as bounded
+    fields, and fills the class variables below. The union of a family's members is its catalogue.
+    """
+
+    kind: Any
+    """Always a string: declared as Any so that a member can narrow it to its own Literal."""
+
+    formula: ClassVar[str] = ""
+    """The definition as one line of plain text, e.g. ``max(0, x)``."""
+    references: ClassVar[tuple[str, ...]] = ()
+    """Where it comes from: author, year, title or equation."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Every field but `kind`, JSON-ready."""
+        return self.model_dump(mode="json", exclude={"kind"})
+
+    def label(self) -> str:
+        """The shortest unambiguous name: the kind, and those parameters that differ from their defaults."""
+        changed = [
+            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in self
+            if name != "kind" and value != type(self).model_fields[name].default
+        ]
+        return f"{self.kind}({', '.join(changed)})" if changed else self.kind
+
+
+def named(value: Any) -> Any:
+    """Turn a bare name into its member's object: ``"relu"`` means ``{"kind": "relu"}`` with defaults."""
+    if isinstance(value, str):
+        return {"kind": re.sub(r"[\s-]+", "_", value.strip().lower())}
+    return value

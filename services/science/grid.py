@@ -1,0 +1,80 @@
+"""From a spec to its grid: the arms, the trials, and how the trials are cut into cohorts."""
+
+import itertools
+from dataclasses import dataclass
+
+from services.science.spec import Arm, ExperimentSpec
+
+AXES = ("activation", "initializer", "optimizer", "batch_size")
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One arm with one seed. `position` is its place in the grid: arm by arm, seeds in the spec's order."""
+
+    position: int
+    arm_index: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The expanded grid. `labels[i]` names `arms[i]`; `axes` are those that vary (at least activation and initializer)."""
+
+    arms: tuple[Arm, ...]
+    labels: tuple[str, ...]
+    axes: tuple[str, ...]
+    trials: tuple[PlannedTrial, ...]
+
+
+def size(spec: ExperimentSpec) -> int:
+    """Count the trials without building them."""
+    if spec.arms is not None:
+        return len(spec.arms) * len(spec.seeds)
+    count = len(spec.seeds)
+    for axis in AXES:
+        count *= len(getattr(spec, axis))
+    return count
+
+
+def expand(spec: ExperimentSpec) -> Grid:
+    """Expand the grid: activation slowest, then initializer, optimizer, batch size; seeds fastest."""
+    arms = _explicit(spec) if spec.arms is not None else _product(spec)
+    varying = [axis for axis in AXES if len({repr(getattr(arm, axis)) for arm in arms}) > 1]
+    axes = tuple(axis for axis in AXES if axis in varying or axis in ("activation", "initializer"))
+    trials = tuple(
+        PlannedTrial(position, arm_index, seed)
+        for position, (arm_index, seed) in enumerate(itertools.product(range(len(arms)), spec.seeds))
+    )
+    return Grid(arms, tuple(arm.shown(axes) for arm in arms), tuple(varying), trials)
+
+
+def cut(grid: Grid, width: int) -> tuple[tuple[int, ...], ...]:
+    """Cut the grid into cohorts of at most `width` trials; return the trials' positions.
+
+    Trials train together when they share the optimizer's kind and the batch size (model, data and epochs are the
+    spec's). A group wider than `width` is cut into parts of nearly equal size, whole arms together where possible.
+    """
+    groups: dict[tuple[str, int], list[int]] = {}
+    for trial in grid.trials:
+        arm = grid.arms[trial.arm_index]
+        groups.setdefault((arm.optimizer.kind, arm.batch_size), []).append(trial.position)
+    cohorts: list[tuple[int, ...]] = []
+    for positions in groups.values():
+        parts = -(-len(positions) // width)
+        bounds = [round(i * len(positions) / parts) for i in range(parts + 1)]
+        cohorts.extend(tuple(positions[a:b]) for a, b in itertools.pairwise(bounds))
+    return tuple(cohorts)
+
+
+def _product(spec: ExperimentSpec) -> tuple[Arm, ...]:
+    values = itertools.product(*(getattr(spec, axis) for axis in AXES))
+    return tuple(Arm(**dict(zip(AXES, combo, strict=True))) for combo in values)
+
+
+def _explicit(spec: ExperimentSpec) -> tuple[Arm, ...]:
+    def pick(arm: object, axis: str) -> object:
+        own = getattr(arm, axis)
+        return own if own is not None else getattr(spec, axis)[0]
+
+    return tuple(Arm(**{axis: pick(arm, axis) for axis in AXES}) for arm in spec.arms or ())

@@ -1,0 +1,189 @@
+"""The experiment spec: what a client posts, what is stored, and what the grid is expanded from.
+
+A spec is stored in its canonical form: every name an object, every axis a list, every default filled in. The canonical
+form is itself a valid spec, so what is read back can be posted again.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self
+
+import orjson
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+
+from services.science.activations import Activation
+from services.science.base import Strict, named
+from services.science.datasets import DatasetChoice
+from services.science.initializers import Initializer
+from services.science.models import Model
+from services.science.optimizers import Optimizer
+
+SPEC_VERSION = 1
+MAX_AXIS = 1_000
+
+Loss = Literal["mae", "mse", "cross_entropy"]
+BatchSize = Annotated[int, Field(ge=1, le=65_536)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Tag = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+def _listed(value: Any) -> Any:
+    """A single value stands for an axis of one."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _optimizer_axis(value: Any) -> Any:
+    """Expand an optimizer whose numbers may be lists into the product of plain optimizers, first field slowest."""
+    expanded: list[Any] = []
+    for entry in _listed(value):
+        entry = named(entry)
+        if not isinstance(entry, Mapping):
+            expanded.append(entry)
+            continue
+        axes = {key: list(item) for key, item in entry.items() if isinstance(item, list | tuple)}
+        size = 1
+        for items in axes.values():
+            size *= len(items)
+        if size > MAX_AXIS:
+            message = f"the optimizer's lists make {size} combinations; at most {MAX_AXIS} are allowed"
+            raise ValueError(message)
+        expanded.extend({**entry, **dict(zip(axes, combo, strict=True))} for combo in itertools.product(*axes.values()))
+    return expanded
+
+
+def _seed_list(value: Any) -> Any:
+    """A count n means the seeds 0 to n-1."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 1 <= value <= MAX_AXIS:
+            message = f"a count of seeds is between 1 and {MAX_AXIS}, not {value}"
+            raise ValueError(message)
+        return list(range(value))
+    return value
+
+
+Activations = Annotated[tuple[Activation, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_AXIS)]
+Initializers = Annotated[tuple[Initializer, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_AXIS)]
+Optimizers = Annotated[tuple[Optimizer, ...], BeforeValidator(_optimizer_axis), Field(min_length=1, max_length=MAX_AXIS)]
+BatchSizes = Annotated[tuple[BatchSize, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_AXIS)]
+Seeds = Annotated[
+    tuple[Seed, ...],
+    BeforeValidator(_seed_list),
+    Field(min_length=1, max_length=MAX_AXIS),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MAX_AXIS},
+                {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": MAX_AXIS},
+            ],
+            "description": "A list of seeds, or a count n meaning 0 to n-1.",
+        },
+        mode="validation",
+    ),
+]
+
+
+class ArmChoice(Strict):
+    """One explicit combination for `arms`; what is left out takes the spec's own (single) value."""
+
+    activation: Activation | None = None
+    initializer: Initializer | None = None
+    optimizer: Optimizer | None = None
+    batch_size: BatchSize | None = None
+
+
+class ExperimentSpec(Strict):
+    """An experiment: a data set, the axes to cross, and the seeds every arm runs.
+
+    Five fields are enough: dataset, activation, initializer, epochs, seeds.
+    """
+
+    spec_version: Literal[1] = 1
+    name: str | None = Field(None, max_length=200)
+    tags: tuple[Tag, ...] = Field((), max_length=32)
+    dataset: DatasetChoice
+    model: Model | None = Field(None, description="Default: by data set.")
+    activation: Activations | None = Field(None, description="One activation, or a list of them: an axis.")
+    initializer: Initializers | None = Field(None, description="One initializer, or a list of them: an axis.")
+    arms: tuple[ArmChoice, ...] | None = Field(None, min_length=1, max_length=MAX_AXIS)
+    optimizer: Optimizers = Field(_optimizer_axis("sgd"), validate_default=True)
+    batch_size: BatchSizes = (32,)
+    loss: Loss | None = Field(None, description="Default: mae for regression, cross_entropy for classification.")
+    epochs: int = Field(ge=1, le=10_000)
+    seeds: Seeds
+    hypotheses: tuple[Annotated[str, Field(min_length=3, max_length=500)], ...] = Field((), max_length=100)
+
+    @field_validator("seeds", "activation", "initializer", "batch_size", "optimizer", "arms")
+    @classmethod
+    def _no_doubles(cls, value: Any) -> Any:
+        if value is not None and len({_key(item) for item in value}) < len(value):
+            message = "the same entry stands twice; every entry of an axis must differ"
+            raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _arms_or_axes(self) -> Self:
+        if self.arms is None:
+            for axis in ("activation", "initializer"):
+                if getattr(self, axis) is None:
+                    message = f"`{axis}` is missing: give one name, a list of names, or explicit `arms`"
+                    raise ValueError(message)
+            return self
+        for axis in ("activation", "initializer", "optimizer", "batch_size"):
+            own = getattr(self, axis)
+            if any(getattr(arm, axis) is None for arm in self.arms) and (own is None or len(own) > 1):
+                message = f"with explicit `arms`, an arm without `{axis}` needs exactly one `{axis}` beside `arms`"
+                raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _loss_fits_task(self) -> Self:
+        task = self.dataset.task
+        if self.loss is not None and (self.loss == "cross_entropy") != (task == "classification"):
+            legal = "cross_entropy" if task == "classification" else "mae or mse"
+            message = f"loss {self.loss!r} does not fit the {task} task of {self.dataset.name!r}; use {legal}"
+            raise ValueError(message)
+        return self
+
+    def resolved(self) -> "ExperimentSpec":
+        """Return the spec with the defaults that depend on the data set filled in."""
+        loss: Loss = self.loss or ("cross_entropy" if self.dataset.task == "classification" else "mae")
+        return self.model_copy(update={"model": self.model or self.dataset.default_model(), "loss": loss})
+
+    def canonical(self) -> dict[str, Any]:
+        """The resolved spec as plain JSON values; posting it again gives the same experiment."""
+        return self.resolved().model_dump(mode="json", exclude_none=True)
+
+    def digest(self) -> str:
+        """SHA-256 of what determines the numbers: the canonical spec without name, tags and hypotheses."""
+        content = {k: v for k, v in self.canonical().items() if k not in ("name", "tags", "hypotheses")}
+        return _sha256(content)
+
+
+def _key(item: Any) -> str:
+    return item.model_dump_json() if isinstance(item, Strict) else repr(item)
+
+
+def _sha256(content: Any) -> str:
+    return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+class Arm(Strict):
+    """One combination of every axis except the seed."""
+
+    activation: Activation
+    initializer: Initializer
+    optimizer: Optimizer
+    batch_size: BatchSize
+
+    def key(self) -> str:
+        """A short stable digest of the arm's content."""
+        return _sha256(self.model_dump(mode="json"))[:16]
+
+    def shown(self, axes: Iterable[str]) -> str:
+        """The arm's label from the axes that vary, e.g. ``relu · he_uniform``."""
+        parts: list[str] = []
+        for axis in axes:
+            value = getattr(self, axis)
+            parts.append(value.label() if hasattr(value, "label") else f"batch {value}")
+        return " · ".join(parts)

@@ -1,0 +1,93 @@
+"""Settings: read once from the environment, a `.env` file and `*_FILE` secrets; immutable afterwards."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "FIRSTLIGHT_"
+
+
+def _with_secret_files(environment: dict[str, str]) -> dict[str, Any]:
+    """Resolve ``FIRSTLIGHT_X_FILE`` to the content of that file, as container secrets are handed over."""
+    found: dict[str, Any] = {}
+    for name, path in environment.items():
+        if name.startswith(PREFIX) and name.endswith("_FILE") and path:
+            found[name.removeprefix(PREFIX).removesuffix("_FILE").lower()] = Path(path).read_text("utf-8").strip()
+    return found
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Each field is the variable ``FIRSTLIGHT_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Field(Path("~/.firstlight"), description="Database, checkpoints and figures of the embedded service.")
+    database_url: SecretStr | None = Field(None, description="SQLAlchemy URL; default: SQLite in the home folder.")
+    broker_url: SecretStr | None = Field(None, description="Celery broker URL; default: a folder in the home folder.")
+    data_dir: Path | None = Field(None, description="Data sets: downloads, and files put there by hand.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where trials train.")
+
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="Accepted bearer keys, comma separated.")
+    max_trials: int = Field(2_000, ge=1, description="Most trials one experiment may have.")
+    max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest request body, uploads excepted.")
+    max_streams: int = Field(200, ge=1, description="Most open event streams of one API process.")
+
+    slots: int = Field(1, ge=0, le=64, description="Cohorts trained at once by one worker.")
+    threads: int | None = Field(None, ge=1, description="CPU threads of one slot; default: cores divided by slots.")
+    cohort_width: int = Field(64, ge=1, le=4096, description="Most trials trained as one tensor program.")
+    engine: Literal["auto", "native", "eager"] = Field("auto", description="Which training engine a child uses.")
+    lease_seconds: float = Field(10.0, gt=0.5, description="How long a silent worker keeps its cohort.")
+    heartbeat_seconds: float = Field(2.0, gt=0.05, description="Between two renewals of a lease.")
+    sweep_seconds: float = Field(1.0, gt=0.05, description="Between two searches for work without a doorbell.")
+    checkpoint_seconds: float = Field(2.0, ge=0.0, description="Least time between two checkpoints of a cohort.")
+    hung_seconds: float = Field(120.0, gt=1.0, description="A child silent for so long is killed.")
+
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("home", "data_dir", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.expanduser().resolve()
+
+    @model_validator(mode="after")
+    def _lease_outlives_heartbeat(self) -> Self:
+        if self.lease_seconds < 2 * self.heartbeat_seconds:
+            message = f"lease_seconds ({self.lease_seconds}) must be at least twice heartbeat_seconds ({self.heartbeat_seconds})"
+            raise ValueError(message)
+        return self
+
+    @property
+    def data_path(self) -> Path:
+        """The data set folder."""
+        return self.data_dir or self.home / "data"
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force; carries a password, never log it."""
+        return self.database_url.get_secret_value() if self.database_url else f"sqlite:///{self.home / 'firstlight.db'}"
+
+    @property
+    def broker(self) -> str:
+        """The Celery broker URL in force; carries a password, never log it."""
+        return self.broker_url.get_secret_value() if self.broker_url else "filesystem://"
+
+    @property
+    def embedded(self) -> bool:
+        """True when no database is named: one machine, SQLite, no server."""
+        return self.database_url is None
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings."""
+    return Settings(**_with_secret_files(dict(os.environ)))
