@@ -34,7 +34,7 @@ class Member(Strict):
     def label(self) -> str:
         """The shortest unambiguous name: the kind, and those parameters that differ from their defaults."""
         changed = [
-            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+            f"{name}={value.label() if isinstance(value, Member) else f'{value:g}' if isinstance(value, float) else value}"
             for name, value in self
             if name != "kind" and value != type(self).model_fields[name].default
         ]

@@ -1,11 +1,10 @@
 """The catalogue of initializers: one discriminated union, and everything else derived from it."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Annotated, get_args
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from services.science.catalogue import by_kind, canonical
 from services.science.initializers.base import BaseInitializer, LayerContext, Moments, fans
 from services.science.initializers.constants import Zeros
 from services.science.initializers.fan_scaled import (
@@ -17,7 +16,7 @@ from services.science.initializers.fan_scaled import (
     LecunUniform,
 )
 from services.science.initializers.fixed_scale import RandomNormal, RandomUniform
-from services.science.initializers.names import ALIASES, canonical
+from services.science.initializers.names import ALIASES
 
 AnyInitializer = (
     GlorotNormal
@@ -31,12 +30,10 @@ AnyInitializer = (
     | Zeros
 )
 
-Initializer = Annotated[AnyInitializer, Field(discriminator="kind"), BeforeValidator(canonical)]
+Initializer = Annotated[AnyInitializer, Field(discriminator="kind"), BeforeValidator(canonical(ALIASES))]
 """A member of the catalogue; a bare name means its defaults, an alias is stored under its canonical kind."""
 
-INITIALIZERS: Mapping[str, type[BaseInitializer]] = MappingProxyType(
-    {member.model_fields["kind"].default: member for member in get_args(AnyInitializer)}
-)
+INITIALIZERS = by_kind(AnyInitializer, BaseInitializer)
 """Every member by its kind, in the order of the union."""
 
 __all__ = [
