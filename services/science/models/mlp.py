@@ -1,5 +1,6 @@
 """The multilayer perceptron: dense layers, each followed by the activation, then a linear output."""
 
+import itertools
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -18,12 +19,14 @@ class Mlp(Member):
     references: ClassVar[tuple[str, ...]] = ("Rumelhart, Hinton & Williams 1986",)
 
     kind: Literal["mlp"] = "mlp"
-    hidden: tuple[Width, ...] = Field((50, 50), min_length=0, max_length=128, description="Units of each hidden layer.")
+    hidden: tuple[Width, ...] = Field(
+        default=(50, 50), min_length=0, max_length=128, description="Units of each hidden layer."
+    )
 
     def weight_layers(self, inputs: int, outputs: int) -> tuple[WeightLayer, ...]:
         """Return the layers that own weights for `inputs` features and `outputs` outputs."""
         sizes = (inputs, *self.hidden, outputs)
         last = len(sizes) - 2
         return tuple(
-            WeightLayer(f"dense_{i}", (a, b), a, b, i, i == last) for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))
+            WeightLayer(f"dense_{i}", (a, b), a, b, i, i == last) for i, (a, b) in enumerate(itertools.pairwise(sizes))
         )

@@ -1,0 +1,105 @@
+"""The files of a data set: are they there, are they what they should be, and can they be fetched?"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from services.science.datasets.base import SourceFile
+from services.science.datasets.errors import DatasetInvalid, DatasetUnavailable
+
+
+@dataclass(frozen=True)
+class DatasetFile:
+    """What `ensure` found: the digest of the raw data, and the files it was read from (none for generated data)."""
+
+    digest: str
+    paths: tuple[Path, ...] = ()
+    bytes: int = 0
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def joint_digest(named: Iterable[tuple[str, str]]) -> str:
+    """One digest of several files: SHA-256 of the lines ``<sha256>  <name>`` in the given order."""
+    return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in named).encode()).hexdigest()
+
+
+def check(name: str, source: SourceFile, data_dir: Path) -> str:
+    """Check one file against what is published of it; return its SHA-256.
+
+    Raises:
+        DatasetUnavailable: it is not there.
+        DatasetInvalid: its size or checksum differs.
+    """
+    path = data_dir / source.path
+    if not path.is_file():
+        raise DatasetUnavailable(missing(name, source, data_dir))
+    size = path.stat().st_size
+    if source.size is not None and size != source.size:
+        raise DatasetInvalid(f"{name}: {path} has {size} bytes instead of {source.size}; remove it and fetch it again")
+    digest = sha256_of(path)
+    if source.sha256 is not None and digest != source.sha256:
+        raise DatasetInvalid(
+            f"{name}: {path} has SHA-256 {digest} instead of {source.sha256}; remove it and fetch it again"
+        )
+    return digest
+
+
+def missing(name: str, source: SourceFile, data_dir: Path) -> str:
+    """Say which file is missing, where it belongs and where it comes from."""
+    text = f"{name}: put the file {source.path} into the data folder {data_dir}"
+    if source.url:
+        text += f", or allow the download of {source.url}"
+    if source.sha256:
+        text += f" (SHA-256 {source.sha256})"
+    return text
+
+
+def fetch(name: str, source: SourceFile, data_dir: Path) -> Path:
+    """Download one file into the data folder, with its checksum; a failed download leaves nothing behind.
+
+    Raises:
+        DatasetUnavailable: there is no address, or the download failed.
+        DatasetInvalid: what came is not what was published.
+    """
+    import pooch  # noqa: PLC0415 - pulls in requests, which only a download needs
+
+    target = data_dir / source.path
+    if source.url is None:
+        raise DatasetUnavailable(missing(name, source, data_dir))
+    pooch.get_logger().setLevel("ERROR")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pooch.retrieve(
+            source.url,
+            known_hash=f"sha256:{source.sha256}" if source.sha256 else None,
+            fname=target.name,
+            path=target.parent,
+            downloader=cast(Any, pooch.HTTPDownloader(timeout=30)),  # pooch's own protocol misnames its parameters
+        )
+    except ValueError as error:
+        raise DatasetInvalid(f"{name}: {source.url} sent something else than was published: {error}") from error
+    except OSError as error:
+        raise DatasetUnavailable(f"{missing(name, source, data_dir)}; the download failed: {error}") from error
+    return target
+
+
+def ensure_files(name: str, sources: tuple[SourceFile, ...], data_dir: Path, *, download: bool) -> DatasetFile:
+    """Check every file, fetching those that are missing when `download` is true.
+
+    The digest is the file's own where there is one file, else the joint digest of all.
+    """
+    digests: list[tuple[str, str]] = []
+    for source in sources:
+        if download and not (data_dir / source.path).is_file():
+            fetch(name, source, data_dir)
+        digests.append((Path(source.path).name, check(name, source, data_dir)))
+    paths = tuple(data_dir / source.path for source in sources)
+    digest = digests[0][1] if len(digests) == 1 else joint_digest(digests)
+    return DatasetFile(digest, paths, sum(path.stat().st_size for path in paths))

@@ -1,0 +1,163 @@
+"""From raw data to the arrays that train and validate: split, keep, standardize."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.science.datasets.base import RawData, Task, constant_columns
+from services.science.datasets.files import DatasetFile, ensure_files
+from services.science.datasets.members import AnyDataset
+from services.science.datasets.order import order_notes
+from services.science.streams import Purpose, stream
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """What a trial trains and validates on; the same for every seed and arm.
+
+    Attributes:
+        x_train, x_validation: float32 ``[n, *input_shape]``.
+        y_train, y_validation: float32 ``[n, 1]`` (regression, standardized) or int64 class numbers ``[n]``.
+        outputs: 1 for regression, else the number of classes.
+        target_mean, target_std: to turn a prediction back into the target's unit; 0 and 1 where not standardized.
+        digest: SHA-256 of the raw data.
+        notes: what a reader of results should know.
+    """
+
+    x_train: NDArray[np.float32]
+    y_train: NDArray[Any]
+    x_validation: NDArray[np.float32]
+    y_validation: NDArray[Any]
+    task: Task
+    outputs: int
+    target_mean: float
+    target_std: float
+    digest: str
+    notes: tuple[str, ...] = ()
+
+
+def plan_rows(choice: AnyDataset) -> tuple[int, int]:
+    """Count training and validation rows without loading anything."""
+    training, validation = choice.split_rows()
+    return min(training, choice.train_size or training), validation
+
+
+def plan_notes(choice: AnyDataset) -> tuple[str, ...]:
+    """Warnings about a choice that need no data: for a plan."""
+    notes = unused_fraction(choice)
+    if choice.split == "tail" and choice.order_note and not choice.row_count()[1]:
+        notes += (f"split is tail but {choice.order_note}: the validation rows are unlike the training rows",)
+    return notes
+
+
+def unused_fraction(choice: AnyDataset) -> tuple[str, ...]:
+    """Say so when a `validation_fraction` was asked for but the set's own test rows validate."""
+    default = type(choice).model_fields["validation_fraction"].default
+    if choice.row_count()[1] and choice.validation_fraction != default:
+        return (f"{choice.name} validates on its own test rows: validation_fraction is not used",)
+    return ()
+
+
+def ensure(choice: AnyDataset, data_dir: Path, *, download: bool) -> DatasetFile:
+    """Check that the data set's files are in `data_dir`, fetching them when `download` is true.
+
+    Raises:
+        DatasetUnavailable: a file is missing; says what to put where.
+        DatasetInvalid: a file does not hold what it promised.
+    """
+    if choice.files:
+        return ensure_files(choice.name, choice.files, data_dir, download=download)
+    return DatasetFile(choice.load(data_dir).digest)
+
+
+def prepare(choice: AnyDataset, data_dir: Path) -> PreparedData:
+    """Load, split and standardize; everything is computed in float64 and stored as float32.
+
+    ``order = stream(0, SPLIT, 0).permutation(n)`` for a random split, the file's order for a tail split. The first
+    ``n - round(n * validation_fraction)`` rows train, the rest validate. A set with its own test rows is ordered the
+    same way, trains on all n and validates on the test rows in file order. Then the first `train_size` rows are kept
+    and means and deviations (ddof 0; 1 where it is 0) are taken over them.
+
+    Raises:
+        DatasetUnavailable, DatasetInvalid: see `ensure`.
+    """
+    raw = choice.load(data_dir)
+    x_train, y_train, x_validation, y_validation = _split(choice, raw)
+    if raw.x.dtype == np.uint8:
+        x_train, x_validation = _scaled_images(x_train, x_validation, standardize=choice.standardize)
+    else:
+        x_train, x_validation = _scaled_columns(x_train, x_validation, standardize=choice.standardize)
+    target_mean, target_std = 0.0, 1.0
+    if choice.task == "regression":
+        if choice.standardize:
+            target_mean, target_std = _moments(y_train)
+        y_train, y_validation = (
+            ((y - target_mean) / target_std).astype(np.float32)[:, None] for y in (y_train, y_validation)
+        )
+    notes = (*raw.notes, *unused_fraction(choice), *order_notes(choice, raw))
+    return PreparedData(
+        x_train=x_train,
+        y_train=y_train,
+        x_validation=x_validation,
+        y_validation=y_validation,
+        task=choice.task,
+        outputs=choice.outputs,
+        target_mean=target_mean,
+        target_std=target_std,
+        digest=raw.digest,
+        notes=notes,
+    )
+
+
+def _split(choice: AnyDataset, raw: RawData) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    rows = len(raw.x)
+    order = stream(0, Purpose.SPLIT, 0).permutation(rows) if choice.split == "random" else np.arange(rows)
+    training = choice.split_rows()[0]
+    keep = order[: min(training, choice.train_size or training)]
+    if raw.x_test is not None and raw.y_test is not None:
+        return raw.x[keep], raw.y[keep], raw.x_test, raw.y_test
+    held_out = order[training:]
+    return raw.x[keep], raw.y[keep], raw.x[held_out], raw.y[held_out]
+
+
+def _moments(values: NDArray[np.float64]) -> tuple[float, float]:
+    mean, std = _column_moments(values[:, None])
+    return float(mean[0]), float(std[0])
+
+
+def _column_moments(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # A constant column's computed deviation can be a rounding error instead of 0, so constancy is tested by itself.
+    constant = constant_columns(x)
+    mean = np.where(constant, x[0], x.mean(axis=0))
+    return mean, np.where(constant, 1.0, x.std(axis=0))
+
+
+def _scaled_columns(
+    train: NDArray[np.float64], validation: NDArray[np.float64], *, standardize: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    if not standardize:
+        return train.astype(np.float32), validation.astype(np.float32)
+    mean, std = _column_moments(train)
+    return ((train - mean) / std).astype(np.float32), ((validation - mean) / std).astype(np.float32)
+
+
+def _scaled_images(
+    train: NDArray[np.uint8], validation: NDArray[np.uint8], *, standardize: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Scale ``[n, channels, height, width]`` by a table of the 256 byte values: float64 exactness, no float64 copy."""
+    level = np.arange(256) / 255.0
+    scaled = tuple(np.empty(part.shape, np.float32) for part in (train, validation))
+    for channel in range(train.shape[1]):
+        table = level
+        if standardize:
+            counts = np.bincount(train[:, channel].ravel(), minlength=256)
+            share = counts / counts.sum()
+            mean = float(share @ level)
+            std = float(np.sqrt(share @ (level - mean) ** 2))
+            table = (level - mean) / (std if np.count_nonzero(counts) > 1 else 1.0)
+        for part, out in zip((train, validation), scaled, strict=True):
+            out[:, channel] = table.astype(np.float32)[part[:, channel]]
+    return scaled[0], scaled[1]

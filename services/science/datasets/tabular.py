@@ -1,0 +1,99 @@
+"""Public tables: one row per thing, a few numeric columns."""
+
+import gzip
+import hashlib
+import io
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from services.science.datasets.base import BuiltIn, RawData, SourceFile, Task
+from services.science.datasets.errors import DatasetInvalid, DatasetUnavailable
+from services.science.datasets.files import check
+
+DIAMONDS_COMMIT = "71e2436a092d714350de0fc409ca8a8714e7e78f"
+DIAMONDS_SHA256 = "9574730b03aba241d899c4a97511c5061b19358fab89510774fb6c24168345c4"
+DIAMONDS_HEADER = '"carat","cut","color","clarity","depth","table","price","x","y","z"'
+DIGITS_SHA256 = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"
+
+
+class Diamonds(BuiltIn):
+    """Price of 53,940 diamonds from carat, depth, table, x, y and z; the cut, color and clarity grades are left out."""
+
+    name: Literal["diamonds"] = "diamonds"
+
+    task: ClassVar[Task] = "regression"
+    rows: ClassVar[int] = 53_940
+    input_shape: ClassVar[tuple[int, ...]] = (6,)
+    outputs: ClassVar[int] = 1
+    features: ClassVar[tuple[str, ...]] = ("carat", "depth", "table", "x", "y", "z")
+    target: ClassVar[str] = "price"
+    description: ClassVar[str] = "53,940 diamonds: price in US dollars from six measures, some of them far outliers."
+    licence: ClassVar[str] = "MIT (ggplot2)"
+    source: ClassVar[str] = f"diamonds.csv of github.com/mwaskom/seaborn-data at commit {DIAMONDS_COMMIT}; from ggplot2"
+    digest: ClassVar[str | None] = DIAMONDS_SHA256
+    size_bytes: ClassVar[int] = 2_772_143
+    needs_download: ClassVar[bool] = True
+    order_note: ClassVar[str | None] = (
+        "the file is ordered in runs of rising price (its row and price correlate by -0.31)"
+    )
+    files: ClassVar[tuple[SourceFile, ...]] = (
+        SourceFile(
+            "diamonds.csv",
+            2_772_143,
+            DIAMONDS_SHA256,
+            f"https://raw.githubusercontent.com/mwaskom/seaborn-data/{DIAMONDS_COMMIT}/diamonds.csv",
+        ),
+    )
+
+    def load(self, data_dir: Path) -> RawData:
+        digest = check(self.name, self.files[0], data_dir)
+        text = (data_dir / self.files[0].path).read_text("utf-8")
+        header = text.partition("\n")[0].rstrip("\r")
+        if header != DIAMONDS_HEADER:
+            raise DatasetInvalid(f"diamonds: the first line is {header!r} instead of {DIAMONDS_HEADER!r}")
+        columns = [name.strip('"') for name in header.split(",")]
+        wanted = [columns.index(name) for name in (*self.features, self.target)]
+        table = np.loadtxt(io.StringIO(text), delimiter=",", skiprows=1, usecols=wanted, dtype=np.float64)
+        return RawData(table[:, :-1].copy(), table[:, -1].copy(), digest)
+
+
+class Digits(BuiltIn):
+    """1,797 handwritten digits of 8 x 8 pixels (0 to 16), as a table of 64 columns; ships with scikit-learn."""
+
+    name: Literal["digits"] = "digits"
+
+    task: ClassVar[Task] = "classification"
+    rows: ClassVar[int] = 1_797
+    input_shape: ClassVar[tuple[int, ...]] = (64,)
+    outputs: ClassVar[int] = 10
+    features: ClassVar[tuple[str, ...]] = tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8))
+    target: ClassVar[str] = "digit"
+    classes: ClassVar[tuple[str, ...]] = tuple("0123456789")
+    description: ClassVar[str] = "1,797 handwritten digits of 8 x 8 pixels, ten classes; needs no download."
+    licence: ClassVar[str] = "CC BY 4.0"
+    source: ClassVar[str] = (
+        "Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits, UCI (test part), as shipped by scikit-learn"
+    )
+    digest: ClassVar[str | None] = DIGITS_SHA256
+
+    def load(self, data_dir: Path) -> RawData:  # noqa: ARG002 - needs nothing from the data folder
+        packed = _bundled("digits.csv.gz").read_bytes()
+        digest = hashlib.sha256(packed).hexdigest()
+        if digest != DIGITS_SHA256:
+            raise DatasetInvalid(f"digits: scikit-learn's file has SHA-256 {digest} instead of {DIGITS_SHA256}")
+        table = np.loadtxt(io.BytesIO(gzip.decompress(packed)), delimiter=",", dtype=np.float64)
+        return RawData(table[:, :-1].copy(), table[:, -1].astype(np.int64), digest)
+
+
+def _bundled(name: str) -> Path:
+    """Path of a file that scikit-learn ships; found without importing scikit-learn, which takes a second."""
+    found = find_spec("sklearn")
+    if found is None or not found.submodule_search_locations:
+        raise DatasetUnavailable(f"{name} ships with scikit-learn, which is not installed")
+    path = Path(next(iter(found.submodule_search_locations))) / "datasets" / "data" / name
+    if not path.is_file():
+        raise DatasetUnavailable(f"{name} is not where scikit-learn keeps it: {path}")
+    return path
