@@ -1,17 +1,17 @@
 """The error family. Nothing here knows HTTP: `api/errors.py` gives each class its status.
 
-    FirstlightError
-    ├── NotFoundError            no such thing, or not yours
-    ├── ConflictError            the state forbids it
-    ├── InvalidInputError        the request is well-formed but cannot be done; carries field errors
-    │   ├── SpecInvalidError     a spec that fails validation
-    │   ├── GridTooLargeError    more trials, memory or time than allowed
-    │   ├── IdempotencyMismatchError   the key was used with another body
-    │   └── DatasetUnavailableError    the data set is not here and cannot be fetched
-    ├── DatasetInvalidError      a data file that does not hold what it promised
-    ├── GoneError                it was here; its files are not any more
-    ├── BusyError                a quota or the queue is full; come back later
-    └── UnavailableError         the database or another part is away; come back later
+FirstlightError
+├── NotFoundError            no such thing, or not yours
+├── ConflictError            the state forbids it
+├── InvalidInputError        the request is well-formed but cannot be done; carries field errors
+│   ├── SpecInvalidError     a spec that fails validation
+│   ├── GridTooLargeError    more trials, memory or time than allowed
+│   ├── IdempotencyMismatchError   the key was used with another body
+│   └── DatasetUnavailableError    the data set is not here and cannot be fetched
+├── DatasetInvalidError      a data file that does not hold what it promised
+├── GoneError                it was here; its files are not any more
+├── BusyError                a quota or the queue is full; come back later
+└── UnavailableError         the database or another part is away; come back later
 """
 
 from collections.abc import Sequence

@@ -31,7 +31,9 @@ class Settings(BaseSettings):
     data_dir: Path | None = Field(None, description="Data sets: downloads, and files put there by hand.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where trials train.")
 
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field((), description="Accepted bearer keys, comma separated.")
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Accepted bearer keys, comma separated."
+    )
     max_trials: int = Field(2_000, ge=1, description="Most trials one experiment may have.")
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest request body, uploads excepted.")
     max_streams: int = Field(200, ge=1, description="Most open event streams of one API process.")
@@ -62,7 +64,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _lease_outlives_heartbeat(self) -> Self:
         if self.lease_seconds < 2 * self.heartbeat_seconds:
-            message = f"lease_seconds ({self.lease_seconds}) must be at least twice heartbeat_seconds ({self.heartbeat_seconds})"
+            message = "lease_seconds must be at least twice heartbeat_seconds"
             raise ValueError(message)
         return self
 

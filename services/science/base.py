@@ -13,7 +13,7 @@ class Strict(BaseModel):
 
 
 class Member(Strict):
-    """One member of a family (activation, initializer, optimizer, model, dataset, ...).
+    """One member of a family (activation, initializer, optimizer, model, ...).
 
     A subclass narrows `kind` to a `Literal` with that one name as its default, declares its parameters as bounded
     fields, and fills the class variables below. The union of a family's members is its catalogue.
@@ -32,13 +32,19 @@ class Member(Strict):
         return self.model_dump(mode="json", exclude={"kind"})
 
     def label(self) -> str:
-        """The shortest unambiguous name: the kind, and those parameters that differ from their defaults."""
+        """The shortest unambiguous name: the kind, and the parameters that differ from their defaults."""
         changed = [
-            f"{name}={value.label() if isinstance(value, Member) else f'{value:g}' if isinstance(value, float) else value}"
+            f"{name}={_shown(value)}"
             for name, value in self
             if name != "kind" and value != type(self).model_fields[name].default
         ]
         return f"{self.kind}({', '.join(changed)})" if changed else self.kind
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Member):
+        return value.label()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def named(value: Any) -> Any:

@@ -2,8 +2,9 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
-from services.science.spec import Arm, ExperimentSpec
+from services.science.spec import Arm, ArmChoice, ExperimentSpec
 
 AXES = ("activation", "initializer", "optimizer", "batch_size")
 
@@ -19,7 +20,7 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class Grid:
-    """The expanded grid. `labels[i]` names `arms[i]`; `axes` are those that vary (at least activation and initializer)."""
+    """The expanded grid. `labels[i]` names `arms[i]`; `axes` are those that vary."""
 
     arms: tuple[Arm, ...]
     labels: tuple[str, ...]
@@ -73,7 +74,7 @@ def _product(spec: ExperimentSpec) -> tuple[Arm, ...]:
 
 
 def _explicit(spec: ExperimentSpec) -> tuple[Arm, ...]:
-    def pick(arm: object, axis: str) -> object:
+    def pick(arm: ArmChoice, axis: str) -> Any:
         own = getattr(arm, axis)
         return own if own is not None else getattr(spec, axis)[0]
 

@@ -36,8 +36,7 @@ def _listed(value: Any) -> Any:
 def _optimizer_axis(value: Any) -> Any:
     """Expand an optimizer whose numbers may be lists into the product of plain optimizers, first field slowest."""
     expanded: list[Any] = []
-    for entry in _listed(value):
-        entry = named(entry)
+    for entry in map(named, _listed(value)):
         if not isinstance(entry, Mapping):
             expanded.append(entry)
             continue
@@ -64,7 +63,9 @@ def _seed_list(value: Any) -> Any:
 
 Activations = Annotated[tuple[Activation, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_AXIS)]
 Initializers = Annotated[tuple[Initializer, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_AXIS)]
-Optimizers = Annotated[tuple[Optimizer, ...], BeforeValidator(_optimizer_axis), Field(min_length=1, max_length=MAX_AXIS)]
+Optimizers = Annotated[
+    tuple[Optimizer, ...], BeforeValidator(_optimizer_axis), Field(min_length=1, max_length=MAX_AXIS)
+]
 BatchSizes = Annotated[tuple[BatchSize, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_AXIS)]
 Seeds = Annotated[
     tuple[Seed, ...],
