@@ -1,0 +1,71 @@
+"""Rules of the house that no other tool checks."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ("services", "api", "worker", "migrations", "firstlight", "bench", "tests")
+
+
+def tracked(*suffixes: str) -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [ROOT / name for name in listed.split("\0") if name.endswith(suffixes) and (ROOT / name).exists()]
+
+
+def test_no_module_is_longer_than_400_lines() -> None:
+    long = {
+        path.name: count for path in tracked(".py", ".cpp", ".hpp") if (count := path.read_text().count("\n")) > 400
+    }
+    assert not long, f"split these: {long}"
+
+
+def test_no_module_is_named_after_nothing() -> None:
+    nameless = [path for path in tracked(".py") if path.stem in {"utils", "util", "helpers", "misc", "common"}]
+    assert not nameless, f"a file's name tells what is in it: {nameless}"
+
+
+def test_tests_are_not_skipped() -> None:
+    pattern = re.compile(r"pytest\.(mark\.)?(skip|xfail)|skipif|importorskip")
+    skipped = [
+        path
+        for path in tracked(".py")
+        if path != Path(__file__) and "tests" in path.parts and pattern.search(path.read_text())
+    ]
+    assert not skipped
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"shell\s*=\s*True", r"allow_pickle\s*=\s*True", r"weights_only\s*=\s*False", r"\beval\(", r"\bexec\("]
+)
+def test_dangerous_calls_do_not_occur(pattern: str) -> None:
+    found = [
+        str(path)
+        for path in tracked(".py")
+        if path != Path(__file__) and re.search(r"(?<![.\w])" + pattern, path.read_text())
+    ]
+    assert not found
+
+
+def test_every_make_target_says_what_it_does() -> None:
+    targets = re.findall(r"^([a-z-]+):(?!=)(.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert targets
+    assert [name for name, rest in targets if "## " not in rest] == []
+
+
+def test_the_lock_satisfies_the_declared_ranges() -> None:
+    import tomllib
+    from importlib.metadata import version
+
+    from packaging.requirements import Requirement
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    locked = dict(line.split("==") for line in (ROOT / "requirements-dev.lock").read_text().split() if "==" in line)
+    locked = {re.sub(r"[-_.]+", "-", name).lower(): pinned for name, pinned in locked.items()}
+    wanted = [Requirement(text) for text in project["dependencies"] + project["optional-dependencies"]["test"]]
+    for requirement in wanted:
+        name = re.sub(r"[-_.]+", "-", requirement.name).lower()
+        assert requirement.specifier.contains(locked[name]), f"{requirement} is locked at {locked[name]}"
+        assert requirement.specifier.contains(version(name).split("+")[0])
