@@ -42,7 +42,7 @@ class BaseActivation(Member):
 
     @property
     def kinks(self) -> tuple[float, ...]:
-        """Where the value or its derivative is not continuous, in increasing order."""
+        """Where the function is not smooth, because it or a derivative jumps, in increasing order."""
         return ()
 
     def bounds(self) -> tuple[float | None, float | None]:
@@ -60,5 +60,5 @@ class BaseActivation(Member):
         raise NotImplementedError
 
     def __call__(self, x: Any) -> FloatArray:
-        """f of anything NumPy turns into a float64 array."""
+        """Evaluate f at anything that NumPy turns into a float64 array."""
         return self.value(np.asarray(x, dtype=np.float64))
