@@ -1,0 +1,174 @@
+"""The plan of a spec: what it expands to, what it will cost, and what is worth knowing before it runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pydantic import BaseModel, Field, ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from services.db.tables import WorkerRow
+from services.errors import FieldProblem, GridTooLargeError, SpecInvalidError
+from services.experiments.cost import Load, Seconds, load, predict, weight_layers
+from services.experiments.problems import field_problems
+from services.science import grid as grids
+from services.science.datasets import plan_notes, plan_rows
+from services.science.grid import Grid
+from services.science.spec import ExperimentSpec
+from services.settings import Settings
+
+MEMORY_SHARE = 0.8
+"""Share of this machine's memory that one cohort may need."""
+
+
+class PlannedArm(BaseModel):
+    """One arm of the plan."""
+
+    label: str
+    arm: dict[str, Any]
+
+
+class PlannedCohort(BaseModel):
+    """Trials that will train together."""
+
+    size: int
+    optimizer: str
+    batch_size: int
+    memory_bytes: int
+
+
+class Plan(BaseModel):
+    """What a submission would do."""
+
+    trials: int = Field(description="Networks to train: arms times seeds.")
+    arms: list[PlannedArm]
+    seeds: list[int]
+    axes: list[str] = Field(description="The axes that vary.")
+    cohorts: list[PlannedCohort]
+    epochs: int
+    training_rows: int
+    validation_rows: int
+    steps: int = Field(description="Optimizer steps of all trials together.")
+    parameters: int = Field(description="Trained numbers of one network.")
+    predicted_seconds: Seconds
+    memory_bytes: int = Field(description="Estimate for the largest cohort.")
+    warnings: list[str]
+    spec: dict[str, Any] = Field(description="The canonical spec: every default filled in.")
+    spec_digest: str
+
+
+class Prepared:
+    """A checked spec with its grid, its cohorts and what they will cost; made once for a plan or a submission."""
+
+    def __init__(self, spec: ExperimentSpec, settings: Settings) -> None:
+        _check_size(spec, settings)
+        self.spec = spec.resolved()
+        self.grid: Grid = grids.expand(self.spec)
+        self.cohorts = grids.cut(self.grid, settings.cohort_width)
+        self.loads: list[Load] = [load(self.spec, self.grid, positions) for positions in self.cohorts]
+        self.memory_bytes = max(item.memory_bytes for item in self.loads)
+        _check_memory(self.memory_bytes)
+        self.warnings = [*plan_notes(self.spec.dataset), *_data_notes(self.spec, settings.data_path)]
+
+    def seconds(self, session: Session, settings: Settings) -> Seconds:
+        """The predicted duration with the workers that are there now."""
+        return predict(session, [item.seconds for item in self.loads], _lanes(session, settings))
+
+
+def parse_spec(body: Any) -> ExperimentSpec:
+    """Validate a posted body as a spec.
+
+    Raises:
+        SpecInvalidError: with a pointer into the body and a message for everything that is wrong.
+    """
+    try:
+        return ExperimentSpec.model_validate(body)
+    except ValidationError as error:
+        raise invalid_spec(field_problems(error.errors(include_url=False), body)) from None
+
+
+def invalid_spec(problems: Sequence[FieldProblem]) -> SpecInvalidError:
+    """The error that says what is wrong with a spec; its detail is the first problem."""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    first = problems[0]
+    return SpecInvalidError(f"{first.pointer or 'the spec'}: {first.message}{more}", problems)
+
+
+def plan(session: Session, spec: ExperimentSpec, settings: Settings) -> Plan:
+    """Say what submitting the spec would do, without doing it.
+
+    Raises:
+        GridTooLargeError: more trials or memory than this service accepts.
+    """
+    prepared = Prepared(spec, settings)
+    train, validation = plan_rows(prepared.spec.dataset)
+    arms = prepared.grid.arms
+    steps = sum(-(-train // arms[trial.arm_index].batch_size) for trial in prepared.grid.trials) * spec.epochs
+    first = [prepared.grid.arms[prepared.grid.trials[positions[0]].arm_index] for positions in prepared.cohorts]
+    return Plan(
+        trials=len(prepared.grid.trials),
+        arms=[
+            PlannedArm(label=label, arm=arm.model_dump(mode="json"))
+            for label, arm in zip(prepared.grid.labels, arms, strict=True)
+        ],
+        seeds=list(spec.seeds),
+        axes=list(prepared.grid.axes),
+        cohorts=[
+            PlannedCohort(
+                size=len(positions),
+                optimizer=arm.optimizer.kind,
+                batch_size=arm.batch_size,
+                memory_bytes=item.memory_bytes,
+            )
+            for positions, arm, item in zip(prepared.cohorts, first, prepared.loads, strict=True)
+        ],
+        epochs=spec.epochs,
+        training_rows=train,
+        validation_rows=validation,
+        steps=steps,
+        parameters=sum(layer.parameters for layer in weight_layers(prepared.spec)),
+        predicted_seconds=prepared.seconds(session, settings),
+        memory_bytes=prepared.memory_bytes,
+        warnings=[*prepared.warnings, *no_worker(session)],
+        spec=prepared.spec.canonical(),
+        spec_digest=prepared.spec.digest(),
+    )
+
+
+def no_worker(session: Session) -> list[str]:
+    """A warning when nobody is there to run anything; the submission is kept until somebody is."""
+    known = session.scalar(select(WorkerRow.id).where(WorkerRow.draining.is_(False)).limit(1))
+    return [] if known else ["no worker is registered: the experiment waits until one starts"]
+
+
+def _check_size(spec: ExperimentSpec, settings: Settings) -> None:
+    count = grids.size(spec)
+    if count > settings.max_trials:
+        message = f"the grid has {count} trials; this service accepts at most {settings.max_trials}"
+        raise GridTooLargeError(message, [FieldProblem("", message)])
+
+
+def _check_memory(needed: int) -> None:
+    most = int(psutil.virtual_memory().total * MEMORY_SHARE)
+    if needed > most:
+        message = (
+            f"the largest cohort needs about {needed / 2**30:.1f} GiB; at most {most / 2**30:.1f} GiB are allowed: "
+            "make the network, the batch or the training rows smaller"
+        )
+        raise GridTooLargeError(message, [FieldProblem("/model", message)])
+
+
+def _lanes(session: Session, settings: Settings) -> int:
+    """Cohorts that run at once: the slots of the registered workers."""
+    slots = session.scalars(select(WorkerRow.slots).where(WorkerRow.draining.is_(False))).all()
+    return sum(slots) or max(1, settings.slots)
+
+
+def _data_notes(spec: ExperimentSpec, data_dir: Path) -> list[str]:
+    dataset = spec.dataset
+    missing = [source.path for source in dataset.files if not (data_dir / source.path).is_file()]
+    if not missing:
+        return []
+    return [f"{dataset.name} is not in the data folder yet: {', '.join(missing)} will be fetched at first use"]

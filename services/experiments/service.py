@@ -1,0 +1,170 @@
+"""Create, read, list, clone and delete experiments: functions over a session; whoever opened it commits."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy.orm import Session
+
+from services.cohorts import events
+from services.db.base import new_id
+from services.db.tables import CohortRow, ExperimentRow, TrialRow
+from services.errors import ConflictError, NotFoundError
+from services.experiments.filter import parse_filter
+from services.experiments.plan import Prepared
+from services.experiments.tags import has_tag
+from services.experiments.views import FINAL_STATES
+from services.science.spec import SPEC_VERSION, ExperimentSpec
+from services.settings import Settings
+
+ID = re.compile(r"exp_[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a list of experiments is narrowed by; the newest come first."""
+
+    state: str | None = None
+    dataset: str | None = None
+    tag: str | None = None
+    created_after: datetime | None = None
+    filter: str | None = None
+
+
+def create(session: Session, spec: ExperimentSpec, settings: Settings) -> ExperimentRow:
+    """Store an experiment with its whole grid, queued.
+
+    Raises:
+        GridTooLargeError: more trials or memory than this service accepts.
+    """
+    prepared = Prepared(spec, settings)
+    seconds = prepared.seconds(session, settings)
+    spec, grid = prepared.spec, prepared.grid
+    experiment = ExperimentRow(
+        id=new_id("exp"),
+        name=spec.name,
+        tags=list(spec.tags),
+        spec=spec.canonical(),
+        spec_version=SPEC_VERSION,
+        spec_digest=spec.digest(),
+        dataset=spec.dataset.name,
+        epochs=spec.epochs,
+        trial_count=len(grid.trials),
+        axes=list(grid.axes),
+        warnings=prepared.warnings,
+        quote={
+            "seconds": seconds.model_dump(),
+            "memory_bytes": prepared.memory_bytes,
+            "cohort_seconds": [item.seconds for item in prepared.loads],
+        },
+    )
+    session.add(experiment)
+    session.flush()
+    _store_grid(session, experiment, prepared)
+    events.append(session, experiment.id, [("state", {"state": "queued", "previous": None})])
+    return experiment
+
+
+def get(session: Session, experiment_id: str) -> ExperimentRow:
+    """Find an experiment.
+
+    Raises:
+        NotFoundError: no such experiment.
+    """
+    row = session.get(ExperimentRow, experiment_id) if ID.fullmatch(experiment_id) else None
+    if row is None:
+        raise NotFoundError(f"there is no experiment {experiment_id[:60]!r}")
+    return row
+
+
+def page(
+    session: Session, listing: Listing, limit: int, after: tuple[datetime, str] | None = None
+) -> tuple[list[ExperimentRow], tuple[datetime, str] | None]:
+    """One page of experiments, newest first.
+
+    Returns:
+        The rows, and the key of the last one when more follow.
+    """
+    query = select(ExperimentRow).where(*_clauses(listing))
+    if after is not None:
+        created, last = after
+        query = query.where(
+            or_(ExperimentRow.created_at < created, and_(ExperimentRow.created_at == created, ExperimentRow.id < last))
+        )
+    query = query.order_by(ExperimentRow.created_at.desc(), ExperimentRow.id.desc()).limit(limit + 1)
+    rows = list(session.scalars(query))
+    more = len(rows) > limit
+    rows = rows[:limit]
+    return rows, (rows[-1].created_at, rows[-1].id) if more else None
+
+
+def clone_spec(row: ExperimentRow, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The stored spec with some of its fields replaced; null takes a field out."""
+    merged = {**row.spec, **overrides}
+    return {name: value for name, value in merged.items() if value is not None}
+
+
+def remove(session: Session, experiment_id: str) -> None:
+    """Delete a final experiment with everything that belongs to it.
+
+    Raises:
+        NotFoundError: no such experiment.
+        ConflictError: it is not final yet.
+    """
+    row = get(session, experiment_id)
+    if row.state not in FINAL_STATES:
+        raise ConflictError(f"the experiment is {row.state}; only a final one can be deleted, so cancel it first")
+    session.execute(delete(ExperimentRow).where(ExperimentRow.id == experiment_id))
+
+
+def _clauses(listing: Listing) -> list[ColumnElement[bool]]:
+    clauses: list[ColumnElement[bool]] = []
+    if listing.state is not None:
+        clauses.append(ExperimentRow.state == listing.state)
+    if listing.dataset is not None:
+        clauses.append(ExperimentRow.dataset == listing.dataset)
+    if listing.tag is not None:
+        clauses.append(has_tag(listing.tag))
+    if listing.created_after is not None:
+        clauses.append(ExperimentRow.created_at > listing.created_after)
+    if listing.filter is not None:
+        clauses.append(parse_filter(listing.filter))
+    return clauses
+
+
+def _store_grid(session: Session, experiment: ExperimentRow, prepared: Prepared) -> None:
+    grid = prepared.grid
+    arms = [(arm.model_dump(mode="json"), arm.key(), label) for arm, label in zip(grid.arms, grid.labels, strict=True)]
+    cohorts: list[CohortRow] = []
+    trials: list[TrialRow] = []
+    for position, members in enumerate(prepared.cohorts):
+        cohort = CohortRow(
+            id=new_id("coh"),
+            experiment_id=experiment.id,
+            position=position,
+            size=len(members),
+            epochs=experiment.epochs,
+        )
+        cohorts.append(cohort)
+        for slot, member in enumerate(members):
+            arm, key, label = arms[grid.trials[member].arm_index]
+            trials.append(
+                TrialRow(
+                    id=new_id("trl"),
+                    experiment_id=experiment.id,
+                    cohort_id=cohort.id,
+                    slot=slot,
+                    position=member,
+                    arm=arm,
+                    arm_key=key,
+                    label=label,
+                    seed=grid.trials[member].seed,
+                )
+            )
+    session.add_all(cohorts)
+    session.flush()
+    session.add_all(trials)
+    session.flush()

@@ -1,0 +1,138 @@
+"""What an experiment looks like to a reader: the stored row with counts, progress and the time it still needs."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from services.db.base import now
+from services.db.tables import EventRow, ExperimentRow, TrialRow
+
+FINAL_STATES = ("succeeded", "failed", "cancelled")
+FINAL_TRIAL_STATES = (*FINAL_STATES, "diverged")
+
+
+class TrialCounts(BaseModel):
+    """How many trials stand in each state."""
+
+    total: int = 0
+    queued: int = 0
+    running: int = 0
+    paused: int = 0
+    succeeded: int = 0
+    diverged: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+class ExperimentView(BaseModel):
+    """One submitted spec, with its state and all that came of it."""
+
+    id: str
+    name: str | None
+    tags: list[str]
+    state: str
+    desired: str = Field(description="What was asked for last: run, pause or cancel.")
+    spec: dict[str, Any] = Field(description="The canonical spec: every default filled in; it can be posted again.")
+    spec_digest: str
+    dataset: str
+    dataset_digest: str | None
+    axes: list[str]
+    trials: TrialCounts
+    progress: float = Field(ge=0, le=1, description="Share of all epochs that are done.")
+    eta_seconds: float | None = Field(description="Predicted time to the end; null while nothing was measured.")
+    warnings: list[str]
+    quote: dict[str, Any] | None = Field(description="What was predicted at submission.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: dict[str, Any] | None
+    version: str = Field(description="Changes whenever anything above changes.")
+
+
+def views(session: Session, rows: Sequence[ExperimentRow]) -> list[ExperimentView]:
+    """Add counts, progress and remaining time to the rows, with two queries for all of them."""
+    ids = [row.id for row in rows]
+    counts, done = _trial_facts(session, ids)
+    events = _last_progress(session, [row.id for row in rows if row.state == "running"])
+    return [_view(row, counts[row.id], done[row.id], events.get(row.id)) for row in rows]
+
+
+def view(session: Session, row: ExperimentRow) -> ExperimentView:
+    """The same for one experiment."""
+    return views(session, [row])[0]
+
+
+def _view(row: ExperimentRow, counts: dict[str, int], done: int, event: EventRow | None) -> ExperimentView:
+    total = row.trial_count * row.epochs
+    progress = 1.0 if row.state == "succeeded" else min(1.0, done / total)
+    trials = TrialCounts(total=row.trial_count, **counts)
+    return ExperimentView(
+        id=row.id,
+        name=row.name,
+        tags=row.tags,
+        state=row.state,
+        desired=row.desired,
+        spec=row.spec,
+        spec_digest=row.spec_digest,
+        dataset=row.dataset,
+        dataset_digest=row.dataset_digest,
+        axes=row.axes,
+        trials=trials,
+        progress=progress,
+        eta_seconds=_remaining(row, progress, event),
+        warnings=row.warnings,
+        quote=row.quote,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        error=row.error,
+        version=f"{row.event_seq}.{row.version}.{row.state}.{row.desired}.{done}",
+    )
+
+
+def _remaining(row: ExperimentRow, progress: float, event: EventRow | None) -> float | None:
+    """Seconds to the end: as last measured, less the time since; before that the share of the epochs still to do."""
+    if row.state != "running":
+        return 0.0 if row.state in FINAL_STATES else None
+    eta = event.payload.get("eta_seconds") if event is not None else None
+    if event is not None and eta is not None:
+        return max(0.0, float(eta) - (now() - event.created_at).total_seconds())
+    if row.started_at is None or progress <= 0.0:
+        return None
+    return (now() - row.started_at).total_seconds() * (1.0 - progress) / progress
+
+
+def _trial_facts(session: Session, ids: Iterable[str]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """Trials by state, and epochs that need no more work, of each experiment."""
+    finished = case((TrialRow.state.in_(FINAL_TRIAL_STATES), ExperimentRow.epochs), else_=TrialRow.epochs_done)
+    found = session.execute(
+        select(TrialRow.experiment_id, TrialRow.state, func.count(), func.sum(finished))
+        .join(ExperimentRow, ExperimentRow.id == TrialRow.experiment_id)
+        .where(TrialRow.experiment_id.in_(ids))
+        .group_by(TrialRow.experiment_id, TrialRow.state)
+    )
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    done: dict[str, int] = defaultdict(int)
+    for experiment_id, state, count, epochs in found:
+        counts[experiment_id][state] = count
+        done[experiment_id] += int(epochs or 0)
+    return counts, done
+
+
+def _last_progress(session: Session, ids: Sequence[str]) -> dict[str, EventRow]:
+    """The last progress event of each experiment."""
+    if not ids:
+        return {}
+    latest = (
+        select(EventRow.experiment_id, func.max(EventRow.seq).label("seq"))
+        .where(EventRow.experiment_id.in_(ids), EventRow.type == "progress")
+        .group_by(EventRow.experiment_id)
+        .subquery()
+    )
+    matches = (EventRow.experiment_id == latest.c.experiment_id) & (EventRow.seq == latest.c.seq)
+    return {row.experiment_id: row for row in session.scalars(select(EventRow).join(latest, matches))}
