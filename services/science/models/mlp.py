@@ -23,10 +23,16 @@ class Mlp(Member):
         default=(50, 50), min_length=0, max_length=128, description="Units of each hidden layer."
     )
 
-    def weight_layers(self, inputs: int, outputs: int) -> tuple[WeightLayer, ...]:
-        """Return the layers that own weights for `inputs` features and `outputs` outputs."""
-        sizes = (inputs, *self.hidden, outputs)
-        last = len(sizes) - 2
-        return tuple(
-            WeightLayer(f"dense_{i}", (a, b), a, b, i, i == last) for i, (a, b) in enumerate(itertools.pairwise(sizes))
-        )
+    def weight_layers(self, inputs: int, outputs: int, width_factor: int = 1) -> tuple[WeightLayer, ...]:
+        """Return the layers that own weights for `inputs` features and `outputs` outputs.
+
+        `hidden` counts units after the activation. A gated unit takes `width_factor` = 2 pre-activations, so the
+        weight before it is twice as wide.
+        """
+        sizes = tuple(itertools.pairwise((inputs, *self.hidden, outputs)))
+        layers: list[WeightLayer] = []
+        for index, (fan_in, units) in enumerate(sizes):
+            is_output = index == len(sizes) - 1
+            fan_out = units if is_output else units * width_factor
+            layers.append(WeightLayer(f"dense_{index}", (fan_in, fan_out), fan_in, fan_out, index, is_output))
+        return tuple(layers)

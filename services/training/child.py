@@ -1,0 +1,108 @@
+"""The process that trains one cohort: ``python -m services.training.child``.
+
+It speaks JSON lines with its supervisor over stdin and stdout (see docs/child-protocol.md), logs to stderr, holds no
+credentials, and dies with its supervisor. One process trains one cohort and exits.
+"""
+
+import logging
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from services.science.datasets.errors import DatasetInvalid, DatasetUnavailable
+from services.training import checkpoint, device
+from services.training.channel import Channel
+from services.training.cohort import build
+from services.training.initial import InitializationError
+from services.training.loop import TrainingRun
+from services.training.parent import die_with_parent
+from services.training.reporter import Beat, Reporter
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Serve one start message from the first line to the last."""
+    die_with_parent()
+    # Whatever prints to stdout by habit must not break the protocol: it goes to stderr.
+    sink = os.dup(1)
+    os.dup2(2, 1)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    channel = Channel(sys.stdin.buffer, sink, at_end=lambda: os._exit(1))
+    channel.send({"type": "ready", "torch": torch.__version__, "devices": device.available()})
+    message = channel.wait_start()
+    beat = Beat(channel)
+    beat.start()
+    try:
+        last = _train(message, channel, beat)
+    except Exception as error:  # noqa: BLE001 - the supervisor must hear of every failure, whatever it is
+        traceback.print_exc()
+        last = _failure(error)
+    beat.end()
+    channel.send(last)
+    sys.stderr.flush()
+    # The reading thread holds stdin: an orderly shutdown of the interpreter would wait for it for ever.
+    os._exit(0)
+
+
+def _train(message: dict[str, Any], channel: Channel, beat: Beat) -> dict[str, Any]:
+    began = time.perf_counter()
+    where = device.configure(message["device"], message["threads"])
+    cohort = build(message, where)
+    reporter = Reporter(
+        channel,
+        beat,
+        report_after=message["report_after"],
+        checkpoint_dir=Path(message["checkpoint_dir"]),
+        checkpoint_seconds=message["checkpoint_seconds"],
+        origin=cohort.origin,
+    )
+    run = TrainingRun(cohort.engine, cohort.description, cohort.rows, reporter)
+    resume = message.get("resume")
+    if resume is not None:
+        state = checkpoint.read(Path(resume["path"]), resume["sha256"], resume["epoch"], cohort.origin)
+        try:
+            run.resume(resume["epoch"], state)
+        except ValueError as error:
+            raise checkpoint.CheckpointMismatch(str(error)) from error
+    channel.send(
+        {
+            "type": "started",
+            "device": where,
+            "dataset_digest": cohort.origin.dataset_digest,
+            "engine": cohort.engine.name,
+        }
+    )
+    if run.run() == "stopped":
+        if channel.stop_mode != "cancel":
+            reporter.flush(run.state)
+        return {"type": "stopped", "mode": channel.stop_mode}
+    reporter.flush(None)
+    return {"type": "done", "energy": None, "duration_seconds": time.perf_counter() - began}
+
+
+def _failure(error: Exception) -> dict[str, Any]:
+    """The message that names a failure by its class."""
+    code = "error"
+    match error:
+        case MemoryError() | torch.OutOfMemoryError():
+            code = "oom"
+        case DatasetUnavailable():
+            code = "dataset_unavailable"
+        case DatasetInvalid():
+            code = "dataset_invalid"
+        case checkpoint.CheckpointMismatch():
+            code = "checkpoint_mismatch"
+        case _:
+            pass
+    slot = error.slot if isinstance(error, InitializationError) else None
+    return {"type": "failed", "code": code, "detail": f"{type(error).__name__}: {error}"[:2000], "slot": slot}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""What a training engine is: it takes a described cohort through epochs and hands back plain NumPy numbers."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.science.activations import BaseActivation
+from services.science.initializers import BaseInitializer
+from services.science.models import Mlp
+from services.science.models.layers import WeightLayer
+from services.science.optimizers import BaseOptimizer
+
+State = Mapping[str, NDArray[np.generic]]
+"""Everything an engine needs to go on, by name; every array's first axis is the slot."""
+
+Tick = Callable[[float], bool]
+"""Called between two batches with the share of the epoch that is done; true asks the engine to give up the epoch."""
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """One trial of a cohort: its arm's members and its seed."""
+
+    activation: BaseActivation
+    initializer: BaseInitializer
+    optimizer: BaseOptimizer
+    seed: int
+
+
+@dataclass(frozen=True)
+class CohortDescription:
+    """The trials trained together, in slot order, and all they share.
+
+    The trials have the optimizer's kind, the batch size and the activations' width factor in common; everything else
+    of an arm may differ.
+    """
+
+    trials: tuple[TrialPlan, ...]
+    model: Mlp
+    loss: Literal["mae", "mse", "cross_entropy"]
+    input_shape: tuple[int, ...]
+    outputs: int
+    batch_size: int
+    epochs: int
+
+    @property
+    def inputs(self) -> int:
+        """Features of one row, flattened."""
+        return math.prod(self.input_shape)
+
+    @property
+    def width_factor(self) -> int:
+        """Pre-activations per unit: 2 for gated linear units.
+
+        Raises:
+            ValueError: gated and plain activations in one cohort.
+        """
+        factors = {trial.activation.width_factor for trial in self.trials}
+        if len(factors) != 1:
+            raise ValueError("gated and plain activations need weights of different shapes and cannot share a cohort")
+        return factors.pop()
+
+    @property
+    def weight_layers(self) -> tuple[WeightLayer, ...]:
+        """The layers that own weights, from the input to the output."""
+        return self.model.weight_layers(self.inputs, self.outputs, self.width_factor)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Training and validation rows: float32 features, float32 targets ``[n, outputs]`` or int64 classes ``[n]``."""
+
+    x_train: NDArray[np.float32]
+    y_train: NDArray[np.generic]
+    x_validation: NDArray[np.float32]
+    y_validation: NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class EpochSums:
+    """What an epoch's training rows added up to, per slot, in float64."""
+
+    rows: int
+    loss: NDArray[np.float64]
+    correct: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class EvaluationSums:
+    """What the validation rows added up to, per slot, in float64: `absolute` and `squared` errors for regression."""
+
+    rows: int
+    loss: NDArray[np.float64]
+    correct: NDArray[np.float64] | None = None
+    absolute: NDArray[np.float64] | None = None
+    squared: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class LayerParameters:
+    """Weights ``[T, *shape]`` and biases ``[T, fan_out]`` of one layer, in slot order, float32."""
+
+    name: str
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """Trains one cohort. Built from a description and rows; untrained until the first epoch."""
+
+    name: str
+    device: str
+
+    def train_epoch(self, epoch: int, tick: Tick) -> EpochSums | None:
+        """Train one epoch (1-based); None when `tick` asked to stop, with the parameters somewhere in mid-epoch."""
+        ...
+
+    def evaluate(self, tick: Tick) -> EvaluationSums | None:
+        """Measure every trial on the validation rows, in evaluation mode; None when `tick` asked to stop."""
+        ...
+
+    def parameters(self) -> tuple[LayerParameters, ...]:
+        """Copies of weights and biases, layer by layer from the input."""
+        ...
+
+    def finite(self) -> NDArray[np.bool_]:
+        """Which slots hold finite parameters only, ``[T, layers]``."""
+        ...
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Copies of all that `load_state` needs to go on bit for bit."""
+        ...
+
+    def load_state(self, state: State) -> None:
+        """Take over a state.
+
+        Raises:
+            ValueError: a name or shape that does not fit this cohort.
+        """
+        ...

@@ -1,0 +1,70 @@
+"""What the training loop tells, and to whom: the loop neither stores nor prints."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.training.metrics import Metrics
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """A slot that became non-finite: `layer` is the first from the input that did, or ``loss``."""
+
+    slot: int
+    layer: str
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """What one layer of one slot looked like after an epoch."""
+
+    slot: int
+    layer: str
+    layer_index: int
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One finished epoch of a cohort; epoch 0 is the untrained networks.
+
+    Attributes:
+        metrics: per slot; NaN from the epoch after a divergence on.
+        extra: further metrics per slot, such as those under other batch norm statistics.
+        diverged: the slots that diverged in this epoch.
+    """
+
+    epoch: int
+    seconds: float
+    metrics: Metrics
+    extra: Metrics = field(default_factory=dict)
+    diverged: tuple[Divergence, ...] = ()
+    diagnostics: tuple[LayerReport, ...] = ()
+
+
+StateOf = Callable[[], dict[str, NDArray[np.generic]]]
+"""Gives the state after the epoch just reported."""
+
+
+class Observer(Protocol):
+    """Hears of every epoch, and may ask the loop to stop."""
+
+    def epoch(self, report: EpochReport, state: StateOf) -> None:
+        """An epoch is finished. `state` may be called before returning."""
+        ...
+
+    def progress(self, epoch: int, fraction: float) -> None:
+        """Called at every batch: the epoch being worked on and the share of it that is done."""
+        ...
+
+    def stop_now(self) -> bool:
+        """Whether to give up at once, in the middle of an epoch (a cancellation)."""
+        ...
+
+    def stop_soon(self) -> bool:
+        """Whether to stop with the state of the last finished epoch (a pause or a drain)."""
+        ...

@@ -1,0 +1,152 @@
+"""Turns what the training loop tells into messages, at most one of them unacknowledged."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from services.training import checkpoint, faults
+from services.training.channel import Channel
+from services.training.observer import EpochReport, StateOf
+
+SEND_SECONDS = 0.2
+"""Least time between two epoch messages, the first two excepted."""
+BEAT_SECONDS = 0.5
+SILENT_AFTER_SECONDS = 30.0
+"""No beat is sent when the loop has not moved for so long: a hung child must look hung."""
+LAST_ACK_SECONDS = 60.0
+
+
+class Reporter:
+    """The observer of a child process; see `services.training.observer.Observer`."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        beat: "Beat",
+        *,
+        report_after: int,
+        checkpoint_dir: Path,
+        checkpoint_seconds: float,
+        origin: checkpoint.Origin,
+    ) -> None:
+        self._channel = channel
+        self._beat = beat
+        self._report_after = report_after
+        self._folder = checkpoint_dir
+        self._checkpoint_seconds = checkpoint_seconds
+        self._origin = origin
+        self._pending: list[EpochReport] = []
+        self._sent = report_after
+        self._channel.acknowledged = max(self._channel.acknowledged, report_after)
+        self._sent_at = self._saved_at = time.monotonic()
+
+    def epoch(self, report: EpochReport, state: StateOf) -> None:
+        """Keep the report, and send all that are kept when the last message is acknowledged and it is time."""
+        if report.epoch <= self._report_after:
+            return
+        self._pending.append(report)
+        due = report.epoch <= 1 or time.monotonic() - self._sent_at >= SEND_SECONDS
+        if due and self._channel.acknowledged >= self._sent:
+            save = time.monotonic() - self._saved_at >= self._checkpoint_seconds
+            self._send(state if save else None)
+
+    def progress(self, epoch: int, fraction: float) -> None:
+        """See `Observer.progress`."""
+        self._beat.move(epoch, fraction)
+
+    def stop_now(self) -> bool:
+        """See `Observer.stop_now`."""
+        return self._channel.stop_mode == "cancel"
+
+    def stop_soon(self) -> bool:
+        """See `Observer.stop_soon`."""
+        return self._channel.stop_mode is not None
+
+    def flush(self, state: StateOf | None) -> None:
+        """Send what is left and wait for its acknowledgement; with `state`, a checkpoint goes along."""
+        if not self._pending:
+            return
+        self._channel.wait_acknowledged(self._sent)
+        self._send(state)
+        self._channel.wait_acknowledged(self._sent, LAST_ACK_SECONDS)
+
+    def _send(self, state: StateOf | None) -> None:
+        last = self._pending[-1].epoch
+        saved = None
+        if state is not None:
+            faults.point("child.before_checkpoint", epoch=last)
+            file = checkpoint.write(self._folder, last, state(), self._origin)
+            saved = {"epoch": last, "path": str(file.path), "sha256": file.sha256, "bytes": file.size}
+            self._saved_at = time.monotonic()
+            faults.point("child.after_checkpoint", epoch=last)
+        reports, self._pending = self._pending, []
+        faults.point("child.before_send", epoch=last)
+        self._channel.send(
+            {
+                "type": "epochs",
+                "from": reports[0].epoch,
+                "to": last,
+                "epochs": [_epoch(report) for report in reports],
+                "diagnostics": [row for report in reports for row in _diagnostics(report)],
+                "checkpoint": saved,
+            }
+        )
+        faults.point("child.after_send", epoch=last)
+        self._sent = last
+        self._sent_at = time.monotonic()
+
+
+class Beat:
+    """A thread that says every half second where the training is, for as long as it moves."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._position = (0, 0.0)
+        self._moved_at = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
+
+    def start(self) -> None:
+        """Begin to beat."""
+        self._thread.start()
+
+    def move(self, epoch: int, fraction: float) -> None:
+        """Take note of progress; called at every batch."""
+        self._position = (epoch, fraction)
+        self._moved_at = time.monotonic()
+
+    def end(self) -> None:
+        """Beat no more; returns when no beat can follow."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            if time.monotonic() - self._moved_at < SILENT_AFTER_SECONDS:
+                epoch, fraction = self._position
+                self._channel.send({"type": "beat", "epoch": epoch, "fraction": round(fraction, 4)})
+
+
+def _epoch(report: EpochReport) -> dict[str, Any]:
+    extra = {name: values.tolist() for name, values in report.extra.items()}
+    return {
+        "epoch": report.epoch,
+        "seconds": report.seconds,
+        "metrics": {name: values.tolist() for name, values in report.metrics.items()},
+        "extra": extra or None,
+        "diverged": [{"slot": item.slot, "layer": item.layer} for item in report.diverged],
+    }
+
+
+def _diagnostics(report: EpochReport) -> list[dict[str, Any]]:
+    return [
+        {
+            "slot": row.slot,
+            "epoch": report.epoch,
+            "layer": row.layer,
+            "layer_index": row.layer_index,
+            "values": row.values,
+        }
+        for row in report.diagnostics
+    ]
