@@ -37,8 +37,8 @@ def paired_difference(
         a: values of the one arm, shape `(n,)`.
         b: values of the other on the same seeds, in the same order.
         confidence: of the t interval of the mean difference.
-        rng: a stream with purpose RESAMPLING, needed above twenty pairs.
-        draws: Monte Carlo sign patterns above twenty pairs.
+        rng: a stream with purpose RESAMPLING, needed above thirty pairs.
+        draws: Monte Carlo sign patterns above thirty pairs.
 
     Raises:
         ValueError: different lengths.
