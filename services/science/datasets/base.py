@@ -5,31 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from services.science.base import Strict
+from services.science.datasets.files import SourceFile, fetch_file
 from services.science.models import Mlp, Model
 
 Task = Literal["regression", "classification"]
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """One file of a data set, where it belongs and where it comes from.
-
-    Attributes:
-        path: relative to the data folder.
-        size: bytes, or None where several versions are legal.
-        sha256: of the published bytes, or None where the authors publish none.
-        url: where it can be fetched, or None.
-    """
-
-    path: str
-    size: int | None = None
-    sha256: str | None = None
-    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,11 +128,16 @@ class BuiltIn(BaseDataset):
     def row_count(self) -> tuple[int, int]:
         return type(self).rows, type(self).test_rows
 
+    def fetch(self, data_dir: Path) -> None:
+        """Download what is missing in `data_dir`.
+
+        Raises:
+            DatasetUnavailable: the download failed, or there is nothing to download from.
+            DatasetInvalid: what came is not what was published.
+        """
+        for source in type(self).files:
+            fetch_file(self.name, source, data_dir)
+
     def default_model(self) -> Model:
         """The model used when a spec names none."""
         return Mlp()
-
-
-def constant_columns(x: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which columns of ``[n, d]`` hold one value only."""
-    return x.min(axis=0) == x.max(axis=0)

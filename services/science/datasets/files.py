@@ -6,8 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from services.science.datasets.base import SourceFile
 from services.science.datasets.errors import DatasetInvalid, DatasetUnavailable
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a data set, where it belongs and where it comes from.
+
+    Attributes:
+        path: relative to the data folder.
+        size: bytes, or None where unknown.
+        checksum: ``sha256:<hex>`` or ``md5:<hex>`` as published, or None where nothing is published.
+        url: where it can be fetched, or None.
+    """
+
+    path: str
+    size: int | None = None
+    checksum: str | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -19,10 +35,10 @@ class DatasetFile:
     bytes: int = 0
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+def hash_of(path: Path, algorithm: str = "sha256") -> str:
+    """Hex digest of a file's bytes."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
 
 
 def joint_digest(named: Iterable[tuple[str, str]]) -> str:
@@ -43,12 +59,29 @@ def check(name: str, source: SourceFile, data_dir: Path) -> str:
     size = path.stat().st_size
     if source.size is not None and size != source.size:
         raise DatasetInvalid(f"{name}: {path} has {size} bytes instead of {source.size}; remove it and fetch it again")
-    digest = sha256_of(path)
-    if source.sha256 is not None and digest != source.sha256:
-        raise DatasetInvalid(
-            f"{name}: {path} has SHA-256 {digest} instead of {source.sha256}; remove it and fetch it again"
-        )
+    digest = hash_of(path)
+    if source.checksum is not None:
+        algorithm, _, expected = source.checksum.partition(":")
+        found = digest if algorithm == "sha256" else hash_of(path, algorithm)
+        if found != expected:
+            raise DatasetInvalid(
+                f"{name}: {path} has {algorithm} {found} instead of {expected}; remove it and fetch it again"
+            )
     return digest
+
+
+def check_all(name: str, sources: Iterable[SourceFile], data_dir: Path) -> DatasetFile:
+    """Check every file; the digest is the file's own where there is one, else the joint digest of all.
+
+    Raises:
+        DatasetUnavailable: a file is not there.
+        DatasetInvalid: a size or checksum differs.
+    """
+    sources = tuple(sources)
+    digests = [(Path(source.path).name, check(name, source, data_dir)) for source in sources]
+    paths = tuple(data_dir / source.path for source in sources)
+    digest = digests[0][1] if len(digests) == 1 else joint_digest(digests)
+    return DatasetFile(digest, paths, sum(path.stat().st_size for path in paths))
 
 
 def missing(name: str, source: SourceFile, data_dir: Path) -> str:
@@ -56,50 +89,37 @@ def missing(name: str, source: SourceFile, data_dir: Path) -> str:
     text = f"{name}: put the file {source.path} into the data folder {data_dir}"
     if source.url:
         text += f", or allow the download of {source.url}"
-    if source.sha256:
-        text += f" (SHA-256 {source.sha256})"
+    if source.checksum:
+        text += f" ({source.checksum})"
     return text
 
 
-def fetch(name: str, source: SourceFile, data_dir: Path) -> Path:
-    """Download one file into the data folder, with its checksum; a failed download leaves nothing behind.
+def fetch_file(name: str, source: SourceFile, data_dir: Path) -> Path:
+    """Download one file into the data folder unless it is there; a failed download leaves nothing behind.
 
     Raises:
         DatasetUnavailable: there is no address, or the download failed.
         DatasetInvalid: what came is not what was published.
     """
-    import pooch  # noqa: PLC0415 - pulls in requests, which only a download needs
-
     target = data_dir / source.path
+    if target.is_file():
+        return target
     if source.url is None:
         raise DatasetUnavailable(missing(name, source, data_dir))
+    import pooch  # noqa: PLC0415 - pulls in requests, which only a download needs
+
     pooch.get_logger().setLevel("ERROR")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         pooch.retrieve(
             source.url,
-            known_hash=f"sha256:{source.sha256}" if source.sha256 else None,
+            known_hash=source.checksum,
             fname=target.name,
             path=target.parent,
-            downloader=cast(Any, pooch.HTTPDownloader(timeout=30)),  # pooch's own protocol misnames its parameters
+            downloader=cast("Any", pooch.HTTPDownloader(timeout=30)),  # pooch's own protocol misnames its parameters
         )
     except ValueError as error:
         raise DatasetInvalid(f"{name}: {source.url} sent something else than was published: {error}") from error
     except OSError as error:
         raise DatasetUnavailable(f"{missing(name, source, data_dir)}; the download failed: {error}") from error
     return target
-
-
-def ensure_files(name: str, sources: tuple[SourceFile, ...], data_dir: Path, *, download: bool) -> DatasetFile:
-    """Check every file, fetching those that are missing when `download` is true.
-
-    The digest is the file's own where there is one file, else the joint digest of all.
-    """
-    digests: list[tuple[str, str]] = []
-    for source in sources:
-        if download and not (data_dir / source.path).is_file():
-            fetch(name, source, data_dir)
-        digests.append((Path(source.path).name, check(name, source, data_dir)))
-    paths = tuple(data_dir / source.path for source in sources)
-    digest = digests[0][1] if len(digests) == 1 else joint_digest(digests)
-    return DatasetFile(digest, paths, sum(path.stat().st_size for path in paths))

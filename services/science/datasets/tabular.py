@@ -3,15 +3,17 @@
 import gzip
 import hashlib
 import io
+import tarfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.science.datasets.base import BuiltIn, RawData, SourceFile, Task
+from services.science.datasets.base import BuiltIn, RawData, Task
 from services.science.datasets.errors import DatasetInvalid, DatasetUnavailable
-from services.science.datasets.files import check
+from services.science.datasets.files import SourceFile, check
 
 DIAMONDS_COMMIT = "71e2436a092d714350de0fc409ca8a8714e7e78f"
 DIAMONDS_SHA256 = "9574730b03aba241d899c4a97511c5061b19358fab89510774fb6c24168345c4"
@@ -43,7 +45,7 @@ class Diamonds(BuiltIn):
         SourceFile(
             "diamonds.csv",
             2_772_143,
-            DIAMONDS_SHA256,
+            f"sha256:{DIAMONDS_SHA256}",
             f"https://raw.githubusercontent.com/mwaskom/seaborn-data/{DIAMONDS_COMMIT}/diamonds.csv",
         ),
     )
@@ -86,6 +88,72 @@ class Digits(BuiltIn):
             raise DatasetInvalid(f"digits: scikit-learn's file has SHA-256 {digest} instead of {DIGITS_SHA256}")
         table = np.loadtxt(io.BytesIO(gzip.decompress(packed)), delimiter=",", dtype=np.float64)
         return RawData(table[:, :-1].copy(), table[:, -1].astype(np.int64), digest)
+
+
+class CaliforniaHousing(BuiltIn):
+    """Median house value (100,000 dollars) of 20,640 block groups of the 1990 census; columns as in scikit-learn."""
+
+    name: Literal["california_housing"] = "california_housing"
+
+    task: ClassVar[Task] = "regression"
+    rows: ClassVar[int] = 20_640
+    input_shape: ClassVar[tuple[int, ...]] = (8,)
+    outputs: ClassVar[int] = 1
+    features: ClassVar[tuple[str, ...]] = (
+        "median_income",
+        "house_age",
+        "average_rooms",
+        "average_bedrooms",
+        "population",
+        "average_occupation",
+        "latitude",
+        "longitude",
+    )
+    target: ClassVar[str] = "median_house_value"
+    description: ClassVar[str] = "20,640 Californian block groups: median house value from eight measures."
+    licence: ClassVar[str] = "none stated (StatLib)"
+    source: ClassVar[str] = "Pace & Barry 1997, Sparse spatial autoregressions; the archive scikit-learn downloads"
+    size_bytes: ClassVar[int] = 441_963
+    digest: ClassVar[str | None] = "aaa5c9a6afe2225cc2aed2723682ae403280c4a3695a2ddda4ffb5d8215ea681"
+    needs_download: ClassVar[bool] = True
+    order_note: ClassVar[str | None] = "the file is ordered by place"
+    files: ClassVar[tuple[SourceFile, ...]] = (
+        SourceFile(
+            "cal_housing.tgz",
+            None,
+            f"sha256:{digest}",
+            "https://ndownloader.figshare.com/files/5976036",
+        ),
+    )
+
+    def load(self, data_dir: Path) -> RawData:
+        digest = check(self.name, self.files[0], data_dir)
+        with tarfile.open(data_dir / self.files[0].path, "r:gz") as archive:
+            member = archive.extractfile("CaliforniaHousing/cal_housing.data")
+            if member is None:
+                raise DatasetInvalid("california_housing: the archive holds no CaliforniaHousing/cal_housing.data")
+            table = np.loadtxt(member, delimiter=",", dtype=np.float64)
+        return RawData(*housing_columns(table), digest)
+
+
+def housing_columns(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Turn the census columns into scikit-learn's features and target.
+
+    The file holds longitude, latitude, age, rooms, bedrooms, population, households, income, value; rooms, bedrooms
+    and population become averages per household.
+    """
+    longitude, latitude, age, rooms, bedrooms, population, households, income, value = table.T
+    features = (
+        income,
+        age,
+        rooms / households,
+        bedrooms / households,
+        population,
+        population / households,
+        latitude,
+        longitude,
+    )
+    return np.column_stack(features), value / 100_000.0
 
 
 def _bundled(name: str) -> Path:
