@@ -6,7 +6,8 @@ from pydantic import BeforeValidator, Field
 
 from services.science.catalogue import by_kind, canonical
 from services.science.initializers.base import BaseInitializer, LayerContext, Moments, fans
-from services.science.initializers.constants import Zeros
+from services.science.initializers.constants import Constant, Ones, Zeros
+from services.science.initializers.deterministic import Dirac, Identity, Zero
 from services.science.initializers.fan_scaled import (
     GlorotNormal,
     GlorotUniform,
@@ -14,19 +15,64 @@ from services.science.initializers.fan_scaled import (
     HeUniform,
     LecunNormal,
     LecunUniform,
+    VarianceScaling,
 )
-from services.science.initializers.fixed_scale import RandomNormal, RandomUniform
-from services.science.initializers.names import ALIASES
+from services.science.initializers.fixed_scale import (
+    DepthScaled,
+    Normal,
+    RandomNormal,
+    RandomUniform,
+    ScaledNormal,
+    TruncatedNormal,
+    TruncNormal,
+    Uniform,
+)
+from services.science.initializers.names import ALIASES, DIFFERENCES, LEFT_OUT
+from services.science.initializers.propagation import Critical, GainMatched, Lsuv, Mup, Siren, XavierFanIn
+from services.science.initializers.structured import DeltaOrthogonal, Orthogonal, Sparse
+from services.science.initializers.torch_names import (
+    KaimingNormal,
+    KaimingUniform,
+    TorchDefault,
+    XavierNormal,
+    XavierUniform,
+)
 
 AnyInitializer = (
-    GlorotNormal
+    Constant
+    | Critical
+    | DeltaOrthogonal
+    | DepthScaled
+    | Dirac
+    | GainMatched
+    | GlorotNormal
     | GlorotUniform
     | HeNormal
     | HeUniform
+    | Identity
+    | KaimingNormal
+    | KaimingUniform
     | LecunNormal
     | LecunUniform
+    | Lsuv
+    | Mup
+    | Normal
+    | Ones
+    | Orthogonal
     | RandomNormal
     | RandomUniform
+    | ScaledNormal
+    | Siren
+    | Sparse
+    | TorchDefault
+    | TruncNormal
+    | TruncatedNormal
+    | Uniform
+    | VarianceScaling
+    | XavierFanIn
+    | XavierNormal
+    | XavierUniform
+    | Zero
     | Zeros
 )
 
@@ -38,7 +84,9 @@ INITIALIZERS = by_kind(AnyInitializer, BaseInitializer)
 
 __all__ = [
     "ALIASES",
+    "DIFFERENCES",
     "INITIALIZERS",
+    "LEFT_OUT",
     "AnyInitializer",
     "BaseInitializer",
     "Initializer",

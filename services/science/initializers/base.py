@@ -13,6 +13,8 @@ from services.science.base import Member
 
 FloatArray = NDArray[np.float64]
 Shape = tuple[int, ...]
+LARGEST = 1e6
+"""Bound of every parameter of a scale: weights beyond it overflow float32 within a layer or two."""
 
 
 def fans(shape: Shape) -> tuple[int, int]:

@@ -28,7 +28,7 @@ def draw_standard_truncated(shape: Shape, rng: np.random.Generator, low: float, 
 
 def draw_truncated_normal(shape: Shape, rng: np.random.Generator, std: float) -> FloatArray:
     """Normal truncated at two of its standard deviations, widened so that what is left has deviation `std`."""
-    return ndtri(rng.uniform(ndtr(-2.0), ndtr(2.0), shape)) * (std / TRUNCATED_STD)
+    return draw_standard_truncated(shape, rng, -2.0, 2.0) * (std / TRUNCATED_STD)
 
 
 def uniform_moments(limit: float) -> Moments:
