@@ -10,13 +10,13 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from services.cohorts import events
+from services.cohorts.states import FINAL
 from services.db.base import new_id
 from services.db.tables import CohortRow, ExperimentRow, TrialRow
 from services.errors import ConflictError, NotFoundError
 from services.experiments.filter import parse_filter
 from services.experiments.plan import Prepared
 from services.experiments.tags import has_tag
-from services.experiments.views import FINAL_STATES
 from services.science.spec import SPEC_VERSION, ExperimentSpec
 from services.settings import Settings
 
@@ -115,7 +115,7 @@ def remove(session: Session, experiment_id: str) -> None:
         ConflictError: it is not final yet.
     """
     row = get(session, experiment_id)
-    if row.state not in FINAL_STATES:
+    if row.state not in FINAL:
         raise ConflictError(f"the experiment is {row.state}; only a final one can be deleted, so cancel it first")
     session.execute(delete(ExperimentRow).where(ExperimentRow.id == experiment_id))
 

@@ -9,11 +9,9 @@ from pydantic import BaseModel, Field
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from services.db.base import now
-from services.db.tables import EventRow, ExperimentRow, TrialRow
-
-FINAL_STATES = ("succeeded", "failed", "cancelled")
-FINAL_TRIAL_STATES = (*FINAL_STATES, "diverged")
+from services.cohorts.progress import progress
+from services.cohorts.states import FINAL, FINAL_TRIAL
+from services.db.tables import ExperimentRow, TrialRow
 
 
 class TrialCounts(BaseModel):
@@ -51,15 +49,13 @@ class ExperimentView(BaseModel):
     started_at: datetime | None
     finished_at: datetime | None
     error: dict[str, Any] | None
-    version: str = Field(description="Changes whenever anything above changes.")
 
 
 def views(session: Session, rows: Sequence[ExperimentRow]) -> list[ExperimentView]:
-    """Add counts, progress and remaining time to the rows, with two queries for all of them."""
+    """Add counts and progress to the rows with one query for all of them; remaining time only where something runs."""
     ids = [row.id for row in rows]
     counts, done = _trial_facts(session, ids)
-    events = _last_progress(session, [row.id for row in rows if row.state == "running"])
-    return [_view(row, counts[row.id], done[row.id], events.get(row.id)) for row in rows]
+    return [_view(row, counts[row.id], done[row.id], _remaining(session, row)) for row in rows]
 
 
 def view(session: Session, row: ExperimentRow) -> ExperimentView:
@@ -67,9 +63,8 @@ def view(session: Session, row: ExperimentRow) -> ExperimentView:
     return views(session, [row])[0]
 
 
-def _view(row: ExperimentRow, counts: dict[str, int], done: int, event: EventRow | None) -> ExperimentView:
-    total = row.trial_count * row.epochs
-    progress = 1.0 if row.state == "succeeded" else min(1.0, done / total)
+def _view(row: ExperimentRow, counts: dict[str, int], done: int, eta: float | None) -> ExperimentView:
+    share = 1.0 if row.state == "succeeded" else min(1.0, done / (row.trial_count * row.epochs))
     trials = TrialCounts(total=row.trial_count, **counts)
     return ExperimentView(
         id=row.id,
@@ -83,33 +78,27 @@ def _view(row: ExperimentRow, counts: dict[str, int], done: int, event: EventRow
         dataset_digest=row.dataset_digest,
         axes=row.axes,
         trials=trials,
-        progress=progress,
-        eta_seconds=_remaining(row, progress, event),
+        progress=share,
+        eta_seconds=eta,
         warnings=row.warnings,
         quote=row.quote,
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
         error=row.error,
-        version=f"{row.event_seq}.{row.version}.{row.state}.{row.desired}.{done}",
     )
 
 
-def _remaining(row: ExperimentRow, progress: float, event: EventRow | None) -> float | None:
-    """Seconds to the end: as last measured, less the time since; before that the share of the epochs still to do."""
-    if row.state != "running":
-        return 0.0 if row.state in FINAL_STATES else None
-    eta = event.payload.get("eta_seconds") if event is not None else None
-    if event is not None and eta is not None:
-        return max(0.0, float(eta) - (now() - event.created_at).total_seconds())
-    if row.started_at is None or progress <= 0.0:
-        return None
-    return (now() - row.started_at).total_seconds() * (1.0 - progress) / progress
+def _remaining(session: Session, row: ExperimentRow) -> float | None:
+    """Seconds to the end, at the rate measured so far; null while nothing was measured."""
+    if row.state in FINAL:
+        return 0.0
+    return progress(session, row.id)["eta_seconds"] if row.state == "running" else None
 
 
 def _trial_facts(session: Session, ids: Iterable[str]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
     """Trials by state, and epochs that need no more work, of each experiment."""
-    finished = case((TrialRow.state.in_(FINAL_TRIAL_STATES), ExperimentRow.epochs), else_=TrialRow.epochs_done)
+    finished = case((TrialRow.state.in_(FINAL_TRIAL), ExperimentRow.epochs), else_=TrialRow.epochs_done)
     found = session.execute(
         select(TrialRow.experiment_id, TrialRow.state, func.count(), func.sum(finished))
         .join(ExperimentRow, ExperimentRow.id == TrialRow.experiment_id)
@@ -122,17 +111,3 @@ def _trial_facts(session: Session, ids: Iterable[str]) -> tuple[dict[str, dict[s
         counts[experiment_id][state] = count
         done[experiment_id] += int(epochs or 0)
     return counts, done
-
-
-def _last_progress(session: Session, ids: Sequence[str]) -> dict[str, EventRow]:
-    """The last progress event of each experiment."""
-    if not ids:
-        return {}
-    latest = (
-        select(EventRow.experiment_id, func.max(EventRow.seq).label("seq"))
-        .where(EventRow.experiment_id.in_(ids), EventRow.type == "progress")
-        .group_by(EventRow.experiment_id)
-        .subquery()
-    )
-    matches = (EventRow.experiment_id == latest.c.experiment_id) & (EventRow.seq == latest.c.seq)
-    return {row.experiment_id: row for row in session.scalars(select(EventRow).join(latest, matches))}

@@ -1,0 +1,202 @@
+"""The families as plain values: what each member is, its formula, parameters, limits and sources."""
+
+import functools
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+
+from services.errors import FieldProblem, InvalidInputError, NotFoundError
+from services.experiments.problems import field_problems, nearest
+from services.science.activations import ACTIVATIONS, BaseActivation
+from services.science.activations.moments import gain_note, moments
+from services.science.base import Member
+from services.science.datasets import DATASETS, BuiltIn
+from services.science.initializers import INITIALIZERS, BaseInitializer
+from services.science.models import MODELS
+from services.science.optimizers import OPTIMIZERS, BaseOptimizer
+from services.science.presets import PRESETS, Preset
+
+Json = dict[str, Any]
+Found = TypeVar("Found")
+CURVE_POINTS = 121
+CURVE_REACH = 6.0
+
+
+def activations() -> list[Json]:
+    """Every activation."""
+    return [_activation(cls) for cls in ACTIVATIONS.values()]
+
+
+def activation(kind: str, parameters: Mapping[str, Any]) -> Json:
+    """One activation with its curve, derivative and Gaussian moments at the given parameters."""
+    cls = _find(ACTIVATIONS, kind, "activation")
+    member = _build(cls, parameters)
+    x = np.linspace(-CURVE_REACH, CURVE_REACH, CURVE_POINTS)
+    found = {**_activation(cls), "at": member.parameters(), "kinks": list(member.kinks), "range": list(member.bounds())}
+    if cls.width_factor == 1:
+        found["curve"] = {
+            "x": x.tolist(),
+            "value": _finite(member.value(x)),
+            "derivative": _finite(member.derivative(x)),
+        }
+    found["moments"] = moments(member).model_dump()
+    found["gain_note"] = gain_note(member)
+    return found
+
+
+def initializers() -> list[Json]:
+    """Every initializer."""
+    return [_initializer(cls) for cls in INITIALIZERS.values()]
+
+
+def initializer(kind: str) -> Json:
+    """One initializer."""
+    return _initializer(_find(INITIALIZERS, kind, "initializer"))
+
+
+def optimizers() -> list[Json]:
+    """Every optimizer."""
+    return [_optimizer(cls) for cls in OPTIMIZERS.values()]
+
+
+def optimizer(kind: str) -> Json:
+    """One optimizer."""
+    return _optimizer(_find(OPTIMIZERS, kind, "optimizer"))
+
+
+def models() -> list[Json]:
+    """Every model."""
+    return [_member(cls) for cls in MODELS.values()]
+
+
+def model(kind: str) -> Json:
+    """One model."""
+    return _member(_find(MODELS, kind, "model"))
+
+
+def datasets(data_dir: Path) -> list[Json]:
+    """Every data set known by name, and whether its files are here."""
+    return [_dataset(cls, data_dir) for cls in DATASETS.values()]
+
+
+def dataset(name: str, data_dir: Path) -> Json:
+    """One data set."""
+    return _dataset(_find(DATASETS, name, "data set"), data_dir)
+
+
+def presets() -> list[Json]:
+    """Every preset."""
+    return [_preset(preset) for preset in PRESETS.values()]
+
+
+def preset(name: str) -> Json:
+    """One preset; its spec can be posted as it is."""
+    return _preset(_find(PRESETS, name, "preset"))
+
+
+def _find(family: Mapping[str, Found], name: str, what: str) -> Found:
+    found = family.get(name)
+    if found is None:
+        close = nearest(name, list(family))
+        hint = f"; did you mean {close!r}?" if close else ""
+        raise NotFoundError(f"there is no {what} {name[:60]!r}{hint}; there are: {', '.join(family)}")
+    return found
+
+
+def _build(cls: type[BaseActivation], parameters: Mapping[str, Any]) -> BaseActivation:
+    """A member with the parameters of a query string."""
+    try:
+        return cls.model_validate({"kind": cls.model_fields["kind"].default, **parameters})
+    except ValidationError as error:
+        problems = [
+            FieldProblem(problem.pointer.removeprefix("/") or "query", problem.message)
+            for problem in field_problems(error.errors(include_url=False), dict(parameters), cls)
+        ]
+        raise InvalidInputError("; ".join(f"{p.pointer}: {p.message}" for p in problems), problems) from None
+
+
+@functools.cache
+def _member(cls: type[Member]) -> Json:
+    schema = cls.model_json_schema()
+    properties = {name: value for name, value in schema.get("properties", {}).items() if name != "kind"}
+    return {
+        "kind": cls.model_fields["kind"].default,
+        "description": inspect.getdoc(cls) or "",
+        "formula": cls.formula,
+        "parameters": {"type": "object", "properties": properties, "$defs": schema.get("$defs", {})},
+        "references": list(cls.references),
+    }
+
+
+@functools.cache
+def _activation(cls: type[BaseActivation]) -> Json:
+    recommended = [recommendation._asdict() for recommendation in cls.recommended_initializers]
+    return {
+        **_member(cls),
+        "range": list(cls.range),
+        "limits": {"minus_infinity": cls.limits[0], "plus_infinity": cls.limits[1]},
+        "failure": cls.failure,
+        "recommended_initializers": recommended,
+        "width_factor": cls.width_factor,
+        "learned": list(cls.learned),
+    }
+
+
+@functools.cache
+def _initializer(cls: type[BaseInitializer]) -> Json:
+    return {
+        **_member(cls),
+        "fan_convention": cls.fan_convention,
+        "gain_note": cls.gain_note,
+        "data_dependent": cls.data_dependent,
+        "needs_activation": cls.needs_activation,
+    }
+
+
+@functools.cache
+def _optimizer(cls: type[BaseOptimizer]) -> Json:
+    return {**_member(cls), "state": list(cls.state)}
+
+
+def _dataset(cls: type[BuiltIn], data_dir: Path) -> Json:
+    properties = cls.model_json_schema().get("properties", {})
+    return {
+        "name": cls.model_fields["name"].default,
+        "description": cls.description or inspect.getdoc(cls) or "",
+        "task": cls.task,
+        "rows": cls.rows,
+        "test_rows": cls.test_rows,
+        "input_shape": list(cls.input_shape),
+        "outputs": cls.outputs,
+        "features": list(cls.features),
+        "target": cls.target,
+        "classes": list(cls.classes),
+        "licence": cls.licence,
+        "source": cls.source,
+        "digest": cls.digest,
+        "size_bytes": cls.size_bytes,
+        "needs_download": cls.needs_download,
+        "available": all((data_dir / source.path).is_file() for source in cls.files),
+        "parameters": {
+            "type": "object",
+            "properties": {name: value for name, value in properties.items() if name != "name"},
+        },
+    }
+
+
+def _preset(preset: Preset) -> Json:
+    return {
+        "name": preset.name,
+        "title": preset.title,
+        "description": preset.description,
+        "references": list(preset.references),
+        "spec": preset.spec,
+    }
+
+
+def _finite(values: Any) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]

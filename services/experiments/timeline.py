@@ -1,0 +1,64 @@
+"""The events of an experiment as a reader gets them: in order, epoch events with their rows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from services.cohorts.events import members
+from services.cohorts.states import FINAL
+from services.db.tables import EventRow, ExperimentRow, TrialRow
+from services.trials.series import epoch_rows
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One event, ready to be sent."""
+
+    seq: int
+    type: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class News:
+    """What came after a sequence number.
+
+    Attributes:
+        entries: in order, without gaps.
+        has_more: more are there already.
+        is_over: the experiment is final and these are its last events, or it is gone.
+    """
+
+    entries: list[Entry]
+    has_more: bool
+    is_over: bool
+
+
+def news(session: Session, experiment_id: str, after: int, limit: int) -> News:
+    """Read at most `limit` events after `after`, in one snapshot."""
+    experiment = session.get(ExperimentRow, experiment_id)
+    if experiment is None:
+        return News([], has_more=False, is_over=True)
+    rows = session.scalars(
+        select(EventRow)
+        .where(EventRow.experiment_id == experiment_id, EventRow.seq > after)
+        .order_by(EventRow.seq)
+        .limit(limit)
+    ).all()
+    last = rows[-1].seq if rows else after
+    has_more = last < experiment.event_seq and bool(rows)
+    entries = [Entry(row.seq, row.type, _data(session, row)) for row in rows]
+    return News(entries, has_more, is_over=experiment.state in FINAL and last >= experiment.event_seq)
+
+
+def _data(session: Session, event: EventRow) -> dict[str, Any]:
+    """The payload; an epoch event carries references, and gets the rows themselves here."""
+    if event.type != "epoch":
+        return event.payload
+    ids = members(session, event.payload["cohort_id"], event.seq)
+    query = select(TrialRow.id, TrialRow.label, TrialRow.seed).where(TrialRow.id.in_(ids))
+    named = {trial.id: {"label": trial.label, "seed": trial.seed} for trial in session.execute(query)}
+    rows = epoch_rows(session, ids, int(event.payload["from"]), int(event.payload["epoch"]))
+    return {**event.payload, "rows": [{**row, **named[row["trial_id"]]} for row in rows]}
