@@ -1,0 +1,102 @@
+// Losses: each turns a chunk of outputs into its error (in place) and adds up what the chunk's rows lost.
+//
+// Outputs, targets and errors are feature-major, as everything in a chunk. A row's loss is the mean over its outputs.
+#pragma once
+
+#include <algorithm>
+
+#include "products.hpp"
+#include "vector_math.hpp"
+
+namespace firstlight {
+
+enum class Loss : int { kMae, kMse, kHuber, kCrossEntropy };
+
+/// Sums over rows. `loss` also serves training; the others are for evaluation.
+struct Sums {
+    double loss = 0;
+    double absolute = 0;
+    double squared = 0;
+    std::int64_t correct = 0;
+};
+
+/// `rows` of the chunk are real; the error of the others becomes zero. `scale` = 1 / (rows of the batch * outputs).
+template <int C, bool kTrain>
+void regression_loss(Loss kind, float delta, float* z, const float* target, int outputs, int rows, float scale,
+                     Sums& total) {
+    double loss = 0, absolute = 0, squared = 0;
+    for (int first = 0; first < rows; first += kLanes) {
+        const Int real = first_lanes(rows - first);
+        Vec lost{}, off{}, squares{};
+        for (int o = 0; o < outputs; ++o) {
+            float* at = z + o * C + first;
+            const Vec difference = real ? load(at) - load(target + o * C + first) : Vec{};
+            const Vec size = abs(difference);
+            Vec error;
+            if (kind == Loss::kMae) {
+                lost += size;
+                error = difference == 0.0f ? Vec{} : copysign(splat(1.0f), difference);
+                error = difference == difference ? error : difference;
+            } else if (kind == Loss::kMse) {
+                lost += difference * difference;
+                error = 2.0f * difference;
+            } else {
+                lost += size <= delta ? 0.5f * difference * difference : delta * (size - 0.5f * delta);
+                error = max(min(difference, delta), -delta);
+            }
+            if (kTrain) {
+                store(at, error * scale);
+            } else {
+                off += size, squares += difference * difference;
+            }
+        }
+        loss += sum(lost);
+        if (!kTrain) absolute += sum(off), squared += sum(squares);
+    }
+    if (kTrain)  // vectors without a single real row
+        for (int first = (rows + kLanes - 1) / kLanes * kLanes; first < C; first += kLanes)
+            for (int o = 0; o < outputs; ++o) store(z + o * C + first, Vec{});
+    total.loss += loss / outputs;
+    total.absolute += absolute;
+    total.squared += squared;
+}
+
+/// Softmax cross-entropy of logits against class numbers; counts the rows whose first largest logit is the class.
+template <int C, bool kTrain>
+void cross_entropy_loss(float* z, const std::int32_t* labels, int outputs, int rows, float scale, Sums& total) {
+    double loss = 0;
+    for (int first = 0; first < C; first += kLanes) {
+        const Int real = first_lanes(rows - first);
+        Int label;
+        std::memcpy(&label, labels + first, sizeof(label));
+        Vec largest = load(z + first);
+        Vec own = label == 0 ? largest : Vec{};
+        Int best{};
+        for (int o = 1; o < outputs; ++o) {
+            const Vec logit = load(z + o * C + first);
+            best = logit > largest ? Int{} + o : best;
+            largest = max(logit, largest);
+            own = label == o ? logit : own;
+        }
+        Vec mass{};
+        for (int o = 0; o < outputs; ++o) {
+            const Vec share = exponential(load(z + o * C + first) - largest);
+            mass += share;
+            if (kTrain) store(z + o * C + first, share);
+        }
+        const Vec lost = real ? logarithm(mass) + largest - own : Vec{};
+        loss += sum(lost);
+        const Int hits = real & (best == label);
+        for (int i = 0; i < kLanes; ++i) total.correct -= hits[i];
+        if (!kTrain) continue;
+        const Vec weight = real ? scale * quotient(splat(1.0f), mass) : Vec{};
+        const Vec share = real ? splat(scale) : Vec{};
+        for (int o = 0; o < outputs; ++o) {
+            float* at = z + o * C + first;
+            store(at, load(at) * weight - (label == o ? share : Vec{}));
+        }
+    }
+    total.loss += loss;
+}
+
+}  // namespace firstlight

@@ -1,0 +1,218 @@
+// One trial: a multilayer perceptron trained for a stretch of an epoch, and evaluated.
+#pragma once
+
+#include <cmath>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "activations.hpp"
+#include "gradients.hpp"
+#include "losses.hpp"
+#include "optimizers.hpp"
+
+namespace firstlight {
+
+/// What all trials of a cohort share; laid out as kernel.py's structure of the same name.
+struct Shape {
+    std::int32_t layers;                 // weight matrices
+    std::int32_t batch_size;
+    Loss loss;
+    float huber_delta;
+    const std::int32_t* widths;          // layers + 1
+    const std::int64_t* offsets;         // first parameter of each layer, in floats
+    std::int64_t parameters;             // floats of one trial, a multiple of kLanes
+    std::int64_t state;                  // floats of one trial's optimizer state
+};
+
+/// Rows of a data set. Training reads rows (row-major, `stride` floats apart, kLanes floats of slack at the end),
+/// evaluation reads tiles of kChunk rows, feature-major.
+struct Rows {
+    std::int64_t count;
+    std::int64_t stride;
+    const float* inputs;
+    const float* targets;          // regression; the same layout with `outputs` in place of the stride
+    const std::int32_t* labels;    // classification
+};
+
+/// Aligned scratch memory of one thread.
+class Buffer {
+public:
+    explicit Buffer(std::size_t floats) {
+        const std::size_t bytes = (floats * sizeof(float) + 127) / 64 * 64;
+        data_ = static_cast<float*>(std::aligned_alloc(64, bytes));
+        if (data_ == nullptr) throw std::bad_alloc();
+        std::memset(data_, 0, bytes);
+    }
+    Buffer(Buffer&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+    ~Buffer() { std::free(data_); }
+    float* get() { return data_; }
+
+private:
+    float* data_;
+};
+
+/// The buffers of one thread, made anew for every call and used for one trial after another.
+class Workspace {
+public:
+    explicit Workspace(const Shape& shape) : shape_(shape), gradient_(shape.parameters + kLanes) {
+        const int* widths = shape.widths;
+        int widest = 0;
+        for (int l = 0; l < shape.layers; ++l) {
+            inputs_.emplace_back(static_cast<std::size_t>(padded(widths[l]) + kLanes) * kChunk);
+            errors_.emplace_back(static_cast<std::size_t>(padded(widths[l + 1]) + kLanes) * kChunk);
+            widest = std::max(widest, padded(widths[l + 1]));
+        }
+        rows_ = std::make_unique<Buffer>(static_cast<std::size_t>(widest) * kChunk);
+        targets_ = std::make_unique<Buffer>(static_cast<std::size_t>(padded(widths[shape.layers])) * kChunk);
+    }
+
+    /// Trains on batches of `order` from row `begin` to row `end`; adds up the loss each row had in its batch.
+    /// Returns the position in the order of the first batch whose loss is not finite, or -1; it changes nothing.
+    std::int64_t train(const Settings& settings, double rate, float* w, float* state, std::int64_t* step,
+                       const Rows& data, const std::int32_t* order, std::int64_t begin, std::int64_t end,
+                       const volatile std::int32_t* stop, Sums& total) {
+        for (std::int64_t at = begin; at < end && !*stop; at += shape_.batch_size) {
+            const int rows = static_cast<int>(std::min<std::int64_t>(shape_.batch_size, end - at));
+            Sums batch;
+            ++*step;
+            for (int done = 0; done < rows;) {
+                const int left = rows - done;
+                const bool last = left <= kChunk;
+                const Pass pass{settings, rate, rows, done == 0, last};
+                if (kLanes < kChunk && left <= kChunk / 2) {
+                    train_chunk<std::max(kLanes, kChunk / 2)>(pass, w, data, order + at + done, left, batch);
+                } else {
+                    train_chunk<kChunk>(pass, w, data, order + at + done, std::min(left, kChunk), batch);
+                }
+                if (!std::isfinite(batch.loss)) break;
+                done += std::min(left, kChunk);
+            }
+            total.loss += batch.loss;
+            total.correct += batch.correct;
+            if (!std::isfinite(batch.loss)) {
+                --*step;
+                return at;
+            }
+            if (!settings.plain()) step_parameters(settings, rate, *step, w, gradient_.get(), state, shape_.parameters);
+        }
+        return -1;
+    }
+
+    /// Adds the sums over a data set that lies in tiles.
+    void evaluate(const Settings& settings, const float* w, const Rows& tiles, Sums& total) {
+        const int outputs = shape_.widths[shape_.layers];
+        const long width = shape_.widths[0];
+        for (std::int64_t row = 0; row < tiles.count; row += kChunk) {
+            const int rows = static_cast<int>(std::min<std::int64_t>(kChunk, tiles.count - row));
+            float* z = forward<kChunk, false>(settings, w, tiles.inputs + row * width);
+            if (shape_.loss == Loss::kCrossEntropy) {
+                cross_entropy_loss<kChunk, false>(z, tiles.labels + row, outputs, rows, 0, total);
+            } else {
+                regression_loss<kChunk, false>(shape_.loss, shape_.huber_delta, z, tiles.targets + row * outputs,
+                                               outputs, rows, 0, total);
+            }
+        }
+    }
+
+private:
+    struct Pass {
+        const Settings& settings;
+        double rate;
+        int batch_rows;
+        bool first, last;  // chunk of the batch
+    };
+
+    template <int C, bool kTrain>
+    float* forward(const Settings& settings, const float* w, const float* in) {
+        const int* widths = shape_.widths;
+        for (int l = 0; l < shape_.layers; ++l) {
+            float* z = errors_[l].get();
+            forward_product<C>(w + shape_.offsets[l], widths[l], widths[l + 1], in, z);
+            if (l + 1 == shape_.layers) return z;
+            float* h = inputs_[l + 1].get();
+            const long n = static_cast<long>(widths[l + 1]) * C;
+            kActivations<kTrain>[settings.activation](settings.activation_parameters, z, h, n);
+            if (kTrain)
+                for (int b = 0; b < C; b += kLanes) store(h + n + b, splat(1.0f));
+            in = h;
+        }
+        return nullptr;
+    }
+
+    /// Copies rows of the data set into feature-major order; places beyond the last row repeat it.
+    template <int C>
+    void gather(const float* data, std::int64_t stride, int width, const std::int32_t* order, int rows, float* out) {
+        for (int block = 0; block < C; block += kLanes) {
+            const float* source[kLanes];
+            for (int b = 0; b < kLanes; ++b)
+                source[b] = data + stride * order[std::min(block + b, rows - 1)];
+            if (width == 1) {
+                for (int b = 0; b < kLanes; ++b) out[block + b] = *source[b];
+                continue;
+            }
+            for (int f = 0; f < width; f += kLanes) {
+                Vec square[kLanes];
+#pragma GCC unroll 16
+                for (int b = 0; b < kLanes; ++b) square[b] = load(source[b] + f);
+                transpose(square);
+                const int n = std::min(kLanes, width - f);
+#pragma GCC unroll 16
+                for (int i = 0; i < kLanes; ++i)
+                    if (i < n) store(out + static_cast<long>(f + i) * C + block, square[i]);
+            }
+        }
+    }
+
+    template <int C>
+    void train_chunk(const Pass& pass, float* w, const Rows& data, const std::int32_t* order, int rows, Sums& total) {
+        const int* widths = shape_.widths;
+        const int outputs = widths[shape_.layers];
+        float* x = inputs_[0].get();
+        gather<C>(data.inputs, data.stride, widths[0], order, rows, x);
+        for (int b = 0; b < C; b += kLanes) store(x + static_cast<long>(widths[0]) * C + b, splat(1.0f));
+        float* z = forward<C, true>(pass.settings, w, x);
+        const float scale = 1.0f / (static_cast<float>(pass.batch_rows) *
+                                    static_cast<float>(shape_.loss == Loss::kCrossEntropy ? 1 : outputs));
+        if (shape_.loss == Loss::kCrossEntropy) {
+            std::int32_t labels[C];
+            for (int b = 0; b < C; ++b) labels[b] = data.labels[order[std::min(b, rows - 1)]];
+            cross_entropy_loss<C, true>(z, labels, outputs, rows, scale, total);
+        } else {
+            gather<C>(data.targets, outputs, outputs, order, rows, targets_->get());
+            regression_loss<C, true>(shape_.loss, shape_.huber_delta, z, targets_->get(), outputs, rows, scale, total);
+        }
+        if (std::isfinite(total.loss)) backward<C>(pass, w);
+    }
+
+    template <int C>
+    void backward(const Pass& pass, float* w) {
+        const int* widths = shape_.widths;
+        const Settings& settings = pass.settings;
+        GradientSink sink{pass.first ? Sink::kStore : Sink::kAdd, 1.0f, static_cast<float>(pass.rate)};
+        if (pass.last && settings.plain()) {
+            sink.mode = pass.first ? Sink::kDescend : Sink::kAddAndDescend;
+            sink.keep = static_cast<float>(1 - pass.rate * settings.weight_decay);
+        }
+        for (int l = shape_.layers - 1; l >= 0; --l) {
+            float* delta = errors_[l].get();
+            float* weights = w + shape_.offsets[l];
+            if (l > 0) backward_product<C>(weights, widths[l], widths[l + 1], delta, errors_[l - 1].get());
+            transpose_delta<C>(delta, widths[l + 1], rows_->get());
+            gradient_product<C>(inputs_[l].get(), delta, rows_->get(), widths[l] + 1, widths[l + 1],
+                                gradient_.get() + shape_.offsets[l], weights, sink);
+        }
+    }
+
+    const Shape& shape_;
+    Buffer gradient_;
+    std::vector<Buffer> inputs_;  // of each layer, feature-major, with a feature of ones
+    std::vector<Buffer> errors_;  // of each layer's output: first z, then f'(z), then the error
+    std::unique_ptr<Buffer> rows_;
+    std::unique_ptr<Buffer> targets_;
+};
+
+}  // namespace firstlight

@@ -1,0 +1,121 @@
+// Optimizers: one pass over all parameters of a trial, in PyTorch's forms.
+#pragma once
+
+#include <cmath>
+
+#include "vector_math.hpp"
+
+namespace firstlight {
+
+enum class Rule : std::int32_t { kSgd, kAdam, kAdamW, kRmsprop, kAdagrad };
+
+/// What one trial's optimizer is; laid out as kernel.py's structure of the same name.
+struct Settings {
+    Rule rule;
+    std::int32_t activation;
+    std::int32_t nesterov, centered, amsgrad, reserved;
+    double momentum, dampening, beta1, beta2, epsilon, weight_decay, rate_decay, clip_norm;
+    float activation_parameters[4];
+
+    /// Plain gradient descent needs no state and can be done where the gradient is made.
+    bool plain() const { return rule == Rule::kSgd && momentum == 0 && !(clip_norm > 0); }
+};
+
+/// Multiplies the gradient so that its Euclidean norm is at most `most` (torch.nn.utils.clip_grad_norm_).
+inline void clip(float* g, long n, double most) {
+    double total = 0;
+    for (long i = 0; i < n; i += 64 * kLanes) {
+        Vec part{};
+        for (long j = i; j < std::min(n, i + 64 * kLanes); j += kLanes) part += load(g + j) * load(g + j);
+        total += sum(part);
+    }
+    const double norm = std::sqrt(total);
+    if (norm + 1e-6 <= most) return;
+    const float factor = static_cast<float>(most / (norm + 1e-6));
+    for (long i = 0; i < n; i += kLanes) store(g + i, load(g + i) * factor);
+}
+
+/// One step on n parameters (a multiple of kLanes); slot k of the state lies at state + k * n. `step` counts from 1.
+inline void step_parameters(const Settings& s, double rate, std::int64_t step, float* w, float* g, float* state,
+                            long n) {
+    if (s.clip_norm > 0) clip(g, n, s.clip_norm);
+    float* first = state;
+    float* second = state + n;
+    float* third = state + 2 * n;
+    const float decay = static_cast<float>(s.weight_decay);
+    const float epsilon = static_cast<float>(s.epsilon);
+    switch (s.rule) {
+    case Rule::kSgd: {
+        const float momentum = static_cast<float>(s.momentum), r = static_cast<float>(rate);
+        const float fresh = step == 1 ? 1.0f : static_cast<float>(1 - s.dampening);
+        for (long i = 0; i < n; i += kLanes) {
+            Vec gradient = load(g + i) + decay * load(w + i);
+            if (s.momentum != 0) {
+                const Vec velocity = momentum * load(first + i) + fresh * gradient;
+                store(first + i, velocity);
+                gradient = s.nesterov ? gradient + momentum * velocity : velocity;
+            }
+            store(w + i, load(w + i) - r * gradient);
+        }
+        break;
+    }
+    case Rule::kAdam:
+    case Rule::kAdamW: {
+        const bool decoupled = s.rule == Rule::kAdamW;
+        const float keep = decoupled ? static_cast<float>(1 - rate * s.weight_decay) : 1.0f;
+        const float l2 = decoupled ? 0.0f : decay;
+        const float b1 = static_cast<float>(s.beta1), c1 = static_cast<float>(1 - s.beta1);
+        const float b2 = static_cast<float>(s.beta2), c2 = static_cast<float>(1 - s.beta2);
+        const float r = static_cast<float>(rate / (1 - std::pow(s.beta1, static_cast<double>(step))));
+        const float unbias = static_cast<float>(1 / std::sqrt(1 - std::pow(s.beta2, static_cast<double>(step))));
+        for (long i = 0; i < n; i += kLanes) {
+            const Vec weight = load(w + i);
+            const Vec gradient = load(g + i) + l2 * weight;
+            const Vec mean = b1 * load(first + i) + c1 * gradient;
+            Vec square = b2 * load(second + i) + c2 * gradient * gradient;
+            store(first + i, mean);
+            store(second + i, square);
+            if (s.amsgrad) {
+                square = max(square, load(third + i));
+                store(third + i, square);
+            }
+            store(w + i, keep * weight - r * mean / (square_root(square) * unbias + epsilon));
+        }
+        break;
+    }
+    case Rule::kRmsprop: {
+        const float alpha = static_cast<float>(s.beta2), rest = static_cast<float>(1 - s.beta2);
+        const float momentum = static_cast<float>(s.momentum), r = static_cast<float>(rate);
+        for (long i = 0; i < n; i += kLanes) {
+            const Vec gradient = load(g + i) + decay * load(w + i);
+            const Vec square = alpha * load(first + i) + rest * gradient * gradient;
+            store(first + i, square);
+            Vec variance = square;
+            if (s.centered) {
+                const Vec mean = alpha * load(third + i) + rest * gradient;
+                store(third + i, mean);
+                variance = max(square - mean * mean, 0.0f);
+            }
+            Vec move = gradient / (square_root(variance) + epsilon);
+            if (s.momentum > 0) {
+                move += momentum * load(second + i);
+                store(second + i, move);
+            }
+            store(w + i, load(w + i) - r * move);
+        }
+        break;
+    }
+    case Rule::kAdagrad: {
+        const float r = static_cast<float>(rate / (1 + static_cast<double>(step - 1) * s.rate_decay));
+        for (long i = 0; i < n; i += kLanes) {
+            const Vec gradient = load(g + i) + decay * load(w + i);
+            const Vec square = load(first + i) + gradient * gradient;
+            store(first + i, square);
+            store(w + i, load(w + i) - r * gradient / (square_root(square) + epsilon));
+        }
+        break;
+    }
+    }
+}
+
+}  // namespace firstlight

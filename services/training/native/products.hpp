@@ -1,0 +1,131 @@
+// The three matrix products of a dense layer on a chunk of rows.
+//
+// A chunk holds C rows of the batch, feature-major: element (feature f, row b) lies at f * C + b. A weight matrix is
+// (fan_in + 1, fan_out), row-major, its last row the bias; the chunk of a layer's input ends with a feature of ones.
+// Running vectors along the batch wastes nothing on widths such as 50 that are no multiple of the vector width.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "vector.hpp"
+
+namespace firstlight {
+
+/// Rows of a full chunk. Chosen so that the buffers of a 50-50 network stay in a 48 KiB first-level cache.
+constexpr int kChunk = 32;
+
+/// How a computed tile of the weight gradient is put away.
+enum class Sink { kStore, kAdd, kDescend, kAddAndDescend };
+
+/// Where the weight gradient goes, and the step of plain gradient descent: w = keep * w - rate * g.
+struct GradientSink {
+    Sink mode;
+    float keep;
+    float rate;
+};
+
+// ---- rows of C = A B, A broadcast: the forward product and the gradient of the layer's input ----------------------
+
+/// Vectors of the batch in one tile, and the most output features that fit the registers beside them.
+template <int C>
+constexpr int tile_vectors() {
+    return std::min(C / kLanes, kLanes >= 16 ? 2 : (kRegisters == 32 ? 4 : 2));
+}
+template <int C>
+constexpr int tile_rows() {
+    return (kRegisters - 4) / tile_vectors<C>();
+}
+
+/// One tile: out[r][b] = start(r) + sum over k of a[r * row_step + k * k_step] * in[k][b], for R features r.
+template <int C, int R, bool kForward>
+void row_tile(const float* a, int stride, int depth, const float* in, const float* bias, float* out) {
+    constexpr int V = tile_vectors<C>();
+    // With few features in the tile the additions would wait for one another: several partial sums run side by side.
+    constexpr int P = R * V >= 8 ? 1 : (R * V >= 4 ? 2 : 4);
+    for (int block = 0; block < C / kLanes; block += V) {
+        Vec sum[P][R][V];
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p)
+#pragma GCC unroll 32
+            for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+                for (int v = 0; v < V; ++v) sum[p][r][v] = kForward && p == 0 ? splat(bias[r]) : Vec{};
+        const float* x = in + block * kLanes;
+        int k = 0;
+        for (; k + P <= depth; k += P)
+#pragma GCC unroll 4
+            for (int p = 0; p < P; ++p) {
+                const float* weights = kForward ? a + static_cast<long>(k + p) * stride : a + k + p;
+                Vec row[V];
+#pragma GCC unroll 4
+                for (int v = 0; v < V; ++v) row[v] = load(x + (k + p) * C + v * kLanes);
+#pragma GCC unroll 32
+                for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+                    for (int v = 0; v < V; ++v)
+                        sum[p][r][v] += splat(kForward ? weights[r] : weights[static_cast<long>(r) * stride]) * row[v];
+            }
+        if constexpr (P > 1)
+            for (; k < depth; ++k) {
+                const float* weights = kForward ? a + static_cast<long>(k) * stride : a + k;
+#pragma GCC unroll 32
+                for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+                    for (int v = 0; v < V; ++v)
+                        sum[0][r][v] += splat(kForward ? weights[r] : weights[static_cast<long>(r) * stride]) *
+                                        load(x + k * C + v * kLanes);
+            }
+#pragma GCC unroll 32
+        for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+            for (int v = 0; v < V; ++v) {
+                Vec total = sum[0][r][v];
+#pragma GCC unroll 4
+                for (int p = 1; p < P; ++p) total += sum[p][r][v];
+                float* target = out + r * C + (block + v) * kLanes;
+                store(target, kForward ? total : total * load(target));
+            }
+    }
+}
+
+using RowTile = void (*)(const float*, int, int, const float*, const float*, float*);
+
+template <int C, bool kForward, int... R>
+constexpr auto row_tiles(std::integer_sequence<int, R...>) {
+    return std::array<RowTile, sizeof...(R)>{&row_tile<C, R + 1, kForward>...};
+}
+
+/// Calls f(first, count) over 0..n in the fewest nearly equal parts of at most `most`.
+template <class F>
+FL_INLINE void in_parts(int n, int most, F&& f) {
+    const int parts = (n + most - 1) / most;
+    for (int part = 0, first = 0; part < parts; ++part) {
+        const int count = (n - first + parts - part - 1) / (parts - part);
+        f(first, count);
+        first += count;
+    }
+}
+
+/// out[o][b] = bias[o] + sum over i of w[i][o] * in[i][b].
+template <int C>
+void forward_product(const float* w, int fan_in, int fan_out, const float* in, float* out) {
+    static constexpr auto tiles = row_tiles<C, true>(std::make_integer_sequence<int, tile_rows<C>()>{});
+    const float* bias = w + static_cast<long>(fan_in) * fan_out;
+    in_parts(fan_out, tile_rows<C>(), [&](int first, int count) {
+        tiles[count - 1](w + first, fan_out, fan_in, in, bias + first, out + first * C);
+    });
+}
+
+/// delta_in[i][b] *= sum over o of w[i][o] * delta[o][b]: the derivative that stood there becomes the error.
+template <int C>
+void backward_product(const float* w, int fan_in, int fan_out, const float* delta, float* delta_in) {
+    static constexpr auto tiles = row_tiles<C, false>(std::make_integer_sequence<int, tile_rows<C>()>{});
+    in_parts(fan_in, tile_rows<C>(), [&](int first, int count) {
+        tiles[count - 1](w + static_cast<long>(first) * fan_out, fan_out, fan_out, delta, nullptr,
+                         delta_in + first * C);
+    });
+}
+
+}  // namespace firstlight

@@ -1,0 +1,93 @@
+"""The structures and signatures shared with the compiled kernel, as ctypes; the C++ side is in network.hpp."""
+
+import ctypes
+from functools import cache
+from pathlib import Path
+
+from services.training.native.build import KernelUnavailableError, load_kernel
+
+INTERFACE = 1
+"""Bumped on both sides with every change of a structure or a signature."""
+
+
+class Settings(ctypes.Structure):
+    """What one trial's activation and optimizer are."""
+
+    _fields_ = (
+        ("rule", ctypes.c_int32),
+        ("activation", ctypes.c_int32),
+        ("nesterov", ctypes.c_int32),
+        ("centered", ctypes.c_int32),
+        ("amsgrad", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
+        ("momentum", ctypes.c_double),
+        ("dampening", ctypes.c_double),
+        ("beta1", ctypes.c_double),
+        ("beta2", ctypes.c_double),
+        ("epsilon", ctypes.c_double),
+        ("weight_decay", ctypes.c_double),
+        ("rate_decay", ctypes.c_double),
+        ("clip_norm", ctypes.c_double),
+        ("activation_parameters", ctypes.c_float * 4),
+    )
+
+
+class Shape(ctypes.Structure):
+    """What all trials of a cohort share."""
+
+    _fields_ = (
+        ("layers", ctypes.c_int32),
+        ("batch_size", ctypes.c_int32),
+        ("loss", ctypes.c_int32),
+        ("huber_delta", ctypes.c_float),
+        ("widths", ctypes.c_void_p),
+        ("offsets", ctypes.c_void_p),
+        ("parameters", ctypes.c_int64),
+        ("state", ctypes.c_int64),
+    )
+
+
+class Rows(ctypes.Structure):
+    """A data set in the layout that training or evaluation reads."""
+
+    _fields_ = (
+        ("count", ctypes.c_int64),
+        ("stride", ctypes.c_int64),
+        ("inputs", ctypes.c_void_p),
+        ("targets", ctypes.c_void_p),
+        ("labels", ctypes.c_void_p),
+    )
+
+
+class Sums(ctypes.Structure):
+    """What rows added up to."""
+
+    _fields_ = (
+        ("loss", ctypes.c_double),
+        ("absolute", ctypes.c_double),
+        ("squared", ctypes.c_double),
+        ("correct", ctypes.c_int64),
+    )
+
+
+@cache
+def kernel(folder: Path | None = None) -> ctypes.CDLL:
+    """The loaded kernel with its signatures declared.
+
+    Raises:
+        KernelUnavailableError: it cannot be compiled or loaded here.
+    """
+    library = load_kernel(folder)
+    found = library.firstlight_interface()
+    if found != INTERFACE:
+        raise KernelUnavailableError(f"the kernel speaks interface {found}, this program {INTERFACE}")
+    pointer, integer = ctypes.c_void_p, ctypes.c_int
+    library.firstlight_train.argtypes = (
+        ctypes.POINTER(Shape), integer, pointer, pointer, pointer, pointer, pointer, ctypes.POINTER(Rows), pointer,
+        pointer, integer, pointer, pointer, pointer, pointer,
+    )  # fmt: skip
+    library.firstlight_evaluate.argtypes = (
+        ctypes.POINTER(Shape), integer, pointer, pointer, ctypes.POINTER(Rows), integer, pointer, pointer,
+    )  # fmt: skip
+    library.firstlight_activate.argtypes = (integer, pointer, pointer, pointer, ctypes.c_long)
+    return library

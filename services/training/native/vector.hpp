@@ -1,0 +1,171 @@
+// Fixed-width float vectors on the compiler's vector extension, so that one source serves AVX-512, AVX2, SSE and NEON.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <utility>
+
+#if defined(__AVX512F__) || defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
+namespace firstlight {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+constexpr int kRegisters = 32;
+#elif defined(__AVX__)
+constexpr int kLanes = 8;
+constexpr int kRegisters = 16;
+#elif defined(__aarch64__)
+constexpr int kLanes = 4;
+constexpr int kRegisters = 32;
+#else
+constexpr int kLanes = 4;
+constexpr int kRegisters = 16;
+#endif
+
+typedef float Vec __attribute__((vector_size(kLanes * 4)));
+typedef std::int32_t Int __attribute__((vector_size(kLanes * 4)));
+typedef std::uint32_t Uint __attribute__((vector_size(kLanes * 4)));
+typedef float UnalignedVec __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+
+#define FL_INLINE inline __attribute__((always_inline))
+
+/// Rounds up to a multiple of the vector width.
+constexpr int padded(int n) { return (n + kLanes - 1) / kLanes * kLanes; }
+
+FL_INLINE Vec splat(float x) { return Vec{} + x; }
+FL_INLINE Vec load(const float* p) { return *reinterpret_cast<const UnalignedVec*>(p); }
+FL_INLINE void store(float* p, Vec v) { *reinterpret_cast<UnalignedVec*>(p) = v; }
+FL_INLINE Int bits(Vec v) { return reinterpret_cast<Int>(v); }
+FL_INLINE Vec from_bits(Int v) { return reinterpret_cast<Vec>(v); }
+
+/// The first n lanes from memory, zero in the others; reads nothing beyond them.
+FL_INLINE Vec load_first(const float* p, int n) {
+#if defined(__AVX512F__)
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
+#else
+    float lanes[kLanes] = {};
+    std::memcpy(lanes, p, sizeof(float) * n);
+    return load(lanes);
+#endif
+}
+
+/// Writes the first n lanes and nothing beyond them.
+FL_INLINE void store_first(float* p, Vec v, int n) {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), v);
+#else
+    float lanes[kLanes];
+    store(lanes, v);
+    std::memcpy(p, lanes, sizeof(float) * n);
+#endif
+}
+
+// In max and min a NaN in x stays; PyTorch and NumPy let it through as well.
+FL_INLINE Vec max(Vec x, Vec bound) { return bound > x ? bound : x; }
+FL_INLINE Vec min(Vec x, Vec bound) { return bound < x ? bound : x; }
+FL_INLINE Vec max(Vec x, float bound) { return max(x, splat(bound)); }
+FL_INLINE Vec min(Vec x, float bound) { return min(x, splat(bound)); }
+FL_INLINE Vec abs(Vec x) { return from_bits(bits(x) & 0x7fffffff); }
+FL_INLINE Vec copysign(Vec magnitude, Vec sign) {
+    return from_bits((bits(magnitude) & 0x7fffffff) | (bits(sign) & static_cast<std::int32_t>(0x80000000)));
+}
+
+/// Lane numbers 0, 1, 2, ...
+FL_INLINE Int lane_numbers() {
+    Int v;
+    for (int i = 0; i < kLanes; ++i) v[i] = i;
+    return v;
+}
+
+/// All bits set in the first n lanes.
+FL_INLINE Int first_lanes(int n) { return lane_numbers() < n; }
+
+template <int S, int... I>
+FL_INLINE Vec swap_blocks(Vec a, Vec b, std::integer_sequence<int, I...>) {
+    // Lane j takes b[j - S] where j lies in an odd block of S lanes, a[j + S] elsewhere.
+#if defined(__clang__) || __GNUC__ >= 12
+    return __builtin_shufflevector(a, b, ((I & S) ? kLanes + I - S : I + S)...);
+#else
+    return __builtin_shuffle(a, b, Int{((I & S) ? kLanes + I - S : I + S)...});
+#endif
+}
+
+template <int S, int... I>
+FL_INLINE Int odd_blocks(std::integer_sequence<int, I...>) {
+    return Int{((I & S) ? -1 : 0)...};
+}
+
+using LaneSequence = std::make_integer_sequence<int, kLanes>;
+
+template <int S>
+FL_INLINE void transpose_stage(Vec* v) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; ++i) {
+        if (i & S) continue;
+        const Vec crossed = swap_blocks<S>(v[i], v[i | S], LaneSequence{});
+        const Int odd = odd_blocks<S>(LaneSequence{});
+        v[i] = odd ? crossed : v[i];
+        v[i | S] = odd ? v[i | S] : crossed;
+    }
+}
+
+/// Transposes kLanes x kLanes numbers held in kLanes vectors.
+FL_INLINE void transpose(Vec* v) {
+    transpose_stage<1>(v);
+    transpose_stage<2>(v);
+    if constexpr (kLanes >= 8) transpose_stage<4 % kLanes>(v);
+    if constexpr (kLanes >= 16) transpose_stage<8 % kLanes>(v);
+}
+
+template <int S>
+FL_INLINE void sum_stage(Vec* v) {
+    // Halves the number of live vectors: v[i] keeps the partial sums of v[i] in even blocks, of v[i + S] in odd ones.
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; i += 2 * S) {
+        const Vec crossed = swap_blocks<S>(v[i], v[i + S], LaneSequence{});
+        const Int odd = odd_blocks<S>(LaneSequence{});
+        v[i] = (odd ? v[i + S] : v[i]) + crossed;
+    }
+}
+
+/// The sum of each of kLanes vectors, in the lane of its number.
+FL_INLINE Vec sums(Vec* v) {
+    sum_stage<1>(v);
+    sum_stage<2>(v);
+    if constexpr (kLanes >= 8) sum_stage<4 % kLanes>(v);
+    if constexpr (kLanes >= 16) sum_stage<8 % kLanes>(v);
+    return v[0];
+}
+
+/// The sum of the lanes, in double and in a fixed order.
+FL_INLINE double sum(Vec v) {
+    double total = 0;
+    for (int i = 0; i < kLanes; ++i) total += v[i];
+    return total;
+}
+
+/// Makes this thread treat subnormal numbers as zero while it lives: they can cost a hundred times an ordinary number.
+class FlushSubnormals {
+public:
+#if defined(__SSE2__)
+    FlushSubnormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }
+    ~FlushSubnormals() { _mm_setcsr(saved_); }
+
+private:
+    unsigned saved_;
+#elif defined(__aarch64__)
+    FlushSubnormals() {
+        asm volatile("mrs %0, fpcr" : "=r"(saved_));
+        asm volatile("msr fpcr, %0" : : "r"(saved_ | (1ull << 24)));
+    }
+    ~FlushSubnormals() { asm volatile("msr fpcr, %0" : : "r"(saved_)); }
+
+private:
+    std::uint64_t saved_;
+#endif
+};
+
+}  // namespace firstlight

@@ -1,0 +1,86 @@
+"""The kernel against an independent network in float64."""
+
+import numpy as np
+import pytest
+
+OPTIMIZERS = [
+    {"kind": "sgd", "learning_rate": 0.05},
+    {"kind": "sgd", "learning_rate": 0.05, "weight_decay": 0.02},
+    {"kind": "sgd", "learning_rate": 0.02, "momentum": 0.9},
+    {"kind": "sgd", "learning_rate": 0.02, "momentum": 0.8, "nesterov": True, "weight_decay": 0.01},
+    {"kind": "sgd", "learning_rate": 0.5, "clip_norm": 0.1},
+    {"kind": "adam", "learning_rate": 0.003},
+    {"kind": "adam", "learning_rate": 0.003, "beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-3, "weight_decay": 0.1},
+    {"kind": "adamw", "learning_rate": 0.003, "weight_decay": 0.5},
+    {"kind": "adamw", "learning_rate": 0.003, "clip_norm": 0.01},
+    {"kind": "rmsprop", "learning_rate": 0.002},
+    {"kind": "rmsprop", "learning_rate": 0.002, "decay": 0.9, "momentum": 0.5, "weight_decay": 0.1},
+    {"kind": "adagrad", "learning_rate": 0.02, "initial_accumulator": 0.1, "learning_rate_decay": 0.05},
+]
+
+
+@pytest.mark.parametrize(
+    "widths", [(6, 50, 50, 1), (3, 1, 3, 2), (129, 17, 1), (1, 129, 5, 64, 3), (20, 4), (2, 7, 31, 47, 1)]
+)
+@pytest.mark.parametrize("batch_size", [7, 32, 100, 500])
+def test_every_size_agrees_with_the_reference(study, widths, batch_size):
+    study(widths, batch_size=batch_size).assert_agrees()
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, 17, 48, 64])
+def test_every_way_to_cut_a_batch_agrees(study, batch_size):
+    study((6, 50, 20, 1), batch_size=batch_size, rows=131).assert_agrees(epochs=1)
+
+
+@pytest.mark.parametrize("loss", ["mae", "mse", "huber", "cross_entropy"])
+@pytest.mark.parametrize("outputs", [2, 10, 19])
+def test_every_loss_agrees(study, loss, outputs):
+    study((5, 30, outputs), loss=loss, batch_size=20, huber_delta=0.7).assert_agrees()
+
+
+def test_a_cohort_of_every_optimizer_agrees(study):
+    study((6, 24, 10, 1), optimizers=OPTIMIZERS, activations=[{"kind": "tanh"}] * len(OPTIMIZERS)).assert_agrees(
+        3, 3e-4
+    )
+
+
+def test_a_learning_rate_per_call_replaces_the_optimizers_own(study):
+    slow = study((4, 8, 1), optimizers=[{"kind": "sgd", "learning_rate": 0.01}])
+    fast = study((4, 8, 1), optimizers=[{"kind": "sgd", "learning_rate": 1.0}])
+    one, other = slow.cohort(), fast.cohort()
+    one.run_epoch(slow.orders)
+    other.run_epoch(slow.orders, learning_rates=np.array([0.01]))
+    assert np.array_equal(one.get_state()["parameters"], other.get_state()["parameters"])
+
+
+@pytest.mark.parametrize("loss", ["mae", "mse", "huber", "cross_entropy"])
+def test_evaluation_agrees_with_the_reference(study, loss):
+    s = study((6, 50, 4), loss=loss, activations=[{"kind": "tanh"}, {"kind": "relu"}], huber_delta=0.5)
+    sums = s.cohort().evaluate()
+    n = s.rows // 2 + 1
+    x, y = s.x[:n].astype(np.float64), s.y[:n]
+    assert sums.rows == n
+    for trial in range(2):
+        reference = s.reference(trial)
+        z = reference.forward(x)
+        np.testing.assert_allclose(sums.loss[trial], reference.row_losses(z, y)[0].sum(), rtol=1e-5)
+        if loss == "cross_entropy":
+            assert sums.correct[trial] == (z.argmax(axis=1) == y).sum()
+        else:
+            np.testing.assert_allclose(sums.absolute[trial], np.abs(z - y).sum(), rtol=1e-5)
+            np.testing.assert_allclose(sums.squared[trial], np.square(z - y).sum(), rtol=1e-5)
+
+
+def test_training_counts_correct_rows_as_they_are_used(study):
+    s = study((6, 16, 5), loss="cross_entropy", optimizers=[{"kind": "sgd", "learning_rate": 1e-30}], rows=77)
+    sums = s.cohort().run_epoch(s.orders)
+    expected = (s.reference(0).forward(s.x.astype(np.float64)).argmax(axis=1) == s.y).sum()
+    assert sums.correct[0] == expected
+
+
+def test_trials_may_share_an_order(study):
+    s = study((4, 8, 1), activations=[{"kind": "tanh"}] * 3)
+    shared, separate = s.cohort(), s.cohort()
+    shared.run_epoch(s.orders[:2], np.array([1, 0, 1]))
+    separate.run_epoch(s.orders[[1, 0, 1]])
+    assert np.array_equal(shared.get_state()["parameters"], separate.get_state()["parameters"])
