@@ -1,0 +1,268 @@
+"""What a network of given widths does to signals and gradients before it is trained.
+
+Recursion of second moments from layer to layer (see `maps`), with the scatter that finite widths add.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+from services.science.activations.gated_linear import GatedLinearUnit
+from services.science.base import Strict
+from services.science.theory.maps import (
+    FixedPoint,
+    chi_1,
+    correlation_map,
+    fixed_point,
+    second_moment,
+    variance_map,
+    variance_slope,
+)
+from services.science.theory.quadrature import ElementwiseActivation, Floats, gaussian_expectation
+
+Health = Literal["ok", "vanish", "explode"]
+
+VANISHING = 1e-4
+"""Below this factor a signal or gradient counts as vanished; above its inverse as exploded."""
+SATURATED_SLOPE = 0.05
+"""A unit is saturated where its slope is below this share of the largest slope."""
+ASSUMPTIONS = (
+    "fully connected layers with independent random weights of mean zero, before the first update",
+    "wide layers: at width n every layer scatters ln q by about sqrt(5 / n) for relu",
+    "gradients go back through weights independent of the forward pass",
+    "no batch normalization, no dropout, no residual connections",
+)
+
+
+@dataclass(frozen=True)
+class LayerScale:
+    """One weight layer: `fan_in` inputs, `fan_out` units, and the variances of one weight and one bias."""
+
+    fan_in: int
+    fan_out: int
+    weight_variance: float
+    bias_variance: float = 0.0
+
+    @property
+    def sigma_w_squared(self) -> float:
+        """fan_in * Var(w)."""
+        return self.fan_in * self.weight_variance
+
+
+class LayerPrediction(Strict):
+    """What to expect of one layer's pre-activations; the last layer is the network's output."""
+
+    layer: int
+    width: int
+    sigma_w_squared: float
+    sigma_b_squared: float
+    second_moment: float
+    """q, the mean square of the pre-activations."""
+    log_spread: float
+    """Standard deviation of ln q from one draw of the weights to the next (first order in 1 / width)."""
+    correlation: float
+    """Of the pre-activations of two inputs that start with the given correlation."""
+    gradient: float | None
+    """Squared norm of the loss gradient at this layer over that at the output; null beyond floating point."""
+    flat_fraction: float
+    """Expected share of units with slope exactly 0: one half for relu; 0 for the output."""
+    saturated_fraction: float
+    """Expected share of units with less than 5 % of the largest slope; 0 for the output."""
+
+
+class Prediction(Strict):
+    """Signal propagation of a whole network."""
+
+    layers: list[LayerPrediction]
+    forward_ratio: float | None
+    """q of the output over q of the first layer; null beyond floating point."""
+    gradient_ratio: float | None
+    """Squared norm of the gradient at the first layer over that at the output; null beyond floating point."""
+    band: tuple[float, float]
+    """Factors about forward_ratio between which two thirds of the draws lie: exp(-+ log_spread of the output)."""
+    forward: Health
+    backward: Health
+    verdict: Health
+    """The backward one unless it is ok: a healthy forward pass alone says little."""
+    forward_lost_at: int | None
+    """First layer whose q left the band of 1e-4 to 1e4 about the first layer's; null if none did."""
+    gradient_lost_after: int | None
+    """Layers, counted from the output, after which the gradient left that band; null if it did not."""
+    infinite_depth: FixedPoint
+    """Limit of a network that goes on with the scale of its last hidden layer."""
+    born_dead_probability: float | None
+    """At least this probability that some hidden layer is dead at the start (relu without biases); else null."""
+    sentence: str
+    assumptions: list[str]
+
+
+def predict(
+    activation: ElementwiseActivation,
+    layers: Sequence[LayerScale],
+    input_second_moment: float = 1.0,
+    input_correlation: float = 0.0,
+) -> Prediction:
+    """Predict second moments, correlation and gradient ratio layer by layer.
+
+    Args:
+        activation: between the layers; none after the last.
+        layers: weight layers from the input to the output, the output layer included.
+        input_second_moment: mean square of the inputs (1 after standardization).
+        input_correlation: of the two inputs followed.
+
+    Raises:
+        ValueError: no layer, a scale that is not finite or negative, or moments beyond floating point.
+    """
+    _check(layers, input_second_moment)
+    first = layers[0]
+    q = [first.sigma_w_squared * input_second_moment + first.bias_variance]
+    together = first.sigma_w_squared * input_second_moment * input_correlation + first.bias_variance
+    c = [float(np.clip(together / q[0], -1, 1)) if q[0] > 0 else input_correlation]
+    spread = [0.0]
+    chis: list[float] = []
+    for before, layer in pairwise(layers):
+        here = q[-1]
+        chis.append(chi_1(activation, here, layer.sigma_w_squared))
+        q.append(variance_map(activation, here, layer.sigma_w_squared, layer.bias_variance))
+        c.append(correlation_map(activation, here, c[-1], layer.sigma_w_squared, layer.bias_variance))
+        spread.append(_next_spread(activation, spread[-1], here, q[-1], before.fan_out, layer))
+    with np.errstate(over="ignore", under="ignore"):
+        gradients: Floats = np.concatenate([np.cumprod(np.array(chis)[::-1])[::-1], [1.0]]).astype(np.float64)
+    flat, saturated = zip(*(_slopes(activation, value) for value in q[:-1]), (0.0, 0.0), strict=True)
+    forward_ratio = q[-1] / q[0] if q[0] > 0 else 0.0
+    gradient_ratio = float(gradients[0])
+    forward, backward = _health(forward_ratio), _health(gradient_ratio)
+    last_hidden = layers[-2] if len(layers) > 1 else layers[-1]
+    limit = fixed_point(activation, last_hidden.sigma_w_squared, last_hidden.bias_variance)
+    verdict = backward if backward != "ok" else forward
+    return Prediction(
+        layers=[
+            LayerPrediction(
+                layer=index,
+                width=layer.fan_out,
+                sigma_w_squared=layer.sigma_w_squared,
+                sigma_b_squared=layer.bias_variance,
+                second_moment=q[index],
+                log_spread=spread[index],
+                correlation=c[index],
+                gradient=_finite(float(gradients[index])),
+                flat_fraction=float(flat[index]),
+                saturated_fraction=float(saturated[index]),
+            )
+            for index, layer in enumerate(layers)
+        ],
+        forward_ratio=_finite(forward_ratio),
+        gradient_ratio=_finite(gradient_ratio),
+        band=(float(np.exp(-spread[-1])), float(np.exp(min(spread[-1], 700.0)))),
+        forward=forward,
+        backward=backward,
+        verdict=verdict,
+        forward_lost_at=_first_outside(np.array(q) / q[0] if q[0] > 0 else np.zeros(len(q))),
+        gradient_lost_after=_first_outside(gradients[::-1]),
+        infinite_depth=limit,
+        born_dead_probability=_born_dead(activation, layers),
+        sentence=_sentence(verdict, forward_ratio, gradient_ratio, len(layers) - 1, limit),
+        assumptions=list(ASSUMPTIONS),
+    )
+
+
+def relu_log_spread(depth: int, width: int) -> float:
+    """sqrt(5 (depth - 1) / width): scatter of ln q at layer `depth` of a relu network with He's scale.
+
+    Source: Hanin and Rolnick (2018), How to start training: exponential in the sum of inverse widths.
+    """
+    return float(np.sqrt(5 * max(depth - 1, 0) / width))
+
+
+def _check(layers: Sequence[LayerScale], input_second_moment: float) -> None:
+    if not layers:
+        raise ValueError("a network needs at least one layer")
+    if not (input_second_moment >= 0 and np.isfinite(input_second_moment)):
+        raise ValueError(f"input_second_moment must be a finite number of at least 0, not {input_second_moment}")
+    for index, layer in enumerate(layers):
+        if min(layer.fan_in, layer.fan_out) < 1:
+            raise ValueError(f"layer {index}: fans must be at least 1, not {layer.fan_in} and {layer.fan_out}")
+        for name, value in (("weight_variance", layer.weight_variance), ("bias_variance", layer.bias_variance)):
+            if not (value >= 0 and np.isfinite(value)):
+                raise ValueError(f"layer {index}: {name} must be a finite number of at least 0, not {value}")
+
+
+def _next_spread(
+    activation: ElementwiseActivation, spread: float, q: float, following: float, width: int, layer: LayerScale
+) -> float:
+    """First order: what is there, times d ln q' / d ln q, and what n units add, Var(f^2) / (n E[f^2]^2)."""
+    if q <= 0 or following <= 0:
+        return 0.0
+    carried = spread * variance_slope(activation, q, layer.sigma_w_squared) * q / following
+    mean_square = second_moment(activation, q)
+    if mean_square**2 <= 0:
+        return abs(carried)
+    fourth = _fourth_moment(activation, q)
+    share = layer.sigma_w_squared * mean_square / following
+    added = max(0.0, fourth / mean_square**2 - 1) / width * share**2
+    return float(np.hypot(carried, np.sqrt(added)))
+
+
+def _fourth_moment(activation: ElementwiseActivation, q: float) -> float:
+    if isinstance(activation, GatedLinearUnit):
+        return 3 * q**2 * _fourth_moment(activation.gate, q)
+    return gaussian_expectation(lambda x: activation.value(x) ** 4, q, activation.kinks)
+
+
+def _slopes(activation: ElementwiseActivation, q: float) -> tuple[float, float]:
+    """Shares of units with no slope, and with little of it, under N(0, q)."""
+    if isinstance(activation, GatedLinearUnit):
+        return _slopes(activation.gate, q)
+    if q <= 0:
+        return 0.0, 0.0
+    reach = np.linspace(-12.0, 12.0, 20_001)
+    weights = np.exp(-np.square(reach) / 2)
+    slopes = np.abs(activation.derivative(np.sqrt(q) * reach))
+    largest = max(float(slopes.max()), float(np.abs(activation.derivative(reach)).max()))
+    flat, little = slopes == 0, slopes < SATURATED_SLOPE * largest
+    return float(weights[flat].sum() / weights.sum()), float(weights[little].sum() / weights.sum())
+
+
+def _born_dead(activation: ElementwiseActivation, layers: Sequence[LayerScale]) -> float | None:
+    """1 - prod(1 - 2^-n) over the hidden layers but the first (Lu et al. 2019, Dying ReLU and initialization)."""
+    below = np.array([-100.0, -1.0, -1e-3])
+    if isinstance(activation, GatedLinearUnit) or np.any(activation.value(below) != 0):
+        return None
+    if any(layer.bias_variance > 0 for layer in layers):
+        return None
+    widths = [layer.fan_out for layer in layers[1:-1]]
+    return float(-np.expm1(sum(np.log1p(-(2.0**-width)) for width in widths)))
+
+
+def _health(ratio: float) -> Health:
+    if ratio < VANISHING:
+        return "vanish"
+    return "explode" if ratio > 1 / VANISHING else "ok"
+
+
+def _first_outside(ratios: Floats) -> int | None:
+    outside = np.flatnonzero((ratios < VANISHING) | (ratios > 1 / VANISHING) | np.isnan(ratios))
+    return int(outside[0]) if outside.size else None
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _sentence(verdict: Health, forward: float, backward: float, hidden: int, limit: FixedPoint) -> str:
+    """Say what will happen, with the numbers that say so."""
+    network = f"{hidden} hidden layer{'' if hidden == 1 else 's'}"
+    numbers = (
+        f"over {network} the signal's second moment changes by a factor {forward:.2g} "
+        f"and the gradient's, going back, by {backward:.2g}"
+    )
+    reach = (
+        "no limit of depth from the theory"
+        if limit.trainable_depth is None
+        else f"trainable to a depth of about {max(1, round(limit.trainable_depth))}"
+    )
+    start = {"ok": "Signals and gradients get through", "vanish": "They vanish", "explode": "They explode"}[verdict]
+    return f"{start}: {numbers}; {limit.phase} phase, {reach}."
