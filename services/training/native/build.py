@@ -17,8 +17,12 @@ from pathlib import Path
 SOURCES = Path(__file__).parent
 """Where the C++ files lie."""
 
-FLAGS = ("-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fPIC", "-shared")
-"""No -ffast-math: infinities and NaN must keep their meaning, or divergence could not be seen."""
+FLAGS = (
+    "-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
+    "-fvisibility=hidden", "-fPIC", "-shared",
+)  # fmt: skip
+"""No -ffast-math: infinities and NaN must keep their meaning, or divergence could not be seen. Hidden symbols, or two
+kernels in one process would share their templates' tables."""
 
 COMPILERS = ("c++", "g++", "clang++")
 TIMEOUT_SECONDS = 300

@@ -90,6 +90,7 @@ private:
 }  // namespace
 
 extern "C" {
+#pragma GCC visibility push(default)
 
 /// Bumped with every change of a structure or signature below.
 int firstlight_interface() { return 1; }
@@ -137,4 +138,5 @@ void firstlight_activate(int activation, const float* four_parameters, float* zd
     kActivations<true>[activation](four_parameters, zd, h, n);
 }
 
+#pragma GCC visibility pop
 }  // extern "C"
