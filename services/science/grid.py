@@ -53,13 +53,13 @@ def expand(spec: ExperimentSpec) -> Grid:
 def cut(grid: Grid, width: int) -> tuple[tuple[int, ...], ...]:
     """Cut the grid into cohorts of at most `width` trials; return the trials' positions.
 
-    Trials train together when they share the optimizer's kind and the batch size (model, data and epochs are the
-    spec's). A group wider than `width` is cut into parts of nearly equal size, whole arms together where possible.
+    Trials train together when they share the optimizer's kind, the batch size and the shapes of their weights, which
+    gated activations widen (model, data and epochs are the spec's). A group wider than `width` is cut into parts of nearly equal size, whole arms together where possible.
     """
-    groups: dict[tuple[str, int], list[int]] = {}
+    groups: dict[tuple[str, int, int], list[int]] = {}
     for trial in grid.trials:
         arm = grid.arms[trial.arm_index]
-        groups.setdefault((arm.optimizer.kind, arm.batch_size), []).append(trial.position)
+        groups.setdefault((arm.optimizer.kind, arm.batch_size, arm.activation.width_factor), []).append(trial.position)
     cohorts: list[tuple[int, ...]] = []
     for positions in groups.values():
         parts = -(-len(positions) // width)
