@@ -75,6 +75,8 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("experiment_id", sa.String(length=40), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("parent_id", sa.String(length=40), nullable=True),
+        sa.Column("parent_seq", sa.Integer(), nullable=True),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("epochs", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
@@ -110,6 +112,7 @@ def upgrade() -> None:
     op.create_index("ix_cohorts_claim", "cohorts", ["state", "priority", "created_at", "position"])
     op.create_index("ix_cohorts_experiment_id", "cohorts", ["experiment_id"])
     op.create_index("ix_cohorts_lease_owner", "cohorts", ["lease_owner"])
+    op.create_index("ix_cohorts_parent_id", "cohorts", ["parent_id"])
 
     op.create_table(
         "events",

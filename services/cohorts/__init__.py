@@ -1,0 +1,1 @@
+"""Cohorts: claim, lease, commit, finish, fail, split; every write of an attempt is fenced by its number."""

@@ -66,7 +66,8 @@ class CohortRow(Base):
 
     `attempt` is the fencing token: raised by each claim, compared by each write. Lease times are seconds since 1970 by
     the database's own clock, never a worker's. The lowest `priority` is claimed first, then the oldest.
-    `duration_seconds` is the time of all reported epochs, `seconds_per_epoch` a moving average of it.
+    `duration_seconds` is the time of all reported epochs, `seconds_per_epoch` a moving average of it. A cohort split off
+    another names it as `parent_id`, and in `parent_seq` the last event of the time before the split.
     """
 
     __tablename__ = "cohorts"
@@ -79,6 +80,8 @@ class CohortRow(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), index=True)
     position: Mapped[int] = mapped_column(Integer)
+    parent_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    parent_seq: Mapped[int | None] = mapped_column(Integer)
     size: Mapped[int] = mapped_column(Integer)
     epochs: Mapped[int] = mapped_column(Integer)
     state: Mapped[str] = mapped_column(String(16), default="queued")

@@ -1,0 +1,132 @@
+"""Claim a queued cohort, keep its lease, and hear what is asked of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from services.cohorts.fence import hold, move_trials
+from services.cohorts.settle import settle
+from services.db.base import now
+from services.db.clock import CLOCK
+from services.db.tables import AttemptRow, CheckpointRow, CohortRow, ExperimentRow, TrialRow
+
+
+@dataclass(frozen=True)
+class ClaimedTrial:
+    """One trial as the child needs it."""
+
+    id: str
+    slot: int
+    arm: dict[str, Any]
+    seed: int
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """A checkpoint; the path is relative to the artifact folder."""
+
+    epoch: int
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A cohort whose lease this worker holds.
+
+    Attributes:
+        attempt: the fencing token of every later write.
+        last_epoch: the last stored epoch, -1 for none; later epochs are reported, earlier ones are not.
+        checkpoints: the newest first; none is later than `last_epoch`.
+    """
+
+    cohort_id: str
+    experiment_id: str
+    attempt: int
+    epochs: int
+    last_epoch: int
+    spec: dict[str, Any]
+    trials: tuple[ClaimedTrial, ...]
+    checkpoints: tuple[SavedState, ...]
+
+
+def claim(session: Session, worker_id: str, ttl: float) -> Claim | None:
+    """Take the first queued cohort that is due, raise its attempt and start its lease; None when there is none."""
+    due = (
+        select(CohortRow.id)
+        .where(CohortRow.state == "queued", CohortRow.available_at <= CLOCK)
+        .order_by(CohortRow.priority, CohortRow.created_at, CohortRow.position, CohortRow.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)  # SQLite has no such clause and needs none: its writers stand in line
+    )
+    cohort_id = session.execute(due).scalar_one_or_none()
+    if cohort_id is None:
+        return None
+    cohort = session.scalars(
+        update(CohortRow)
+        .where(CohortRow.id == cohort_id, CohortRow.state == "queued")
+        .values(
+            state="running",
+            attempt=CohortRow.attempt + 1,
+            lease_owner=worker_id,
+            lease_expires_at=CLOCK + ttl,
+            started_at=func.coalesce(CohortRow.started_at, now()),
+        )
+        .returning(CohortRow)
+        .execution_options(synchronize_session=False, populate_existing=True)
+    ).one()
+    move_trials(session, cohort.id, "running", started_at=func.coalesce(TrialRow.started_at, now()))
+    saved = _checkpoints(session, cohort)
+    session.execute(
+        insert(AttemptRow).values(
+            cohort_id=cohort.id,
+            attempt=cohort.attempt,
+            worker_id=worker_id,
+            from_epoch=saved[0].epoch if saved else -1,
+        )
+    )
+    settle(session, cohort.experiment_id)
+    return Claim(
+        cohort_id=cohort.id,
+        experiment_id=cohort.experiment_id,
+        attempt=cohort.attempt,
+        epochs=cohort.epochs,
+        last_epoch=cohort.last_epoch,
+        spec=session.execute(select(ExperimentRow.spec).where(ExperimentRow.id == cohort.experiment_id)).scalar_one(),
+        trials=_trials(session, cohort.id),
+        checkpoints=saved,
+    )
+
+
+def renew(session: Session, cohort_id: str, attempt: int, ttl: float) -> str | None:
+    """Prolong the lease and return what is asked (run, pause, cancel); None when the lease was lost."""
+    cohort = hold(session, cohort_id, attempt, {"lease_expires_at": CLOCK + ttl})
+    return None if cohort is None else cohort.desired
+
+
+def desired(session: Session, cohort_id: str, attempt: int) -> str | None:
+    """What is asked of this attempt, without writing; None when it is fenced."""
+    query = select(CohortRow.desired).where(
+        CohortRow.id == cohort_id, CohortRow.attempt == attempt, CohortRow.state == "running"
+    )
+    return session.execute(query).scalar_one_or_none()
+
+
+def _trials(session: Session, cohort_id: str) -> tuple[ClaimedTrial, ...]:
+    rows = session.execute(
+        select(TrialRow.id, TrialRow.slot, TrialRow.arm, TrialRow.seed)
+        .where(TrialRow.cohort_id == cohort_id)
+        .order_by(TrialRow.slot)
+    )
+    return tuple(ClaimedTrial(*row) for row in rows.tuples())
+
+
+def _checkpoints(session: Session, cohort: CohortRow) -> tuple[SavedState, ...]:
+    rows = session.execute(
+        select(CheckpointRow.epoch, CheckpointRow.path, CheckpointRow.sha256)
+        .where(CheckpointRow.cohort_id == cohort.id, CheckpointRow.epoch <= cohort.last_epoch)
+        .order_by(CheckpointRow.epoch.desc())
+    )
+    return tuple(SavedState(*row) for row in rows.tuples())

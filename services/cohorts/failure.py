@@ -1,0 +1,141 @@
+"""When an attempt fails or is lost: try again, split the cohort until the guilty trial stands alone, or give up."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from services.cohorts.checkpoints import keep_newest
+from services.cohorts.endings import close, give_back
+from services.cohorts.fence import end_attempt, hold
+from services.cohorts.settle import lock_experiment
+from services.cohorts.states import MAX_FAILURES, MAX_LOSSES
+from services.db.base import new_id
+from services.db.tables import CohortRow, TrialRow
+
+HOPELESS = ("dataset_unavailable", "dataset_invalid", "dataset_changed")
+"""Failures that no second attempt and no split can mend."""
+BACKOFF_SECONDS = 2.0
+BACKOFF_CAP_SECONDS = 300.0
+
+Verdict = Literal["queued", "paused", "split", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt failed. `slot` names the guilty trial where the child knows it."""
+
+    code: str
+    detail: str
+    slot: int | None = None
+
+    def payload(self) -> dict[str, Any]:
+        """As stored in `error`."""
+        return {"code": self.code, "detail": self.detail[:2000]}
+
+
+def fail(session: Session, cohort_id: str, attempt: int, failure: Failure) -> str | None:
+    """The attempt failed by the experiment's own fault.
+
+    Returns:
+        What became of the cohort (queued, paused, split, failed, cancelled), or None when the attempt is fenced.
+    """
+    cohort = hold(session, cohort_id, attempt, {"failures": CohortRow.failures + 1, "error": failure.payload()})
+    if cohort is None:
+        return None
+    end_attempt(session, cohort_id, attempt, "failed", {**failure.payload(), "slot": failure.slot})
+    if cohort.desired == "cancel":
+        return give_back(session, cohort, delay=0.0)
+    if failure.code in HOPELESS:
+        close(session, cohort, "failed", failure.payload())
+        return "failed"
+    if failure.code == "checkpoint_mismatch":
+        keep_newest(session, cohort.id, kept=0)  # the next attempt begins at the beginning
+    guilty_known = failure.slot is not None and 0 <= failure.slot < cohort.size
+    # A cohort that is too large for the memory will be so again: halves are tried at once.
+    if cohort.size > 1 and (guilty_known or failure.code == "oom" or cohort.failures >= MAX_FAILURES):
+        split(session, cohort, failure.slot if guilty_known else None)
+        return "split"
+    if cohort.failures >= MAX_FAILURES:
+        close(session, cohort, "failed", failure.payload())
+        return "failed"
+    return give_back(session, cohort, delay=backoff(cohort, cohort.failures))
+
+
+def lose(session: Session, cohort: CohortRow, detail: str) -> str:
+    """The worker of a running cohort is gone; `cohort` is locked. Returns what became of it."""
+    cohort.losses += 1
+    session.flush()
+    end_attempt(session, cohort.id, cohort.attempt, "lost", {"detail": detail})
+    if cohort.losses >= MAX_LOSSES and cohort.desired != "cancel":
+        error = {"code": "too_many_losses", "detail": f"its worker was lost {cohort.losses} times without progress"}
+        close(session, cohort, "failed", error)
+        return "failed"
+    return give_back(session, cohort, delay=backoff(cohort, cohort.losses))
+
+
+def backoff(cohort: CohortRow, count: int) -> float:
+    """Seconds to wait before attempt number `count + 1`: none after the first trouble, then full jitter."""
+    if count <= 1:
+        return 0.0
+    return spread(cohort.id, cohort.attempt) * min(BACKOFF_CAP_SECONDS, BACKOFF_SECONDS * 2 ** (count - 1))
+
+
+def spread(cohort_id: str, attempt: int) -> float:
+    """A number in [0, 1) that differs between cohorts and attempts, so that they do not all come back at once."""
+    digest = hashlib.sha256(f"{cohort_id}:{attempt}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def split(session: Session, cohort: CohortRow, guilty_slot: int | None = None) -> CohortRow:
+    """Cut a cohort in two and queue both parts; the part split off is returned.
+
+    The first half stays, or, when the guilty trial is known, everybody else does. Epochs that are stored stay stored:
+    both parts train again from the beginning and report from where the whole one stopped (its checkpoints hold the
+    state of all trials and fit neither part). A part that fails again is split at once.
+    """
+    trials = list(
+        session.scalars(
+            select(TrialRow)
+            .where(TrialRow.cohort_id == cohort.id)
+            .order_by(TrialRow.slot)
+            .execution_options(populate_existing=True)
+        )
+    )
+    half = (len(trials) + 1) // 2
+    leaving = trials[half:] if guilty_slot is None else [trials[guilty_slot]]
+    gone = {trial.id for trial in leaving}
+    staying = [trial for trial in trials if trial.id not in gone]
+    experiment = lock_experiment(session, cohort.experiment_id)
+    assert experiment is not None
+    last = select(func.max(CohortRow.position)).where(CohortRow.experiment_id == cohort.experiment_id)
+    other = CohortRow(
+        id=new_id("coh"),
+        experiment_id=cohort.experiment_id,
+        position=session.execute(last).scalar_one() + 1,
+        parent_id=cohort.id,
+        parent_seq=experiment.event_seq,
+        size=len(leaving),
+        epochs=cohort.epochs,
+        state="running",
+        desired=cohort.desired,
+        priority=cohort.priority,
+        failures=MAX_FAILURES - 1,
+        last_epoch=cohort.last_epoch,
+        duration_seconds=cohort.duration_seconds,
+        seconds_per_epoch=None,
+        created_at=cohort.created_at,
+    )
+    session.add(other)
+    session.flush()
+    for part, members in ((cohort, staying), (other, leaving)):
+        for slot, trial in enumerate(members):
+            trial.cohort_id, trial.slot = part.id, slot
+    cohort.size, cohort.failures, cohort.seconds_per_epoch = len(staying), MAX_FAILURES - 1, None
+    keep_newest(session, cohort.id, kept=0)
+    session.flush()
+    give_back(session, other, delay=0.0)
+    give_back(session, cohort, delay=0.0)
+    return other

@@ -1,0 +1,45 @@
+"""Take back the cohorts of workers that went silent or are known to be dead."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from services.cohorts.failure import lose
+from services.db.clock import CLOCK
+from services.db.tables import CohortRow
+
+AT_ONCE = 100
+"""Most cohorts taken back in one transaction; the next sweep takes the others."""
+
+
+def sweep(session: Session) -> int:
+    """Take back every cohort whose lease has run out; returns how many."""
+    return _take_back(session, CohortRow.lease_expires_at < CLOCK, "its lease ran out")
+
+
+def reap(session: Session, worker_ids: Iterable[str]) -> int:
+    """Take back the cohorts of workers that are known to be dead, without waiting for their leases."""
+    ids = list(worker_ids)
+    return _take_back(session, CohortRow.lease_owner.in_(ids), "its worker is dead") if ids else 0
+
+
+def waiting(session: Session) -> int:
+    """How many cohorts could be claimed now."""
+    return session.execute(
+        select(func.count()).where(CohortRow.state == "queued", CohortRow.available_at <= CLOCK)
+    ).scalar_one()
+
+
+def _take_back(session: Session, condition: ColumnElement[bool], why: str) -> int:
+    silent = session.scalars(
+        select(CohortRow)
+        .where(CohortRow.state == "running", condition)
+        .order_by(CohortRow.id)
+        .limit(AT_ONCE)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    for cohort in silent:
+        lose(session, cohort, why)
+    return len(silent)

@@ -1,0 +1,67 @@
+"""The worker processes: registered, beating, and recognised as dead by a neighbour on the same machine."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from services.db.clock import CLOCK
+from services.db.tables import CohortRow, WorkerRow
+
+FORGET_SECONDS = 3600.0
+"""A worker silent for so long, and without a cohort, is taken off the list."""
+ALIVE_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which process a worker is; the pid alone may come again."""
+
+    host: str
+    boot_id: str
+    pid: int
+    pid_start_time: float
+
+
+def register(session: Session, worker_id: str, identity: Identity, slots: int, device: str | None) -> None:
+    """Put the worker on the list."""
+    row = WorkerRow(id=worker_id, **vars(identity), slots=slots, device=device, heartbeat_at=0.0)
+    session.add(row)
+    session.flush()
+    beat(session, worker_id)
+
+
+def beat(session: Session, worker_id: str, *, draining: bool = False) -> None:
+    """Show that the worker lives."""
+    session.execute(
+        update(WorkerRow)
+        .where(WorkerRow.id == worker_id)
+        .values(heartbeat_at=CLOCK, draining=draining)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def forget(session: Session, worker_id: str) -> None:
+    """Take a worker that has ended off the list."""
+    session.execute(delete(WorkerRow).where(WorkerRow.id == worker_id))
+
+
+def forget_silent(session: Session) -> None:
+    """Take workers off the list that have long been silent."""
+    busy = select(CohortRow.lease_owner).where(CohortRow.lease_owner.is_not(None))
+    session.execute(delete(WorkerRow).where(WorkerRow.heartbeat_at < CLOCK - FORGET_SECONDS, WorkerRow.id.not_in(busy)))
+
+
+def neighbours(session: Session, host: str, boot_id: str) -> list[tuple[str, Identity]]:
+    """The workers registered on this machine since it was started."""
+    rows = session.scalars(select(WorkerRow).where(WorkerRow.host == host, WorkerRow.boot_id == boot_id))
+    return [(row.id, Identity(row.host, row.boot_id, row.pid, row.pid_start_time)) for row in rows]
+
+
+def alive(session: Session, within: float = ALIVE_SECONDS) -> int:
+    """How many workers have beaten lately and take work."""
+    return session.execute(
+        select(func.count())
+        .select_from(WorkerRow)
+        .where(WorkerRow.heartbeat_at > CLOCK - within, WorkerRow.draining.is_(False))
+    ).scalar_one()

@@ -1,0 +1,122 @@
+"""Read the numbers of trials as columns, whether they are still rows or already packed into curves."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from services.db.tables import CurveRow, EpochRow
+
+COLUMNS = (
+    "train_loss",
+    "val_loss",
+    "train_accuracy",
+    "val_accuracy",
+    "val_mae",
+    "val_rmse",
+    "val_r2",
+    "seconds",
+)
+"""The metrics every epoch row has a column for; others are in its `extra`."""
+IDS_AT_ONCE = 400
+
+
+@dataclass(frozen=True)
+class TrialColumns:
+    """One trial's numbers.
+
+    Attributes:
+        epochs: int64 `[n]`, rising; epoch 0 is the untrained network.
+        metrics: float64 `[n]` by name; NaN stands for a number that is not finite or was not measured. A metric that
+            the trial has at no epoch is left out.
+    """
+
+    trial_id: str
+    epochs: NDArray[np.int64]
+    metrics: dict[str, NDArray[np.float64]]
+
+
+def read_rows(
+    session: Session,
+    trial_ids: Sequence[str],
+    epoch_from: int | None = None,
+    epoch_to: int | None = None,
+    metrics: Sequence[str] | None = None,
+) -> dict[str, TrialColumns]:
+    """Read the epochs from `epoch_from` to `epoch_to`, both included, of these trials.
+
+    Args:
+        session: any session.
+        trial_ids: whose rows; trials without any row are left out of the answer.
+        epoch_from: None for the first.
+        epoch_to: None for the last.
+        metrics: names to read; None for all.
+
+    Returns:
+        The trials in the order of `trial_ids`.
+    """
+    low, high = epoch_from or 0, 2**31 - 1 if epoch_to is None else epoch_to
+    wanted = None if metrics is None else tuple(dict.fromkeys(metrics))
+    found: dict[str, TrialColumns] = {}
+    for ids in _chunks(trial_ids):
+        found.update(_from_rows(session, ids, low, high, wanted))
+        found.update(_from_curves(session, ids, low, high, wanted))
+    return {trial_id: found[trial_id] for trial_id in trial_ids if trial_id in found}
+
+
+def _from_rows(
+    session: Session, ids: Sequence[str], low: int, high: int, wanted: tuple[str, ...] | None
+) -> dict[str, TrialColumns]:
+    columns = [name for name in COLUMNS if wanted is None or name in wanted]
+    others = None if wanted is None else [name for name in wanted if name not in COLUMNS]
+    selected = [EpochRow.trial_id, EpochRow.epoch, *(getattr(EpochRow, name) for name in columns)]
+    query: Select[Any] = (
+        select(*selected, *([] if others == [] else [EpochRow.extra]))
+        .where(EpochRow.trial_id.in_(ids), EpochRow.epoch >= low, EpochRow.epoch <= high)
+        .order_by(EpochRow.trial_id, EpochRow.epoch)
+    )
+    by_trial: dict[str, list[Any]] = defaultdict(list)
+    for row in session.execute(query).tuples():
+        by_trial[row[0]].append(row)
+    found: dict[str, TrialColumns] = {}
+    for trial_id, rows in by_trial.items():
+        table = list(zip(*rows, strict=True))
+        values = {name: np.array(table[2 + i], dtype=np.float64) for i, name in enumerate(columns)}
+        if others != []:
+            extras = [row or {} for row in table[-1]]
+            names = others or sorted({name for extra in extras for name in extra})
+            values |= {name: np.array([extra.get(name) for extra in extras], dtype=np.float64) for name in names}
+        measured = {name: column for name, column in values.items() if not np.isnan(column).all()}
+        found[trial_id] = TrialColumns(trial_id, np.array(table[1], dtype=np.int64), measured)
+    return found
+
+
+def _from_curves(
+    session: Session, ids: Sequence[str], low: int, high: int, wanted: tuple[str, ...] | None
+) -> dict[str, TrialColumns]:
+    # `seconds` is packed for every trial, so a curve of it tells the trial's length whatever metric is asked for.
+    names = None if wanted is None else (*wanted, "seconds")
+    query = select(CurveRow.trial_id, CurveRow.metric, CurveRow.values).where(CurveRow.trial_id.in_(ids))
+    if names is not None:
+        query = query.where(CurveRow.metric.in_(names))
+    by_trial: dict[str, dict[str, NDArray[np.float64]]] = defaultdict(dict)
+    for trial_id, metric, content in session.execute(query).tuples():
+        by_trial[trial_id][metric] = np.frombuffer(content, dtype="<f8")[low : high + 1]
+    found: dict[str, TrialColumns] = {}
+    for trial_id, curves in by_trial.items():
+        epochs = np.arange(low, low + curves["seconds"].size, dtype=np.int64)
+        kept = {name: curve for name, curve in curves.items() if wanted is None or name in wanted}
+        measured = {name: curve for name, curve in kept.items() if not np.isnan(curve).all()}
+        if epochs.size:
+            found[trial_id] = TrialColumns(trial_id, epochs, measured)
+    return found
+
+
+def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        yield ids[start : start + IDS_AT_ONCE]
