@@ -116,25 +116,18 @@ def predict(
     Raises:
         ValueError: no layer, a scale that is not finite or negative, or moments beyond floating point.
     """
-    _check(layers, input_second_moment)
+    q, gradients = second_moments(activation, layers, input_second_moment)
     first = layers[0]
-    q = [first.sigma_w_squared * input_second_moment + first.bias_variance]
     together = first.sigma_w_squared * input_second_moment * input_correlation + first.bias_variance
     c = [float(np.clip(together / q[0], -1, 1)) if q[0] > 0 else input_correlation]
     spread = [0.0]
-    chis: list[float] = []
-    for before, layer in pairwise(layers):
-        here = q[-1]
-        chis.append(chi_1(activation, here, layer.sigma_w_squared))
-        q.append(variance_map(activation, here, layer.sigma_w_squared, layer.bias_variance))
-        c.append(correlation_map(activation, here, c[-1], layer.sigma_w_squared, layer.bias_variance))
-        spread.append(_next_spread(activation, spread[-1], here, q[-1], before.fan_out, layer))
-    with np.errstate(over="ignore", under="ignore"):
-        gradients: Floats = np.concatenate([np.cumprod(np.array(chis)[::-1])[::-1], [1.0]]).astype(np.float64)
+    for index, (before, layer) in enumerate(pairwise(layers)):
+        c.append(correlation_map(activation, q[index], c[-1], layer.sigma_w_squared, layer.bias_variance))
+        spread.append(_next_spread(activation, spread[-1], q[index], q[index + 1], before.fan_out, layer))
     flat, saturated = zip(*(_slopes(activation, value) for value in q[:-1]), (0.0, 0.0), strict=True)
     forward_ratio = q[-1] / q[0] if q[0] > 0 else 0.0
     gradient_ratio = float(gradients[0])
-    forward, backward = _health(forward_ratio), _health(gradient_ratio)
+    forward, backward = health(forward_ratio), health(gradient_ratio)
     last_hidden = layers[-2] if len(layers) > 1 else layers[-1]
     limit = fixed_point(activation, last_hidden.sigma_w_squared, last_hidden.bias_variance)
     verdict = backward if backward != "ok" else forward
@@ -163,10 +156,29 @@ def predict(
         forward_lost_at=_first_outside(np.array(q) / q[0] if q[0] > 0 else np.zeros(len(q))),
         gradient_lost_after=_first_outside(gradients[::-1]),
         infinite_depth=limit,
-        born_dead_probability=_born_dead(activation, layers),
+        born_dead_probability=born_dead_probability(activation, layers),
         sentence=_sentence(verdict, forward_ratio, gradient_ratio, len(layers) - 1, limit),
         assumptions=list(ASSUMPTIONS),
     )
+
+
+def second_moments(
+    activation: ElementwiseActivation, layers: Sequence[LayerScale], input_second_moment: float = 1.0
+) -> tuple[list[float], Floats]:
+    """q of every layer, and the gradient's squared norm there over that at the output: the quick part of `predict`.
+
+    Raises:
+        ValueError: as `predict`.
+    """
+    _check(layers, input_second_moment)
+    q = [layers[0].sigma_w_squared * input_second_moment + layers[0].bias_variance]
+    chis: list[float] = []
+    for layer in layers[1:]:
+        chis.append(chi_1(activation, q[-1], layer.sigma_w_squared))
+        q.append(variance_map(activation, q[-1], layer.sigma_w_squared, layer.bias_variance))
+    with np.errstate(over="ignore", under="ignore"):
+        back = np.cumprod(np.array(chis, dtype=np.float64)[::-1], dtype=np.float64)[::-1]
+    return q, np.concatenate([back, np.ones(1)])
 
 
 def relu_log_spread(depth: int, width: int) -> float:
@@ -226,8 +238,13 @@ def _slopes(activation: ElementwiseActivation, q: float) -> tuple[float, float]:
     return float(weights[flat].sum() / weights.sum()), float(weights[little].sum() / weights.sum())
 
 
-def _born_dead(activation: ElementwiseActivation, layers: Sequence[LayerScale]) -> float | None:
-    """1 - prod(1 - 2^-n) over the hidden layers but the first (Lu et al. 2019, Dying ReLU and initialization)."""
+def born_dead_probability(activation: ElementwiseActivation, layers: Sequence[LayerScale]) -> float | None:
+    """1 - prod(1 - 2^-n) over the hidden layers but the first: at least so likely a layer is dead from the start.
+
+    None unless the activation is 0 on the whole negative side and no layer has biases.
+
+    Source: Lu et al. (2019), Dying ReLU and initialization, theorem 3.3's bound.
+    """
     below = np.array([-100.0, -1.0, -1e-3])
     if isinstance(activation, GatedLinearUnit) or np.any(activation.value(below) != 0):
         return None
@@ -237,7 +254,8 @@ def _born_dead(activation: ElementwiseActivation, layers: Sequence[LayerScale]) 
     return float(-np.expm1(sum(np.log1p(-(2.0**-width)) for width in widths)))
 
 
-def _health(ratio: float) -> Health:
+def health(ratio: float) -> Health:
+    """What a factor between the first and the last layer means."""
     if ratio < VANISHING:
         return "vanish"
     return "explode" if ratio > 1 / VANISHING else "ok"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from services.science.statistics.power import seeds_to_reach
-from services.science.theory.propagation import LayerScale, Prediction, predict
+from services.science.theory.propagation import LayerScale, born_dead_probability, health, second_moments
 from services.science.theory.quadrature import ElementwiseActivation
 
 
@@ -32,10 +32,19 @@ def submission_warnings(
     if all(layer.weight_variance == 0 for layer in layers[:-1]):
         return [f"{who}: all weights of a layer start equal, so its units stay equal and only the biases can learn"]
     try:
-        prediction = predict(activation, layers, input_second_moment)
+        q, gradients = second_moments(activation, layers, input_second_moment)
     except ValueError:
         return [f"{who}: activations grow beyond what numbers can hold"]
-    return [f"{who}: {text}" for text in _texts(prediction)]
+    forward, backward = (q[-1] / q[0] if q[0] > 0 else 0.0), float(gradients[0])
+    texts: list[str] = []
+    if health(forward) != "ok":
+        texts.append(f"activations {_change(forward)} in variance from the first layer to the last")
+    if health(backward) != "ok":
+        texts.append(f"gradients {_change(backward)} in squared norm on the way back")
+    dead = born_dead_probability(activation, layers)
+    if dead is not None and dead > 0.01:
+        texts.append(f"with probability {dead:.2g} or more some layer is dead from the start, being so narrow")
+    return [f"{who}: {text}" for text in texts]
 
 
 def seed_warnings(arms: int, seeds: int, confidence: float = 0.95) -> list[str]:
@@ -52,22 +61,9 @@ def seed_warnings(arms: int, seeds: int, confidence: float = 0.95) -> list[str]:
     return [f"{count} cannot tell arms apart at the {1 - confidence:.3g} level: {limit}"]
 
 
-def _texts(prediction: Prediction) -> list[str]:
-    texts: list[str] = []
-    if prediction.forward != "ok":
-        grows = prediction.forward == "explode"
-        texts.append(f"activations {'grow' if grows else 'shrink'} {_power(prediction.forward_ratio)} in variance")
-    if prediction.backward != "ok":
-        grows = prediction.backward == "explode"
-        texts.append(f"gradients {'grow' if grows else 'shrink'} {_power(prediction.gradient_ratio)} in squared norm")
-    dead = prediction.born_dead_probability
-    if dead is not None and dead > 0.01:
-        texts.append(f"with probability {dead:.2g} or more some layer is dead from the start, being so narrow")
-    return texts
-
-
-def _power(ratio: float | None) -> str:
+def _change(ratio: float) -> str:
     """A factor as a power of two, which is how relu's halves add up."""
-    if ratio is None or ratio == 0:
-        return "beyond floating point"
-    return f"about 2^{round(math.log2(ratio))}"
+    verb = "shrink" if ratio < 1 else "grow"
+    if ratio == 0 or not math.isfinite(ratio):
+        return f"{verb} beyond floating point"
+    return f"{verb} about 2^{round(math.log2(ratio))}"
