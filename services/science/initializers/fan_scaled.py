@@ -1,7 +1,6 @@
 """Keras's Glorot, He and LeCun initializers: a variance set by the fans, uniform or truncated normal."""
 
 import math
-from abc import abstractmethod
 from typing import Literal
 
 import numpy as np
@@ -9,12 +8,10 @@ from pydantic import Field
 
 from services.science.initializers.base import LARGEST, BaseInitializer, FloatArray, LayerContext, Moments, Shape
 from services.science.initializers.distributions import (
-    draw_normal,
-    draw_truncated_normal,
-    draw_uniform,
-    normal_moments,
-    truncated_normal_moments,
-    uniform_moments,
+    TRUNCATED_STD,
+    TruncatedDraw,
+    UniformDraw,
+    draw_standard_truncated,
 )
 
 GLOROT_2010 = "Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks, eq. 16"
@@ -26,37 +23,7 @@ HE_GAIN = "sigma_w^2 = 2: for relu, which passes half of the second moment"
 LECUN_GAIN = "sigma_w^2 = 1: for selu, and for units of unit slope"
 
 
-class UniformByFan(BaseInitializer):
-    """Uniform on (-limit, limit), the limit a function of the fans."""
-
-    @abstractmethod
-    def limit(self, context: LayerContext) -> float:
-        """Half the width of the distribution."""
-        raise NotImplementedError
-
-    def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        return draw_uniform(shape, rng, self.limit(context))
-
-    def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        return uniform_moments(self.limit(context))
-
-
-class TruncatedNormalByFan(BaseInitializer):
-    """Normal truncated at two standard deviations with its variance corrected, the variance a function of the fans."""
-
-    @abstractmethod
-    def variance(self, context: LayerContext) -> float:
-        """Variance after the truncation."""
-        raise NotImplementedError
-
-    def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        return draw_truncated_normal(shape, rng, math.sqrt(self.variance(context)))
-
-    def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        return truncated_normal_moments(math.sqrt(self.variance(context)))
-
-
-class GlorotUniform(UniformByFan):
+class GlorotUniform(UniformDraw):
     """Uniform within sqrt(6 / (fan_in + fan_out)); variance 2 / (fan_in + fan_out)."""
 
     kind: Literal["glorot_uniform"] = "glorot_uniform"
@@ -70,7 +37,7 @@ class GlorotUniform(UniformByFan):
         return math.sqrt(6.0 / (context.fan_in + context.fan_out))
 
 
-class GlorotNormal(TruncatedNormalByFan):
+class GlorotNormal(TruncatedDraw):
     """Truncated normal of variance 2 / (fan_in + fan_out)."""
 
     kind: Literal["glorot_normal"] = "glorot_normal"
@@ -80,11 +47,11 @@ class GlorotNormal(TruncatedNormalByFan):
     gain_note = GLOROT_GAIN
     references = (GLOROT_2010,)
 
-    def variance(self, context: LayerContext) -> float:
-        return 2.0 / (context.fan_in + context.fan_out)
+    def std(self, context: LayerContext) -> float:
+        return math.sqrt(2.0 / (context.fan_in + context.fan_out))
 
 
-class HeUniform(UniformByFan):
+class HeUniform(UniformDraw):
     """Uniform within sqrt(6 / fan_in); variance 2 / fan_in."""
 
     kind: Literal["he_uniform"] = "he_uniform"
@@ -98,7 +65,7 @@ class HeUniform(UniformByFan):
         return math.sqrt(6.0 / context.fan_in)
 
 
-class HeNormal(TruncatedNormalByFan):
+class HeNormal(TruncatedDraw):
     """Truncated normal of variance 2 / fan_in."""
 
     kind: Literal["he_normal"] = "he_normal"
@@ -108,11 +75,11 @@ class HeNormal(TruncatedNormalByFan):
     gain_note = HE_GAIN
     references = (HE_2015,)
 
-    def variance(self, context: LayerContext) -> float:
-        return 2.0 / context.fan_in
+    def std(self, context: LayerContext) -> float:
+        return math.sqrt(2.0 / context.fan_in)
 
 
-class LecunUniform(UniformByFan):
+class LecunUniform(UniformDraw):
     """Uniform within sqrt(3 / fan_in); variance 1 / fan_in."""
 
     kind: Literal["lecun_uniform"] = "lecun_uniform"
@@ -126,7 +93,7 @@ class LecunUniform(UniformByFan):
         return math.sqrt(3.0 / context.fan_in)
 
 
-class LecunNormal(TruncatedNormalByFan):
+class LecunNormal(TruncatedDraw):
     """Truncated normal of variance 1 / fan_in."""
 
     kind: Literal["lecun_normal"] = "lecun_normal"
@@ -136,8 +103,8 @@ class LecunNormal(TruncatedNormalByFan):
     gain_note = LECUN_GAIN
     references = (LECUN_1998, KLAMBAUER_2017)
 
-    def variance(self, context: LayerContext) -> float:
-        return 1.0 / context.fan_in
+    def std(self, context: LayerContext) -> float:
+        return math.sqrt(1.0 / context.fan_in)
 
 
 class VarianceScaling(BaseInitializer):
@@ -153,23 +120,26 @@ class VarianceScaling(BaseInitializer):
     gain_note = "sigma_w^2 = scale with fan_in: 1 as lecun, 2 as he; with fan_avg 1 as glorot"
     references = ("Keras VarianceScaling, whose distribution 'normal' means truncated_normal",)
 
-    def variance(self, context: LayerContext) -> float:
-        """Variance of a weight."""
+    def std(self, context: LayerContext) -> float:
+        """Standard deviation of a weight, after any truncation."""
         average = (context.fan_in + context.fan_out) / 2
-        return self.scale / {"fan_in": context.fan_in, "fan_out": context.fan_out, "fan_avg": average}[self.mode]
+        fan = {"fan_in": context.fan_in, "fan_out": context.fan_out, "fan_avg": average}[self.mode]
+        return math.sqrt(self.scale / fan)
 
     def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        std = math.sqrt(self.variance(context))
+        std = self.std(context)
         if self.distribution == "truncated_normal":
-            return draw_truncated_normal(shape, rng, std)
+            return draw_standard_truncated(shape, rng, -2.0, 2.0) * (std / TRUNCATED_STD)
         if self.distribution == "untruncated_normal":
-            return draw_normal(shape, rng, std)
-        return draw_uniform(shape, rng, math.sqrt(3.0) * std)
+            return rng.normal(0.0, std, shape)
+        return rng.uniform(-math.sqrt(3.0) * std, math.sqrt(3.0) * std, shape)
 
     def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        std = math.sqrt(self.variance(context))
-        if self.distribution == "truncated_normal":
-            return truncated_normal_moments(std)
-        return (
-            normal_moments(std) if self.distribution == "untruncated_normal" else uniform_moments(math.sqrt(3.0) * std)
-        )
+        std = self.std(context)
+        bounds = {
+            "truncated_normal": 2.0 / TRUNCATED_STD * std,
+            "untruncated_normal": None,
+            "uniform": math.sqrt(3.0) * std,
+        }
+        bound = bounds[self.distribution]
+        return Moments(0.0, std, None if bound is None else -bound, bound)

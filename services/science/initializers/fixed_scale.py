@@ -10,9 +10,10 @@ from scipy.special import ndtr
 from services.science.initializers.base import LARGEST, BaseInitializer, FloatArray, LayerContext, Moments, Shape
 from services.science.initializers.distributions import (
     TRUNCATED_STD,
-    draw_normal,
+    NormalDraw,
     draw_standard_truncated,
     normal_moments,
+    uniform_moments,
 )
 
 
@@ -37,8 +38,7 @@ class RandomUniform(BaseInitializer):
         return rng.uniform(self.minval, self.maxval, shape)
 
     def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        mean = (self.minval + self.maxval) / 2
-        return Moments(mean, (self.maxval - self.minval) / math.sqrt(12.0), self.minval, self.maxval)
+        return uniform_moments(self.minval, self.maxval)
 
 
 class RandomNormal(BaseInitializer):
@@ -53,10 +53,10 @@ class RandomNormal(BaseInitializer):
     references = ("Keras RandomNormal",)
 
     def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        return draw_normal(shape, rng, self.stddev, self.mean)
+        return rng.normal(self.mean, self.stddev, shape)
 
     def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        return normal_moments(self.stddev, self.mean)
+        return normal_moments(self.mean, self.stddev)
 
 
 class TruncatedNormal(BaseInitializer):
@@ -102,7 +102,7 @@ class Uniform(BaseInitializer):
         return rng.uniform(self.low, self.high, shape)
 
     def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        return Moments((self.low + self.high) / 2, (self.high - self.low) / math.sqrt(12.0), self.low, self.high)
+        return uniform_moments(self.low, self.high)
 
 
 class Normal(BaseInitializer):
@@ -117,10 +117,10 @@ class Normal(BaseInitializer):
     references = ("torch.nn.init.normal_",)
 
     def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        return draw_normal(shape, rng, self.std, self.mean)
+        return rng.normal(self.mean, self.std, shape)
 
     def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        return normal_moments(self.std, self.mean)
+        return normal_moments(self.mean, self.std)
 
 
 class TruncNormal(BaseInitializer):
@@ -174,7 +174,7 @@ def _density(z: float) -> float:
     return math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
 
 
-class ScaledNormal(BaseInitializer):
+class ScaledNormal(NormalDraw):
     """A standard normal times a constant: 0.01, 1 and 10 are the classroom's too small, lucky and too large."""
 
     kind: Literal["scaled_normal"] = "scaled_normal"
@@ -184,14 +184,11 @@ class ScaledNormal(BaseInitializer):
     gain_note = "sigma_w^2 = fan_in scale^2"
     references = ("Krizhevsky, Sutskever & Hinton 2012, ImageNet classification, section 5 (0.01)",)
 
-    def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        return draw_normal(shape, rng, self.scale)
-
-    def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        return normal_moments(self.scale)
+    def std(self, context: LayerContext) -> float:
+        return self.scale
 
 
-class DepthScaled(BaseInitializer):
+class DepthScaled(NormalDraw):
     """Normal with a fixed deviation, and in the layer that closes a residual branch 1/sqrt(branches) of it.
 
     With `residual_branches` additions the sum of the branches keeps the variance of one. A network without residual
@@ -209,9 +206,3 @@ class DepthScaled(BaseInitializer):
         """Standard deviation in this layer."""
         closes = context.is_residual_last and context.residual_branches > 0
         return self.stddev / math.sqrt(context.residual_branches) if closes else self.stddev
-
-    def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        return draw_normal(shape, rng, self.std(context))
-
-    def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        return normal_moments(self.std(context))

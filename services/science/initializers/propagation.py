@@ -9,7 +9,7 @@ from pydantic import Field
 from services.science.activations.base import BaseActivation
 from services.science.activations.moments import moments
 from services.science.initializers.base import LARGEST, BaseInitializer, FloatArray, LayerContext, Moments, Shape
-from services.science.initializers.distributions import draw_normal, draw_uniform, normal_moments, uniform_moments
+from services.science.initializers.distributions import NormalDraw, UniformDraw
 from services.science.initializers.shapes import matrix_shape
 from services.science.initializers.structured import SAXE_2014, draw_orthogonal, orthogonal_moments
 from services.science.theory.criticality import critical_point
@@ -26,7 +26,7 @@ def known_activation(kind: str, context: LayerContext) -> BaseActivation:
     return context.activation
 
 
-class XavierFanIn(BaseInitializer):
+class XavierFanIn(NormalDraw):
     """Normal, not truncated, of variance 1 / fan_in: the classroom's "Xavier", which looks at one fan only."""
 
     kind: Literal["xavier_fan_in"] = "xavier_fan_in"
@@ -36,17 +36,14 @@ class XavierFanIn(BaseInitializer):
     gain_note = "sigma_w^2 = 1: for units of unit slope"
     references = (
         "LeCun, Bottou, Orr & Mueller 1998, Efficient BackProp, eq. 16",
-        "Caffe's xavier filler, in normal form",
+        "Caffe's xavier, as a normal",
     )
 
-    def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        return draw_normal(shape, rng, 1.0 / math.sqrt(context.fan_in))
-
-    def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        return normal_moments(1.0 / math.sqrt(context.fan_in))
+    def std(self, context: LayerContext) -> float:
+        return 1.0 / math.sqrt(context.fan_in)
 
 
-class GainMatched(BaseInitializer):
+class GainMatched(NormalDraw):
     """Normal with the gain of the network's own activation: every layer's pre-activations keep a second moment of 1.
 
     The first layer, whose input has not passed the activation and is standardized, has a gain of 1. `keep` says what
@@ -80,14 +77,8 @@ class GainMatched(BaseInitializer):
             raise ValueError(f"gain_matched has no gain for {activation.label()}, which passes nothing on")
         return gain / math.sqrt(context.fan_in)
 
-    def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        return draw_normal(shape, rng, self.std(context))
 
-    def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        return normal_moments(self.std(context))
-
-
-class Critical(BaseInitializer):
+class Critical(NormalDraw):
     """The edge of chaos: normal weights and biases at which the gradient's scale neither grows nor shrinks with depth.
 
     For a bias variance sigma_b^2, the weight variance sigma_w^2 / fan_in is the one with chi_1 = 1 at the fixed point
@@ -111,20 +102,14 @@ class Critical(BaseInitializer):
         point = critical_point(known_activation(self.kind, context), self.bias_variance)
         return math.sqrt(point.sigma_w_squared / context.fan_in)
 
-    def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        return draw_normal(shape, rng, self.std(context))
-
-    def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        return normal_moments(self.std(context))
-
     def draw_bias(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        return draw_normal(shape, rng, math.sqrt(self.bias_variance))
+        return rng.normal(0.0, math.sqrt(self.bias_variance), shape)
 
     def bias_variance_of(self, context: LayerContext) -> float:
         return self.bias_variance
 
 
-class Mup(BaseInitializer):
+class Mup(NormalDraw):
     """The weights of the maximal update parametrization: only the output layer differs from 1 / fan_in.
 
     Its variance falls as 1 / fan_in^2, and equals 1 / fan_in at `base_width`. The other half of the parametrization,
@@ -146,14 +131,8 @@ class Mup(BaseInitializer):
         narrowing = math.sqrt(self.base_width / context.fan_in) if context.is_output else 1.0
         return self.gain * narrowing / math.sqrt(context.fan_in)
 
-    def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        return draw_normal(shape, rng, self.std(context))
 
-    def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        return normal_moments(self.std(context))
-
-
-class Siren(BaseInitializer):
+class Siren(UniformDraw):
     """The companion of the siren activation: uniform, divided by omega_0 from the second layer on."""
 
     kind: Literal["siren"] = "siren"
@@ -167,12 +146,6 @@ class Siren(BaseInitializer):
     def limit(self, context: LayerContext) -> float:
         """Half the width of the distribution."""
         return 1.0 / context.fan_in if context.layer == 0 else math.sqrt(6.0 / context.fan_in) / self.omega_0
-
-    def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        return draw_uniform(shape, rng, self.limit(context))
-
-    def theory(self, shape: Shape, context: LayerContext) -> Moments:
-        return uniform_moments(self.limit(context))
 
 
 class Lsuv(BaseInitializer):

@@ -7,13 +7,10 @@ import numpy as np
 from pydantic import Field
 
 from services.science.initializers.base import LARGEST, BaseInitializer, FloatArray, LayerContext, Moments, Shape
-from services.science.initializers.distributions import draw_normal
 from services.science.initializers.shapes import centre_tap, matrix_shape
 
 SAXE_2014 = "Saxe, McClelland & Ganguli 2014, Exact solutions to the nonlinear dynamics of learning"
-XIAO_2018 = (
-    "Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018, Dynamical isometry and a mean field theory of CNNs"
-)
+XIAO_2018 = "Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018, Dynamical isometry in CNNs"
 
 
 def draw_orthogonal(rows: int, columns: int, rng: np.random.Generator) -> FloatArray:
@@ -105,7 +102,7 @@ class Sparse(BaseInitializer):
 
     def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
         zeros = self._zeros(shape)
-        weight = draw_normal(shape, rng, self.std)
+        weight = rng.normal(0.0, self.std, shape)
         order = np.argsort(rng.uniform(0.0, 1.0, shape), axis=1, kind="stable")
         np.put_along_axis(weight, order[:, :zeros], 0.0, axis=1)
         return weight
