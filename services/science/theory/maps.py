@@ -95,8 +95,9 @@ class FixedPoint(Strict):
     """Where an infinitely deep network with one scale ends up. None stands for infinite or not defined."""
 
     q_star: float | None
-    """Limit of q from 1; null if unbounded."""
-    chi_1: float
+    """Limit of q; null if unbounded."""
+    chi_1: float | None
+    """At q*; null where it is beyond floating point."""
     c_star: float | None
     """Limit of the correlation of two different inputs; null if q is unbounded or gone."""
     q_depth: float | None
@@ -110,14 +111,19 @@ class FixedPoint(Strict):
     phase: Phase
 
 
-def fixed_point(activation: ElementwiseActivation, weight: float, bias: float = 0.0) -> FixedPoint:
+def fixed_point(activation: ElementwiseActivation, weight: float, bias: float = 0.0, start: float = 1.0) -> FixedPoint:
     """Fixed point, depth scales and phase of (activation, sigma_w^2, sigma_b^2).
 
-    q* is the first fixed point that iteration from q = 1 meets.
+    q* is the first fixed point on the way from `start`, in the direction in which q moves there; where every q is one
+    (relu with He's scale), it is `start`.
     """
-    q_star = _limit_of_q(activation, weight, bias)
+    q_star = _limit_of_q(activation, weight, bias, float(np.clip(start, 10 * TINY_Q, HUGE_Q / 10)))
     q = float(np.clip(q_star, TINY_Q, HUGE_Q**0.5))
-    chi = chi_1(activation, q, weight)
+    try:
+        chi, slope = chi_1(activation, q, weight), variance_slope(activation, q, weight)
+    except ValueError:
+        nothing = dict.fromkeys(("q_star", "chi_1", "c_star", "q_depth", "correlation_depth", "gradient_depth"))
+        return FixedPoint(**nothing, trainable_depth=0.0, phase="chaotic")
     phase: Phase = "critical" if abs(chi - 1) <= CRITICAL_WITHIN else "ordered" if chi < 1 else "chaotic"
     c_star: float | None = None
     correlation_depth: float | None = None
@@ -131,7 +137,7 @@ def fixed_point(activation: ElementwiseActivation, weight: float, bias: float = 
         q_star=q_star if q_star < HUGE_Q else None,
         chi_1=chi,
         c_star=c_star,
-        q_depth=_depth_scale(variance_slope(activation, q, weight)),
+        q_depth=_depth_scale(slope),
         correlation_depth=correlation_depth,
         gradient_depth=gradient_depth,
         trainable_depth=None if limiting is None else TRAINABLE_DEPTHS * limiting,
@@ -139,16 +145,21 @@ def fixed_point(activation: ElementwiseActivation, weight: float, bias: float = 
     )
 
 
-def _limit_of_q(activation: ElementwiseActivation, weight: float, bias: float) -> float:
+def _limit_of_q(activation: ElementwiseActivation, weight: float, bias: float, near: float) -> float:
     def excess(q: float) -> float:
-        return variance_map(activation, q, weight, bias) - q
+        try:
+            return variance_map(activation, q, weight, bias) - q
+        except ValueError:
+            return np.inf
 
-    near, start = 1.0, excess(1.0)
-    if abs(start) <= 1e-10:
-        return 1.0
+    start = excess(near)
+    if abs(start) <= 1e-10 * near:
+        return near
     step = 1.5 if start > 0 else 1 / 1.5
     while TINY_Q < near < HUGE_Q:
         far = near * step
+        if excess(far) == np.inf:
+            return np.inf
         if np.sign(excess(far)) != np.sign(start):
             return bracketed_root(excess, min(near, far), max(near, far))
         near = far

@@ -4,6 +4,7 @@ Recursion of second moments from layer to layer (see `maps`), with the scatter t
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -27,6 +28,8 @@ Health = Literal["ok", "vanish", "explode"]
 
 VANISHING = 1e-4
 """Below this factor a signal or gradient counts as vanished; above its inverse as exploded."""
+CEILING = 1e60
+"""A second moment above this is past all hope, and its powers past floating point."""
 SATURATED_SLOPE = 0.05
 """A unit is saturated where its slope is below this share of the largest slope."""
 ASSUMPTIONS = (
@@ -59,8 +62,8 @@ class LayerPrediction(Strict):
     width: int
     sigma_w_squared: float
     sigma_b_squared: float
-    second_moment: float
-    """q, the mean square of the pre-activations."""
+    second_moment: float | None
+    """q, the mean square of the pre-activations; null beyond floating point."""
     log_spread: float
     """Standard deviation of ln q from one draw of the weights to the next (first order in 1 / width)."""
     correlation: float
@@ -114,7 +117,7 @@ def predict(
         input_correlation: of the two inputs followed.
 
     Raises:
-        ValueError: no layer, a scale that is not finite or negative, or moments beyond floating point.
+        ValueError: no layer, or a scale that is negative or not finite.
     """
     q, gradients = second_moments(activation, layers, input_second_moment)
     first = layers[0]
@@ -122,6 +125,9 @@ def predict(
     c = [float(np.clip(together / q[0], -1, 1)) if q[0] > 0 else input_correlation]
     spread = [0.0]
     for index, (before, layer) in enumerate(pairwise(layers)):
+        if q[index] > CEILING or q[index + 1] == np.inf:
+            c, spread = [*c, c[-1]], [*spread, spread[-1]]
+            continue
         c.append(correlation_map(activation, q[index], c[-1], layer.sigma_w_squared, layer.bias_variance))
         spread.append(_next_spread(activation, spread[-1], q[index], q[index + 1], before.fan_out, layer))
     flat, saturated = zip(*(_slopes(activation, value) for value in q[:-1]), (0.0, 0.0), strict=True)
@@ -129,7 +135,7 @@ def predict(
     gradient_ratio = float(gradients[0])
     forward, backward = health(forward_ratio), health(gradient_ratio)
     last_hidden = layers[-2] if len(layers) > 1 else layers[-1]
-    limit = fixed_point(activation, last_hidden.sigma_w_squared, last_hidden.bias_variance)
+    limit = fixed_point(activation, last_hidden.sigma_w_squared, last_hidden.bias_variance, q[0])
     verdict = backward if backward != "ok" else forward
     return Prediction(
         layers=[
@@ -138,7 +144,7 @@ def predict(
                 width=layer.fan_out,
                 sigma_w_squared=layer.sigma_w_squared,
                 sigma_b_squared=layer.bias_variance,
-                second_moment=q[index],
+                second_moment=_finite(q[index]),
                 log_spread=spread[index],
                 correlation=c[index],
                 gradient=_finite(float(gradients[index])),
@@ -157,7 +163,7 @@ def predict(
         gradient_lost_after=_first_outside(gradients[::-1]),
         infinite_depth=limit,
         born_dead_probability=born_dead_probability(activation, layers),
-        sentence=_sentence(verdict, forward_ratio, gradient_ratio, len(layers) - 1, limit),
+        sentence=_sentence(forward_ratio, gradient_ratio, len(layers) - 1, limit),
         assumptions=list(ASSUMPTIONS),
     )
 
@@ -165,7 +171,9 @@ def predict(
 def second_moments(
     activation: ElementwiseActivation, layers: Sequence[LayerScale], input_second_moment: float = 1.0
 ) -> tuple[list[float], Floats]:
-    """q of every layer, and the gradient's squared norm there over that at the output: the quick part of `predict`.
+    """Every layer's q, and the gradient's squared norm there over that at the output: the quick part of `predict`.
+
+    Both are infinite from where q leaves what floating point can be squared in.
 
     Raises:
         ValueError: as `predict`.
@@ -174,8 +182,14 @@ def second_moments(
     q = [layers[0].sigma_w_squared * input_second_moment + layers[0].bias_variance]
     chis: list[float] = []
     for layer in layers[1:]:
-        chis.append(chi_1(activation, q[-1], layer.sigma_w_squared))
-        q.append(variance_map(activation, q[-1], layer.sigma_w_squared, layer.bias_variance))
+        chi, following = np.inf, np.inf
+        if q[-1] <= CEILING:
+            # An expectation that is not finite is raised as such; here it is the answer.
+            with suppress(ValueError):
+                chi = chi_1(activation, q[-1], layer.sigma_w_squared)
+                following = variance_map(activation, q[-1], layer.sigma_w_squared, layer.bias_variance)
+        chis.append(chi)
+        q.append(following)
     with np.errstate(over="ignore", under="ignore"):
         back = np.cumprod(np.array(chis, dtype=np.float64)[::-1], dtype=np.float64)[::-1]
     return q, np.concatenate([back, np.ones(1)])
@@ -206,7 +220,7 @@ def _next_spread(
     activation: ElementwiseActivation, spread: float, q: float, following: float, width: int, layer: LayerScale
 ) -> float:
     """First order: what is there, times d ln q' / d ln q, and what n units add, Var(f^2) / (n E[f^2]^2)."""
-    if q <= 0 or following <= 0:
+    if q <= 0 or not 0 < following < np.inf:
         return 0.0
     carried = spread * variance_slope(activation, q, layer.sigma_w_squared) * q / following
     mean_square = second_moment(activation, q)
@@ -228,9 +242,10 @@ def _slopes(activation: ElementwiseActivation, q: float) -> tuple[float, float]:
     """Shares of units with no slope, and with little of it, under N(0, q)."""
     if isinstance(activation, GatedLinearUnit):
         return _slopes(activation.gate, q)
-    if q <= 0:
+    if not 0 < q <= CEILING:
         return 0.0, 0.0
-    reach = np.linspace(-12.0, 12.0, 20_001)
+    # An even number of points: none at 0, where many activations have their kink.
+    reach = np.linspace(-12.0, 12.0, 20_000)
     weights = np.exp(-np.square(reach) / 2)
     slopes = np.abs(activation.derivative(np.sqrt(q) * reach))
     largest = max(float(slopes.max()), float(np.abs(activation.derivative(reach)).max()))
@@ -270,17 +285,25 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _sentence(verdict: Health, forward: float, backward: float, hidden: int, limit: FixedPoint) -> str:
+def _sentence(forward: float, backward: float, hidden: int, limit: FixedPoint) -> str:
     """Say what will happen, with the numbers that say so."""
-    network = f"{hidden} hidden layer{'' if hidden == 1 else 's'}"
-    numbers = (
-        f"over {network} the signal's second moment changes by a factor {forward:.2g} "
-        f"and the gradient's, going back, by {backward:.2g}"
-    )
+    signal, gradient = health(forward), health(backward)
+    start = "Signals and gradients get through"
+    if gradient != "ok":
+        start = f"Gradients {gradient}" if signal != gradient else f"Signals and gradients {gradient}"
+    elif signal != "ok":
+        start = f"Signals {signal}"
     reach = (
         "no limit of depth from the theory"
         if limit.trainable_depth is None
         else f"trainable to a depth of about {max(1, round(limit.trainable_depth))}"
     )
-    start = {"ok": "Signals and gradients get through", "vanish": "They vanish", "explode": "They explode"}[verdict]
-    return f"{start}: {numbers}; {limit.phase} phase, {reach}."
+    layers = f"{hidden} hidden layer{'' if hidden == 1 else 's'}"
+    return (
+        f"{start}: over {layers} the signal's second moment changes by a factor {_factor(forward)} and "
+        f"the gradient's, going back, by {_factor(backward)}; {limit.phase} phase, {reach}."
+    )
+
+
+def _factor(ratio: float) -> str:
+    return f"{ratio:.2g}" if np.isfinite(ratio) else "beyond floating point"
