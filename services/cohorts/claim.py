@@ -120,7 +120,7 @@ def _trials(session: Session, cohort_id: str) -> tuple[ClaimedTrial, ...]:
         .where(TrialRow.cohort_id == cohort_id)
         .order_by(TrialRow.slot)
     )
-    return tuple(ClaimedTrial(*row) for row in rows.tuples())
+    return tuple(ClaimedTrial(*row) for row in rows)
 
 
 def _checkpoints(session: Session, cohort: CohortRow) -> tuple[SavedState, ...]:
@@ -129,4 +129,4 @@ def _checkpoints(session: Session, cohort: CohortRow) -> tuple[SavedState, ...]:
         .where(CheckpointRow.cohort_id == cohort.id, CheckpointRow.epoch <= cohort.last_epoch)
         .order_by(CheckpointRow.epoch.desc())
     )
-    return tuple(SavedState(*row) for row in rows.tuples())
+    return tuple(SavedState(*row) for row in rows)

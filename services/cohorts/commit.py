@@ -143,9 +143,7 @@ def _rate(old: float | None, message: EpochsMessage) -> float | None:
 
 
 def _members(session: Session, cohort_id: str) -> dict[int, _Member]:
-    rows = session.execute(
-        select(TrialRow.slot, TrialRow.id, TrialRow.state).where(TrialRow.cohort_id == cohort_id)
-    ).tuples()
+    rows = session.execute(select(TrialRow.slot, TrialRow.id, TrialRow.state).where(TrialRow.cohort_id == cohort_id))
     return {slot: _Member(trial_id, state == "diverged") for slot, trial_id, state in rows}
 
 

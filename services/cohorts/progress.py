@@ -34,7 +34,7 @@ def progress(session: Session, experiment_id: str) -> dict[str, Any]:
             select(
                 CohortRow.state, CohortRow.size, CohortRow.epochs, CohortRow.last_epoch, CohortRow.seconds_per_epoch
             ).where(CohortRow.experiment_id == experiment_id)
-        ).tuples()
+        )
     ]
     counts = session.execute(
         select(TrialRow.state, func.count()).where(TrialRow.experiment_id == experiment_id).group_by(TrialRow.state)
@@ -48,7 +48,7 @@ def progress(session: Session, experiment_id: str) -> dict[str, Any]:
         "eta_seconds": eta(cohorts),
         "epochs_done": done,
         "epochs_total": whole,
-        "trials": {"total": total, **dict(counts.tuples().all())},
+        "trials": {"total": total, **dict(counts.all())},
     }
 
 

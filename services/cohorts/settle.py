@@ -31,7 +31,7 @@ def settle(session: Session, experiment_id: str) -> str:
     counts = session.execute(
         select(CohortRow.state, func.count()).where(CohortRow.experiment_id == experiment_id).group_by(CohortRow.state)
     )
-    state = state_of(experiment.state, dict(counts.tuples().all()))
+    state = state_of(experiment.state, dict(counts.all()))
     if state != experiment.state:
         _move(session, experiment, state)
     return state

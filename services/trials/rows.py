@@ -81,7 +81,7 @@ def _from_rows(
         .order_by(EpochRow.trial_id, EpochRow.epoch)
     )
     by_trial: dict[str, list[Any]] = defaultdict(list)
-    for row in session.execute(query).tuples():
+    for row in session.execute(query):
         by_trial[row[0]].append(row)
     found: dict[str, TrialColumns] = {}
     for trial_id, rows in by_trial.items():
@@ -105,7 +105,7 @@ def _from_curves(
     if names is not None:
         query = query.where(CurveRow.metric.in_(names))
     by_trial: dict[str, dict[str, NDArray[np.float64]]] = defaultdict(dict)
-    for trial_id, metric, content in session.execute(query).tuples():
+    for trial_id, metric, content in session.execute(query):
         by_trial[trial_id][metric] = np.frombuffer(content, dtype="<f8")[low : high + 1]
     found: dict[str, TrialColumns] = {}
     for trial_id, curves in by_trial.items():

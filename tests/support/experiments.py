@@ -15,7 +15,9 @@ from services.db.engine import Database
 from services.db.tables import CohortRow, ExperimentRow, TrialRow
 
 
-def make_experiment(session: Session, sizes: Sequence[int] = (2,), epochs: int = 3, spec: dict[str, Any] | None = None) -> str:
+def make_experiment(
+    session: Session, sizes: Sequence[int] = (2,), epochs: int = 3, spec: dict[str, Any] | None = None
+) -> str:
     """Insert a queued experiment with one cohort of each size; returns its id."""
     experiment = ExperimentRow(
         id=new_id("exp"),
@@ -31,9 +33,7 @@ def make_experiment(session: Session, sizes: Sequence[int] = (2,), epochs: int =
     session.flush()
     place = 0
     for position, size in enumerate(sizes):
-        cohort = CohortRow(
-            id=new_id("coh"), experiment_id=experiment.id, position=position, size=size, epochs=epochs
-        )
+        cohort = CohortRow(id=new_id("coh"), experiment_id=experiment.id, position=position, size=size, epochs=epochs)
         session.add(cohort)
         session.flush()
         for slot in range(size):
