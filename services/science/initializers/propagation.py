@@ -1,6 +1,7 @@
 """Scales chosen so that signals reach the depth of the network, from the activation or from the data."""
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,11 @@ def known_activation(kind: str, context: LayerContext) -> BaseActivation:
     if context.activation is None:
         raise ValueError(f"{kind} scales its weights by the activation, and none is given")
     return context.activation
+
+
+# Every layer of every trial asks for the same few numbers. A frozen member hashes, though its type does not say so.
+_moments = lru_cache(maxsize=256)(moments)
+_critical_point = lru_cache(maxsize=256)(critical_point)
 
 
 class XavierFanIn(NormalDraw):
@@ -67,7 +73,7 @@ class GainMatched(NormalDraw):
         activation = known_activation(self.kind, context)
         if context.layer == 0:
             return 1.0 / math.sqrt(context.fan_in)
-        found = moments(activation)
+        found = _moments(activation)  # pyright: ignore[reportArgumentType]
         gain = {
             "second_moment": found.gain,
             "variance": found.centred_gain,
@@ -99,7 +105,8 @@ class Critical(NormalDraw):
 
     def std(self, context: LayerContext) -> float:
         """Standard deviation of a weight."""
-        point = critical_point(known_activation(self.kind, context), self.bias_variance)
+        activation = known_activation(self.kind, context)
+        point = _critical_point(activation, self.bias_variance)  # pyright: ignore[reportArgumentType]
         return math.sqrt(point.sigma_w_squared / context.fan_in)
 
     def draw_bias(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
