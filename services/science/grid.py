@@ -54,7 +54,8 @@ def cut(grid: Grid, width: int) -> tuple[tuple[int, ...], ...]:
     """Cut the grid into cohorts of at most `width` trials; return the trials' positions.
 
     Trials train together when they share the optimizer's kind, the batch size and the shapes of their weights, which
-    gated activations widen (model, data and epochs are the spec's). A group wider than `width` is cut into parts of nearly equal size, whole arms together where possible.
+    gated activations widen (model, data and epochs are the spec's). A group wider than `width` is cut into parts of
+    nearly equal size.
     """
     groups: dict[tuple[str, int, int], list[int]] = {}
     for trial in grid.trials:
