@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from services.science.statistics.intervals import Interval, finite_sample, t_interval
 from services.science.statistics.permutation import DRAWS, SignFlip, sign_flip_test
@@ -90,32 +89,3 @@ def paired_probability_of_improvement(a: ArrayLike, b: ArrayLike, lower_is_bette
         return None
     better = np.sign(first - second) * (-1 if lower_is_better else 1)
     return float(np.mean((better + 1) / 2))
-
-
-def probability_of_improvement(a: ArrayLike, b: ArrayLike, lower_is_better: bool = False) -> float | None:
-    """P(a run of a is better than a run of b) over all pairs of runs, ties one half (Mann-Whitney's U / nm).
-
-    Source: Agarwal et al. (2021), Deep reinforcement learning at the edge of the statistical precipice, section 4.3.
-    """
-    first, second = finite_sample(a, "a"), finite_sample(b, "b")
-    if first.size == 0 or second.size == 0:
-        return None
-    better = np.sign(first[:, None] - second[None, :]) * (-1 if lower_is_better else 1)
-    return float(np.mean((better + 1) / 2))
-
-
-def welch_interval(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Welch's interval of mean(a) - mean(b) for arms that share no seeds.
-
-    Source: Welch (1947), Biometrika 34; recommended for comparing runs by Colas, Sigaud and Oudeyer (2019).
-    """
-    first, second = finite_sample(a, "a"), finite_sample(b, "b")
-    if first.size < 2 or second.size < 2:
-        return Interval(None, None, "welch", confidence)
-    u, v = first.var(ddof=1) / first.size, second.var(ddof=1) / second.size
-    mean = float(first.mean() - second.mean())
-    if u + v == 0:
-        return Interval(mean, mean, "welch", confidence)
-    df = (u + v) ** 2 / (u**2 / (first.size - 1) + v**2 / (second.size - 1))
-    margin = float(special.stdtrit(df, (1 + confidence) / 2) * np.sqrt(u + v))
-    return Interval(mean - margin, mean + margin, "welch", confidence)

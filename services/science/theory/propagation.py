@@ -247,7 +247,8 @@ def _slopes(activation: ElementwiseActivation, q: float) -> tuple[float, float]:
     # An even number of points: none at 0, where many activations have their kink.
     reach = np.linspace(-12.0, 12.0, 20_000)
     weights = np.exp(-np.square(reach) / 2)
-    slopes = np.abs(activation.derivative(np.sqrt(q) * reach))
+    with np.errstate(over="ignore", invalid="ignore"):
+        slopes = np.abs(activation.derivative(np.sqrt(q) * reach))
     largest = max(float(slopes.max()), float(np.abs(activation.derivative(reach)).max()))
     flat, little = slopes == 0, slopes < SATURATED_SLOPE * largest
     return float(weights[flat].sum() / weights.sum()), float(weights[little].sum() / weights.sum())
