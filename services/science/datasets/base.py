@@ -101,6 +101,9 @@ class BaseDataset(Strict):
 class BuiltIn(BaseDataset):
     """A data set the service knows by name. The class variables are its entry in the catalogue."""
 
+    name: Any = None
+    """Each member has its own name here."""
+
     task: ClassVar[Task]
     rows: ClassVar[int]
     """Rows to be split (all rows, less `test_rows`)."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.science.datasets.base import RawData, Task
+from services.science.datasets.base import BuiltIn, RawData, Task
 from services.science.datasets.files import DatasetFile, check_all
-from services.science.datasets.members import AnyDataset
 from services.science.datasets.order import order_notes
+from services.science.datasets.upload import Upload
 from services.science.streams import Purpose, stream
 
 
@@ -40,13 +40,13 @@ class PreparedData:
     notes: tuple[str, ...] = ()
 
 
-def plan_rows(choice: AnyDataset) -> tuple[int, int]:
+def plan_rows(choice: BuiltIn | Upload) -> tuple[int, int]:
     """Count training and validation rows without loading anything."""
     training, validation = choice.split_rows()
     return min(training, choice.train_size or training), validation
 
 
-def plan_notes(choice: AnyDataset) -> tuple[str, ...]:
+def plan_notes(choice: BuiltIn | Upload) -> tuple[str, ...]:
     """Warnings about a choice that need no data: for a plan."""
     notes = unused_fraction(choice)
     if choice.split == "tail" and choice.order_note and not choice.row_count()[1]:
@@ -54,7 +54,7 @@ def plan_notes(choice: AnyDataset) -> tuple[str, ...]:
     return notes
 
 
-def unused_fraction(choice: AnyDataset) -> tuple[str, ...]:
+def unused_fraction(choice: BuiltIn | Upload) -> tuple[str, ...]:
     """Say so when a `validation_fraction` was asked for but the set's own test rows validate."""
     default = type(choice).model_fields["validation_fraction"].default
     if choice.row_count()[1] and choice.validation_fraction != default:
@@ -62,7 +62,7 @@ def unused_fraction(choice: AnyDataset) -> tuple[str, ...]:
     return ()
 
 
-def ensure(choice: AnyDataset, data_dir: Path, *, download: bool) -> DatasetFile:
+def ensure(choice: BuiltIn | Upload, data_dir: Path, *, download: bool) -> DatasetFile:
     """Check that the data set's files are in `data_dir`, fetching them when `download` is true.
 
     Raises:
@@ -76,7 +76,7 @@ def ensure(choice: AnyDataset, data_dir: Path, *, download: bool) -> DatasetFile
     return DatasetFile(choice.load(data_dir).digest)
 
 
-def prepare(choice: AnyDataset, data_dir: Path) -> PreparedData:
+def prepare(choice: BuiltIn | Upload, data_dir: Path) -> PreparedData:
     """Load, split and standardize; everything is computed in float64 and stored as float32.
 
     ``order = stream(0, SPLIT, 0).permutation(n)`` for a random split, the file's order for a tail split. The first
@@ -115,7 +115,7 @@ def prepare(choice: AnyDataset, data_dir: Path) -> PreparedData:
     )
 
 
-def _split(choice: AnyDataset, raw: RawData) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _split(choice: BuiltIn | Upload, raw: RawData) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     rows = len(raw.x)
     order = stream(0, Purpose.SPLIT, 0).permutation(rows) if choice.split == "random" else np.arange(rows)
     training = choice.split_rows()[0]

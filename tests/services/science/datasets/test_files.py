@@ -1,0 +1,102 @@
+"""Missing, damaged and fetched files."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.science.datasets import DATASETS, DatasetInvalid, DatasetUnavailable, SourceFile, ensure, prepare
+from services.science.datasets.files import check, check_all, fetch_file, joint_digest
+
+NEED_FILES = [name for name, member in DATASETS.items() if member.needs_download]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Say nothing."""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder and the address it is served at."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("name", NEED_FILES)
+def test_without_its_files_a_data_set_says_what_to_put_where(name: str, tmp_path: Path) -> None:
+    choice = DATASETS[name]()
+    first = choice.files[0]
+    for act in (lambda: ensure(choice, tmp_path, download=False), lambda: prepare(choice, tmp_path)):
+        with pytest.raises(DatasetUnavailable) as caught:
+            act()
+        assert all(part in str(caught.value) for part in (name, first.path, str(tmp_path), first.url or ""))
+
+
+def test_a_damaged_file_is_refused(data_dir: Path, tmp_path: Path) -> None:
+    good = (data_dir / "diamonds.csv").read_bytes()
+    choice = DATASETS["diamonds"]()
+    (tmp_path / "diamonds.csv").write_bytes(good[:-1] + b"x")
+    for act in (lambda: ensure(choice, tmp_path, download=True), lambda: prepare(choice, tmp_path)):
+        with pytest.raises(DatasetInvalid, match=r"sha256 .* instead of 9574730b"):
+            act()
+    (tmp_path / "diamonds.csv").write_bytes(good[:-1])
+    with pytest.raises(DatasetInvalid, match="has 2772142 bytes instead of 2772143"):
+        ensure(choice, tmp_path, download=False)
+    (tmp_path / "diamonds.csv").write_bytes(good)
+    found = ensure(choice, tmp_path, download=False)
+    assert (found.digest, found.bytes) == (hashlib.sha256(good).hexdigest(), len(good))
+    assert found.paths == (tmp_path / "diamonds.csv",)
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "md5"])
+def test_a_file_is_fetched_once_and_checked(site: tuple[Path, str], tmp_path: Path, algorithm: str) -> None:
+    folder, address = site
+    (folder / "a.bin").write_bytes(b"what was published")
+    checksum = f"{algorithm}:{hashlib.new(algorithm, b'what was published').hexdigest()}"
+    source = SourceFile("deep/a.bin", 18, checksum, f"{address}/a.bin")
+    data = tmp_path / "data"
+    assert fetch_file("test", source, data).read_bytes() == b"what was published"
+    (folder / "a.bin").unlink()
+    fetch_file("test", source, data)
+    assert check("test", source, data) == hashlib.sha256(b"what was published").hexdigest()
+
+
+def test_something_else_than_was_published_is_not_kept(site: tuple[Path, str], tmp_path: Path) -> None:
+    folder, address = site
+    (folder / "a.bin").write_bytes(b"something else")
+    source = SourceFile("a.bin", None, "sha256:" + "0" * 64, f"{address}/a.bin")
+    with pytest.raises(DatasetInvalid, match="sent something else"):
+        fetch_file("test", source, tmp_path / "data")
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_failed_download_says_what_to_put_where(site: tuple[Path, str], tmp_path: Path) -> None:
+    for url in (f"{site[1]}/absent.bin", "http://127.0.0.1:9/unreachable.bin"):
+        with pytest.raises(DatasetUnavailable, match=r"put the file a\.bin into .* the download failed"):
+            fetch_file("test", SourceFile("a.bin", None, None, url), tmp_path / "data")
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_an_address_is_needed_to_fetch(tmp_path: Path) -> None:
+    with pytest.raises(DatasetUnavailable, match="put the file"):
+        fetch_file("test", SourceFile("a.bin"), tmp_path)
+
+
+def test_several_files_have_one_digest(tmp_path: Path) -> None:
+    sources = [SourceFile("x/a"), SourceFile("x/b")]
+    (tmp_path / "x").mkdir()
+    for source in sources:
+        (tmp_path / source.path).write_text(source.path)
+    one, two = (hashlib.sha256(source.path.encode()).hexdigest() for source in sources)
+    expected = hashlib.sha256(f"{one}  a\n{two}  b\n".encode()).hexdigest()
+    assert check_all("test", sources, tmp_path).digest == expected == joint_digest([("a", one), ("b", two)])
