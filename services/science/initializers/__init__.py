@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 from services.science.catalogue import by_kind, canonical
 from services.science.initializers.base import BaseInitializer, LayerContext, Moments, fans
 from services.science.initializers.constants import Constant, Ones, Zeros
-from services.science.initializers.deterministic import Dirac, Identity, Zero
+from services.science.initializers.deterministic import Dirac, IdentityMatrix, Zero
 from services.science.initializers.fan_scaled import (
     GlorotNormal,
     GlorotUniform,
@@ -28,7 +28,7 @@ from services.science.initializers.fixed_scale import (
     Uniform,
 )
 from services.science.initializers.names import ALIASES, DIFFERENCES, LEFT_OUT
-from services.science.initializers.propagation import Critical, GainMatched, Lsuv, Mup, Siren, XavierFanIn
+from services.science.initializers.propagation import Critical, GainMatched, Lsuv, Mup, SirenUniform, XavierFanIn
 from services.science.initializers.structured import DeltaOrthogonal, Orthogonal, Sparse
 from services.science.initializers.torch_names import (
     KaimingNormal,
@@ -49,7 +49,7 @@ AnyInitializer = (
     | GlorotUniform
     | HeNormal
     | HeUniform
-    | Identity
+    | IdentityMatrix
     | KaimingNormal
     | KaimingUniform
     | LecunNormal
@@ -62,7 +62,7 @@ AnyInitializer = (
     | RandomNormal
     | RandomUniform
     | ScaledNormal
-    | Siren
+    | SirenUniform
     | Sparse
     | TorchDefault
     | TruncNormal

@@ -27,7 +27,7 @@ class _Deterministic(BaseInitializer):
         return Moments.of(self.weight(shape, context))
 
 
-class Identity(_Deterministic):
+class IdentityMatrix(_Deterministic):
     """The identity matrix times a gain; what does not fit a rectangular layer is zero. Dense layers only."""
 
     kind: Literal["identity"] = "identity"

@@ -139,7 +139,7 @@ class Mup(NormalDraw):
         return self.gain * narrowing / math.sqrt(context.fan_in)
 
 
-class Siren(UniformDraw):
+class SirenUniform(UniformDraw):
     """The companion of the siren activation: uniform, divided by omega_0 from the second layer on."""
 
     kind: Literal["siren"] = "siren"

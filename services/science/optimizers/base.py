@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from services.science.base import Member
-from services.science.optimizers.schedules import Constant, Schedule
+from services.science.optimizers.schedules import ConstantSchedule, Schedule
 
 Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 """The share of a running mean that is kept at each step."""
@@ -25,7 +25,7 @@ class BaseOptimizer(Member):
     """
 
     learning_rate: float = Field(default=0.01, ge=0.0, le=1e4)
-    schedule: Schedule = Constant()
+    schedule: Schedule = ConstantSchedule()
     clip_norm: float | None = Field(default=None, gt=0.0, le=1e9, description="Largest gradient norm of a trial.")
 
     state: ClassVar[tuple[str, ...]] = ()

@@ -41,7 +41,7 @@ class BaseSchedule(Member):
         raise NotImplementedError
 
 
-class Constant(BaseSchedule):
+class ConstantSchedule(BaseSchedule):
     """The same learning rate at every epoch."""
 
     kind: Literal["constant"] = "constant"
@@ -53,7 +53,7 @@ class Constant(BaseSchedule):
         return 1.0
 
 
-class Step(BaseSchedule):
+class StepSchedule(BaseSchedule):
     """Multiply by gamma every `step_size` epochs (PyTorch's StepLR)."""
 
     kind: Literal["step"] = "step"
@@ -70,7 +70,7 @@ class Step(BaseSchedule):
         return self.gamma ** (elapsed // self.step_size)
 
 
-class Exponential(BaseSchedule):
+class ExponentialSchedule(BaseSchedule):
     """Multiply by gamma every epoch (PyTorch's ExponentialLR)."""
 
     kind: Literal["exponential"] = "exponential"
@@ -83,7 +83,7 @@ class Exponential(BaseSchedule):
         return self.gamma**elapsed
 
 
-class Linear(BaseSchedule):
+class LinearSchedule(BaseSchedule):
     """Fall in a straight line from 1 towards `final_fraction`, which the epoch after the last would reach."""
 
     kind: Literal["linear"] = "linear"
@@ -96,7 +96,7 @@ class Linear(BaseSchedule):
         return 1.0 - (1.0 - self.final_fraction) * elapsed / total
 
 
-class Cosine(BaseSchedule):
+class CosineSchedule(BaseSchedule):
     """Half a cosine from 1 towards `final_fraction`, which the epoch after the last would reach.
 
     PyTorch's CosineAnnealingLR with T_max = epochs, without restarts.
@@ -115,7 +115,7 @@ class Cosine(BaseSchedule):
         return self.final_fraction + (1.0 - self.final_fraction) * wave
 
 
-AnySchedule = Constant | Cosine | Exponential | Linear | Step
+AnySchedule = ConstantSchedule | CosineSchedule | ExponentialSchedule | LinearSchedule | StepSchedule
 
 Schedule = Annotated[AnySchedule, Field(discriminator="kind"), BeforeValidator(named)]
 """A schedule's object, or its bare name."""
