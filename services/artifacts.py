@@ -1,0 +1,72 @@
+"""The artifact folder: checkpoint files, one folder for each attempt. The database names files by relative paths.
+
+    <home>/artifacts/cohorts/<cohort id>/a<attempt>/epoch-<n>.npz
+
+An attempt writes only into its own folder, so that a zombie cannot touch what its heir has written.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from services.errors import GoneError
+
+CHUNK = 1 << 20
+
+
+class Artifacts:
+    """The files of one home folder."""
+
+    def __init__(self, home: Path) -> None:
+        self.root = home / "artifacts"
+        self._cohorts = self.root / "cohorts"
+
+    def attempt_folder(self, cohort_id: str, attempt: int) -> Path:
+        """The folder an attempt writes its checkpoints into, made here."""
+        folder = self._cohorts / cohort_id / f"a{attempt}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    def relative(self, path: Path) -> str:
+        """The path as the database stores it.
+
+        Raises:
+            ValueError: it lies outside the artifact folder.
+        """
+        return path.resolve().relative_to(self.root.resolve()).as_posix()
+
+    def absolute(self, relative: str) -> Path:
+        """Where a stored path lies.
+
+        Raises:
+            GoneError: it leads out of the artifact folder.
+        """
+        path = (self.root / relative).resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise GoneError(f"{relative!r} does not lie in the artifact folder")
+        return path
+
+    def intact(self, relative: str, sha256: str) -> bool:
+        """True when the file is there and is the one that was recorded."""
+        digest = hashlib.sha256()
+        try:
+            with self.absolute(relative).open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    digest.update(chunk)
+        except OSError:
+            return False
+        return digest.hexdigest() == sha256
+
+    def remove(self, relatives: Iterable[str]) -> None:
+        """Delete files that no row names any more; those already gone are no matter."""
+        for relative in relatives:
+            self.absolute(relative).unlink(missing_ok=True)
+
+    def remove_cohort(self, cohort_id: str) -> None:
+        """Delete everything a cohort has written."""
+        shutil.rmtree(self._cohorts / cohort_id, ignore_errors=True)
+
+    def cohorts(self) -> list[str]:
+        """The cohorts that have a folder."""
+        return sorted(path.name for path in self._cohorts.glob("coh_*")) if self._cohorts.is_dir() else []
