@@ -71,7 +71,7 @@ class StackedMlp:
         parts: list[Tensor] = []
         for activation, first, last in self.groups:
             part = pre if len(self.groups) == 1 else pre[first:last]
-            learned: dict[str, Tensor] = {}
+            learned: dict[str, Tensor] | None = None
             if activation.learned:
                 leaf = self.leaves[2 * len(self.layers) + layer]
                 learned = {name: leaf[first:last, k].view(-1, 1, 1) for k, name in enumerate(activation.learned)}
