@@ -163,7 +163,8 @@ class TruncNormal(BaseInitializer):
     def theory(self, shape: Shape, context: LayerContext) -> Moments:
         # Johnson, Kotz & Balakrishnan 1994, section 10.1: moments of a doubly truncated normal.
         low, high = self._low, self._high
-        mass = float(ndtr(high) - ndtr(low))
+        # In the upper tail the difference of the mirrored values keeps the digits.
+        mass = float(ndtr(-low) - ndtr(-high) if low > 0 else ndtr(high) - ndtr(low))
         at_low, at_high = _density(low), _density(high)
         shift = (at_low - at_high) / mass
         variance = 1.0 + (low * at_low - high * at_high) / mass - shift**2

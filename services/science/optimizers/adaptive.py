@@ -1,6 +1,6 @@
 """Optimizers that divide each gradient by a running measure of its own size, in PyTorch's forms."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,12 +21,12 @@ class Adam(BaseOptimizer):
     epsilon: Epsilon = 1e-8
     weight_decay: WeightDecay = 0.0
 
-    formula: ClassVar[str] = "w -= lr m_hat / (sqrt(v_hat) + epsilon)"
-    references: ClassVar[tuple[str, ...]] = (
+    formula = "w -= lr m_hat / (sqrt(v_hat) + epsilon)"
+    references = (
         "Kingma & Ba 2015, Adam: a method for stochastic optimization, algorithm 1",
         "torch.optim.Adam",
     )
-    state: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
+    state = ("first_moment", "second_moment")
 
 
 class AdamW(BaseOptimizer):
@@ -39,12 +39,12 @@ class AdamW(BaseOptimizer):
     epsilon: Epsilon = 1e-8
     weight_decay: WeightDecay = 0.01
 
-    formula: ClassVar[str] = "w -= lr weight_decay w; w -= lr m_hat / (sqrt(v_hat) + epsilon)"
-    references: ClassVar[tuple[str, ...]] = (
+    formula = "w -= lr weight_decay w; w -= lr m_hat / (sqrt(v_hat) + epsilon)"
+    references = (
         "Loshchilov & Hutter 2019, Decoupled weight decay regularization, algorithm 2",
         "torch.optim.AdamW",
     )
-    state: ClassVar[tuple[str, ...]] = ("first_moment", "second_moment")
+    state = ("first_moment", "second_moment")
 
 
 class RmsProp(BaseOptimizer):
@@ -60,18 +60,18 @@ class RmsProp(BaseOptimizer):
     momentum: Momentum = 0.0
     weight_decay: WeightDecay = 0.0
 
-    formula: ClassVar[str] = "v = decay v + (1 - decay) g^2; w -= lr g / (sqrt(v) + epsilon)"
-    references: ClassVar[tuple[str, ...]] = (
+    formula = "v = decay v + (1 - decay) g^2; w -= lr g / (sqrt(v) + epsilon)"
+    references = (
         "Tieleman & Hinton 2012, Neural networks for machine learning, lecture 6.5",
         "torch.optim.RMSprop, not centred",
     )
-    state: ClassVar[tuple[str, ...]] = ("second_moment", "velocity")
+    state = ("second_moment", "velocity")
 
 
 class Adagrad(BaseOptimizer):
-    """Step t = 1, 2, ...: g += weight_decay w; s = s + g^2; w -= lr / (1 + (t - 1) learning_rate_decay) g / (sqrt(s) + epsilon).
+    """Step t = 1, 2, ...: g += weight_decay w; s = s + g^2; w -= lr_t g / (sqrt(s) + epsilon).
 
-    s starts at `initial_accumulator`.
+    lr_t = lr / (1 + (t - 1) learning_rate_decay), and s starts at `initial_accumulator`.
     """
 
     kind: Literal["adagrad"] = "adagrad"
@@ -81,9 +81,9 @@ class Adagrad(BaseOptimizer):
     epsilon: Epsilon = 1e-10
     weight_decay: WeightDecay = 0.0
 
-    formula: ClassVar[str] = "s = s + g^2; w -= lr g / (sqrt(s) + epsilon)"
-    references: ClassVar[tuple[str, ...]] = (
+    formula = "s = s + g^2; w -= lr g / (sqrt(s) + epsilon)"
+    references = (
         "Duchi, Hazan & Singer 2011, Adaptive subgradient methods for online learning and stochastic optimization",
         "torch.optim.Adagrad",
     )
-    state: ClassVar[tuple[str, ...]] = ("sum_of_squares",)
+    state = ("sum_of_squares",)

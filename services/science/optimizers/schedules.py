@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -36,7 +36,7 @@ class BaseSchedule(Member):
         return self._after_warmup(epoch - self.warmup_epochs - 1, epochs - self.warmup_epochs)
 
     @abstractmethod
-    def _after_warmup(self, elapsed: int, total: int) -> float:
+    def _after_warmup(self, elapsed: int, total: int, /) -> float:
         """The factor `elapsed` epochs after the warm-up, of `total` such epochs."""
         raise NotImplementedError
 
@@ -46,10 +46,10 @@ class ConstantSchedule(BaseSchedule):
 
     kind: Literal["constant"] = "constant"
 
-    formula: ClassVar[str] = "1"
-    references: ClassVar[tuple[str, ...]] = ("Robbins & Monro 1951 study the alternative: rates that decay",)
+    formula = "1"
+    references = ("what Keras and PyTorch do unless told otherwise",)
 
-    def _after_warmup(self, elapsed: int, total: int) -> float:
+    def _after_warmup(self, _elapsed: int, _total: int, /) -> float:
         return 1.0
 
 
@@ -60,13 +60,13 @@ class StepSchedule(BaseSchedule):
     step_size: int = Field(default=30, ge=1, le=10_000, description="Epochs between two drops.")
     gamma: float = Field(default=0.1, gt=0.0, le=1.0, description="Factor of one drop.")
 
-    formula: ClassVar[str] = "gamma ** floor(t / step_size)"
-    references: ClassVar[tuple[str, ...]] = (
+    formula = "gamma ** floor(t / step_size)"
+    references = (
         "torch.optim.lr_scheduler.StepLR",
         "He, Zhang, Ren & Sun 2016, Deep residual learning for image recognition, section 3.4",
     )
 
-    def _after_warmup(self, elapsed: int, total: int) -> float:
+    def _after_warmup(self, elapsed: int, _total: int, /) -> float:
         return self.gamma ** (elapsed // self.step_size)
 
 
@@ -76,10 +76,10 @@ class ExponentialSchedule(BaseSchedule):
     kind: Literal["exponential"] = "exponential"
     gamma: float = Field(default=0.95, gt=0.0, le=1.0, description="Factor of one epoch.")
 
-    formula: ClassVar[str] = "gamma ** t"
-    references: ClassVar[tuple[str, ...]] = ("torch.optim.lr_scheduler.ExponentialLR",)
+    formula = "gamma ** t"
+    references = ("torch.optim.lr_scheduler.ExponentialLR",)
 
-    def _after_warmup(self, elapsed: int, total: int) -> float:
+    def _after_warmup(self, elapsed: int, _total: int, /) -> float:
         return self.gamma**elapsed
 
 
@@ -89,10 +89,10 @@ class LinearSchedule(BaseSchedule):
     kind: Literal["linear"] = "linear"
     final_fraction: float = Field(default=0.0, ge=0.0, le=1.0, description="Factor at the end of the fall.")
 
-    formula: ClassVar[str] = "1 - (1 - final_fraction) t / T"
-    references: ClassVar[tuple[str, ...]] = ("torch.optim.lr_scheduler.LinearLR, from 1 to final_fraction",)
+    formula = "1 - (1 - final_fraction) t / T"
+    references = ("torch.optim.lr_scheduler.LinearLR, from 1 to final_fraction",)
 
-    def _after_warmup(self, elapsed: int, total: int) -> float:
+    def _after_warmup(self, _elapsed: int, _total: int, /) -> float:
         return 1.0 - (1.0 - self.final_fraction) * elapsed / total
 
 
@@ -105,12 +105,10 @@ class CosineSchedule(BaseSchedule):
     kind: Literal["cosine"] = "cosine"
     final_fraction: float = Field(default=0.0, ge=0.0, le=1.0, description="Factor at the end of the half cosine.")
 
-    formula: ClassVar[str] = "final_fraction + (1 - final_fraction) (1 + cos(pi t / T)) / 2"
-    references: ClassVar[tuple[str, ...]] = (
-        "Loshchilov & Hutter 2017, SGDR: Stochastic gradient descent with warm restarts, eq. 5",
-    )
+    formula = "final_fraction + (1 - final_fraction) (1 + cos(pi t / T)) / 2"
+    references = ("Loshchilov & Hutter 2017, SGDR: Stochastic gradient descent with warm restarts, eq. 5",)
 
-    def _after_warmup(self, elapsed: int, total: int) -> float:
+    def _after_warmup(self, elapsed: int, total: int, /) -> float:
         wave = (1.0 + math.cos(math.pi * elapsed / total)) / 2.0
         return self.final_fraction + (1.0 - self.final_fraction) * wave
 

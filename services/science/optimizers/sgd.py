@@ -1,6 +1,6 @@
 """Stochastic gradient descent, plain, with momentum, and with Nesterov's."""
 
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,13 +20,13 @@ class Sgd(BaseOptimizer):
     nesterov: bool = False
     weight_decay: WeightDecay = 0.0
 
-    formula: ClassVar[str] = "v = momentum v + g; w -= lr v"
-    references: ClassVar[tuple[str, ...]] = (
+    formula = "v = momentum v + g; w -= lr v"
+    references = (
         "Robbins & Monro 1951, A stochastic approximation method",
         "Sutskever, Martens, Dahl & Hinton 2013, On the importance of initialization and momentum in deep learning",
         "torch.optim.SGD with dampening 0",
     )
-    state: ClassVar[tuple[str, ...]] = ("velocity",)
+    state = ("velocity",)
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:

@@ -86,6 +86,7 @@ TRUNCATED = stats.truncnorm(-2, 2)
         ({"kind": "kaiming_normal"}, stats.norm(0, math.sqrt(2 / 200))),
         ({"kind": "truncated_normal", "mean": 1.0}, stats.truncnorm(-2, 2, loc=1.0, scale=0.05)),
         ({"kind": "trunc_normal", "mean": 0.5, "std": 0.4, "a": 0.0, "b": 0.8}, stats.truncnorm(-1.25, 0.75, 0.5, 0.4)),
+        ({"kind": "trunc_normal", "std": 0.5, "a": 2.0, "b": 2.5}, stats.truncnorm(4, 5, 0.0, 0.5)),
         ({"kind": "scaled_normal", "scale": 10.0}, stats.norm(0, 10)),
         ({"kind": "torch_default"}, stats.uniform(-1 / math.sqrt(200), 2 / math.sqrt(200))),
         ({"kind": "mup"}, stats.norm(0, 1 / math.sqrt(200))),
