@@ -15,11 +15,44 @@ constexpr int column_vectors(int fan_out) {
     return fan_out / kLanes + (fan_out % kLanes > kMostSummed ? 1 : 0);
 }
 
-FL_INLINE Vec sunk(Vec g, const float* gradient, const float* w, const GradientSink& sink, int n) {
-    const bool add = sink.mode == Sink::kAdd || sink.mode == Sink::kAddAndDescend;
-    if (add) g += n == kLanes ? load(gradient) : load_first(gradient, n);
-    if (sink.mode == Sink::kStore || sink.mode == Sink::kAdd) return g;
-    return sink.keep * (n == kLanes ? load(w) : load_first(w, n)) - sink.rate * g;
+/// What becomes of a computed gradient g: the new gradient, or with kDescends the new weight.
+template <Sink kMode, class T>
+FL_INLINE T sunk(T g, T gradient, T w, const GradientSink& sink) {
+    if constexpr (kMode == Sink::kAdd || kMode == Sink::kAddAndDescend) g += gradient;
+    if constexpr (kMode == Sink::kStore || kMode == Sink::kAdd) return g;
+    return sink.keep * w - sink.rate * g;
+}
+
+template <Sink kMode>
+constexpr bool descends() {
+    return kMode == Sink::kDescend || kMode == Sink::kAddAndDescend;
+}
+
+/// Puts a tile away; only the first `last` lanes of its last vectors are outputs.
+template <Sink kMode, int R, int V>
+FL_INLINE void put_away(const Vec (&sum)[R][V], float* gradient, float* w, int fan_out, int last,
+                        const GradientSink& sink) {
+    const GradientSink local = sink;  // so that the compiler knows that no store changes it
+    const auto put = [&](Vec value, long at) {
+        store((descends<kMode>() ? w : gradient) + at, sunk<kMode>(value, load(gradient + at), load(w + at), local));
+    };
+#pragma GCC unroll 32
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+        for (int v = 0; v < V - 1; ++v) put(sum[r][v], static_cast<long>(r) * fan_out + v * kLanes);
+    }
+    if (last == kLanes) {
+#pragma GCC unroll 32
+        for (int r = 0; r < R; ++r) put(sum[r][V - 1], static_cast<long>(r) * fan_out + (V - 1) * kLanes);
+    } else {
+#pragma GCC unroll 32
+        for (int r = 0; r < R; ++r) {
+            const long at = static_cast<long>(r) * fan_out + (V - 1) * kLanes;
+            const Vec old_gradient = load_first(gradient + at, last), old_w = load_first(w + at, last);
+            store_first((descends<kMode>() ? w : gradient) + at,
+                        sunk<kMode>(sum[r][V - 1], old_gradient, old_w, local), last);
+        }
+    }
 }
 
 /// R rows (inputs) by V vectors of outputs; only the first `last` lanes of the last vector are outputs.
@@ -31,7 +64,6 @@ void gradient_tile(const float* in, const float* rows, int rows_stride, float* g
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) sum[r][v] = Vec{};
-#pragma GCC unroll 2
     for (int b = 0; b < C; ++b) {
         Vec row[V];
 #pragma GCC unroll 4
@@ -41,20 +73,12 @@ void gradient_tile(const float* in, const float* rows, int rows_stride, float* g
 #pragma GCC unroll 4
             for (int v = 0; v < V; ++v) sum[r][v] += splat(in[r * C + b]) * row[v];
     }
-    float* target = sink.mode == Sink::kStore || sink.mode == Sink::kAdd ? gradient : w;
-#pragma GCC unroll 32
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-        for (int v = 0; v < V; ++v) {
-            const long at = static_cast<long>(r) * fan_out + v * kLanes;
-            const int n = v == V - 1 ? last : kLanes;
-            const Vec value = sunk(sum[r][v], gradient + at, w + at, sink, n);
-            if (n == kLanes) {
-                store(target + at, value);
-            } else {
-                store_first(target + at, value, n);
-            }
-        }
+    switch (sink.mode) {
+    case Sink::kStore: put_away<Sink::kStore>(sum, gradient, w, fan_out, last, sink); break;
+    case Sink::kAdd: put_away<Sink::kAdd>(sum, gradient, w, fan_out, last, sink); break;
+    case Sink::kDescend: put_away<Sink::kDescend>(sum, gradient, w, fan_out, last, sink); break;
+    case Sink::kAddAndDescend: put_away<Sink::kAddAndDescend>(sum, gradient, w, fan_out, last, sink); break;
+    }
 }
 
 using GradientTile = void (*)(const float*, const float*, int, float*, float*, int, int, const GradientSink&);
@@ -89,33 +113,30 @@ void transpose_delta(const float* delta, int fan_out, float* rows) {
         }
 }
 
-/// Outputs from `first` on, one column of the gradient at a time.
-template <int C>
+/// Outputs from `first` on, one column of the gradient at a time. `in` may be read beyond its last row.
+template <int C, Sink kMode>
 void summed_columns(const float* in, const float* delta, int inputs, int first, int fan_out, float* gradient, float* w,
                     const GradientSink& sink) {
+    const GradientSink local = sink;
     for (int o = first; o < fan_out; ++o)
         for (int i = 0; i < inputs; i += kLanes) {
             Vec partial[kLanes];
 #pragma GCC unroll 16
             for (int r = 0; r < kLanes; ++r) {
-                // Rows beyond the last repeat it; their sums are not used.
-                const float* x = in + std::min(i + r, inputs - 1) * C;
+                const float* x = in + (i + r) * C;
                 partial[r] = load(x) * load(delta + o * C);
 #pragma GCC unroll 8
                 for (int v = kLanes; v < C; v += kLanes) partial[r] += load(x + v) * load(delta + o * C + v);
             }
-            const Vec column = sums(partial);
+            float column[kLanes];
+            store(column, sums(partial));
             const int n = std::min(kLanes, inputs - i);
-            for (int r = 0; r < n; ++r) {
-                const long at = static_cast<long>(i + r) * fan_out + o;
-                float g = column[r];
-                if (sink.mode == Sink::kAdd || sink.mode == Sink::kAddAndDescend) g += gradient[at];
-                if (sink.mode == Sink::kStore || sink.mode == Sink::kAdd) {
-                    gradient[at] = g;
-                } else {
-                    w[at] = sink.keep * w[at] - sink.rate * g;
-                }
-            }
+            const long start = static_cast<long>(i) * fan_out + o;
+            float* old_gradient = gradient + start;
+            float* old_w = w + start;
+            float* target = descends<kMode>() ? old_w : old_gradient;
+            for (int r = 0; r < n; ++r, target += fan_out, old_gradient += fan_out, old_w += fan_out)
+                *target = sunk<kMode>(column[r], *old_gradient, *old_w, local);
         }
 }
 
@@ -135,7 +156,13 @@ void gradient_product(const float* in, const float* delta, const float* rows, in
                                              last, sink);
         });
     });
-    summed_columns<C>(in, delta, inputs, covered, fan_out, gradient, w, sink);
+    const auto rest = [&](auto summed) { summed(in, delta, inputs, covered, fan_out, gradient, w, sink); };
+    switch (sink.mode) {
+    case Sink::kStore: rest(summed_columns<C, Sink::kStore>); break;
+    case Sink::kAdd: rest(summed_columns<C, Sink::kAdd>); break;
+    case Sink::kDescend: rest(summed_columns<C, Sink::kDescend>); break;
+    case Sink::kAddAndDescend: rest(summed_columns<C, Sink::kAddAndDescend>); break;
+    }
 }
 
 }  // namespace firstlight

@@ -62,7 +62,7 @@ public:
         const int* widths = shape.widths;
         int widest = 0;
         for (int l = 0; l < shape.layers; ++l) {
-            inputs_.emplace_back(static_cast<std::size_t>(padded(widths[l]) + kLanes) * kChunk);
+            inputs_.emplace_back(static_cast<std::size_t>(padded(widths[l] + 1) + kLanes) * kChunk);
             errors_.emplace_back(static_cast<std::size_t>(padded(widths[l + 1]) + kLanes) * kChunk);
             widest = std::max(widest, padded(widths[l + 1]));
         }
@@ -83,10 +83,13 @@ public:
                 const int left = rows - done;
                 const bool last = left <= kChunk;
                 const Pass pass{settings, rate, rows, done == 0, last};
+                const std::int32_t* rows_at = order + at + done;
+                const std::int64_t after = end - at - done - std::min(left, kChunk);
+                const int ahead = static_cast<int>(std::min<std::int64_t>(after, kChunk));
                 if (kLanes < kChunk && left <= kChunk / 2) {
-                    train_chunk<std::max(kLanes, kChunk / 2)>(pass, w, data, order + at + done, left, batch);
+                    train_chunk<std::max(kLanes, kChunk / 2)>(pass, w, data, rows_at, left, ahead, batch);
                 } else {
-                    train_chunk<kChunk>(pass, w, data, order + at + done, std::min(left, kChunk), batch);
+                    train_chunk<kChunk>(pass, w, data, rows_at, std::min(left, kChunk), ahead, batch);
                 }
                 if (!std::isfinite(batch.loss)) break;
                 done += std::min(left, kChunk);
@@ -126,16 +129,32 @@ private:
         bool first, last;  // chunk of the batch
     };
 
+    /// Whether the activation is max(z, slope * z) with 0 <= slope <= 1, which the products do on the way.
+    static bool rectifies(const Settings& settings, float& slope) {
+        slope = settings.activation == 0 ? 1 : (settings.activation == 1 ? 0 : settings.activation_parameters[0]);
+        return settings.activation <= 2 && slope >= 0 && slope <= 1;
+    }
+
+    /// Returns the outputs of the last layer.
     template <int C, bool kTrain>
     float* forward(const Settings& settings, const float* w, const float* in) {
         const int* widths = shape_.widths;
         for (int l = 0; l < shape_.layers; ++l) {
             float* z = errors_[l].get();
-            forward_product<C>(w + shape_.offsets[l], widths[l], widths[l + 1], in, z);
-            if (l + 1 == shape_.layers) return z;
+            const float* weights = w + shape_.offsets[l];
+            if (l + 1 == shape_.layers) {
+                forward_product<C>(weights, widths[l], widths[l + 1], in, 0, z);
+                return z;
+            }
             float* h = inputs_[l + 1].get();
             const long n = static_cast<long>(widths[l + 1]) * C;
-            kActivations<kTrain>[settings.activation](settings.activation_parameters, z, h, n);
+            float slope;
+            if (rectifies(settings, slope)) {
+                forward_product<C, Product::kForwardRectified>(weights, widths[l], widths[l + 1], in, slope, h);
+            } else {
+                forward_product<C>(weights, widths[l], widths[l + 1], in, 0, z);
+                kActivations<kTrain>[settings.activation](settings.activation_parameters, z, h, n);
+            }
             if (kTrain)
                 for (int b = 0; b < C; b += kLanes) store(h + n + b, splat(1.0f));
             in = h;
@@ -168,11 +187,13 @@ private:
     }
 
     template <int C>
-    void train_chunk(const Pass& pass, float* w, const Rows& data, const std::int32_t* order, int rows, Sums& total) {
+    void train_chunk(const Pass& pass, float* w, const Rows& data, const std::int32_t* order, int rows, int ahead,
+                     Sums& total) {
         const int* widths = shape_.widths;
         const int outputs = widths[shape_.layers];
         float* x = inputs_[0].get();
         gather<C>(data.inputs, data.stride, widths[0], order, rows, x);
+        for (int b = 0; b < ahead; ++b) __builtin_prefetch(data.inputs + data.stride * order[rows + b]);
         for (int b = 0; b < C; b += kLanes) store(x + static_cast<long>(widths[0]) * C + b, splat(1.0f));
         float* z = forward<C, true>(pass.settings, w, x);
         const float scale = 1.0f / (static_cast<float>(pass.batch_rows) *
@@ -200,7 +221,14 @@ private:
         for (int l = shape_.layers - 1; l >= 0; --l) {
             float* delta = errors_[l].get();
             float* weights = w + shape_.offsets[l];
-            if (l > 0) backward_product<C>(weights, widths[l], widths[l + 1], delta, errors_[l - 1].get());
+            float slope;
+            if (l > 0 && rectifies(settings, slope)) {
+                backward_product<C, Product::kBackwardRectified>(weights, widths[l], widths[l + 1], delta,
+                                                                 inputs_[l].get(), slope, errors_[l - 1].get());
+            } else if (l > 0) {
+                float* below = errors_[l - 1].get();
+                backward_product<C>(weights, widths[l], widths[l + 1], delta, below, 0, below);
+            }
             transpose_delta<C>(delta, widths[l + 1], rows_->get());
             gradient_product<C>(inputs_[l].get(), delta, rows_->get(), widths[l] + 1, widths[l + 1],
                                 gradient_.get() + shape_.offsets[l], weights, sink);

@@ -38,9 +38,17 @@ constexpr int tile_rows() {
     return (kRegisters - 4) / tile_vectors<C>();
 }
 
-/// One tile: out[r][b] = start(r) + sum over k of a[r * row_step + k * k_step] * in[k][b], for R features r.
-template <int C, int R, bool kForward>
-void row_tile(const float* a, int stride, int depth, const float* in, const float* bias, float* out) {
+/// What a tile computes. A rectified forward product goes on to max(z, slope * z), 0 <= slope <= 1: identity, relu and
+/// leaky relu; the backward product then knows the derivative from the sign of that value.
+enum class Product { kForward, kForwardRectified, kBackward, kBackwardRectified };
+
+/// One tile: out[r][b] = start(r) + sum over k of a(r, k) * in[k][b], for R features r.
+///
+/// Forward, a(r, k) = a[k * stride + r] and start = side[r], the bias. Backward, a(r, k) = a[r * stride + k], and the
+/// sum is multiplied by the derivative: what stood in out, or as the sign of side[r][b] says.
+template <int C, int R, Product kProduct>
+void row_tile(const float* a, int stride, int depth, const float* in, const float* side, float slope, float* out) {
+    constexpr bool kForward = kProduct == Product::kForward || kProduct == Product::kForwardRectified;
     constexpr int V = tile_vectors<C>();
     // With few features in the tile the additions would wait for one another: several partial sums run side by side.
     constexpr int P = R * V >= 8 ? 1 : (R * V >= 4 ? 2 : 4);
@@ -51,7 +59,7 @@ void row_tile(const float* a, int stride, int depth, const float* in, const floa
 #pragma GCC unroll 32
             for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-                for (int v = 0; v < V; ++v) sum[p][r][v] = kForward && p == 0 ? splat(bias[r]) : Vec{};
+                for (int v = 0; v < V; ++v) sum[p][r][v] = kForward && p == 0 ? splat(side[r]) : Vec{};
         const float* x = in + block * kLanes;
         int k = 0;
         for (; k + P <= depth; k += P)
@@ -84,17 +92,21 @@ void row_tile(const float* a, int stride, int depth, const float* in, const floa
                 Vec total = sum[0][r][v];
 #pragma GCC unroll 4
                 for (int p = 1; p < P; ++p) total += sum[p][r][v];
-                float* target = out + r * C + (block + v) * kLanes;
-                store(target, kForward ? total : total * load(target));
+                const long at = r * C + (block + v) * kLanes;
+                if constexpr (kProduct == Product::kForwardRectified) total = max(slope * total, total);
+                if constexpr (kProduct == Product::kBackward) total *= load(out + at);
+                if constexpr (kProduct == Product::kBackwardRectified)
+                    total = load(side + at) > 0.0f ? total : slope * total;
+                store(out + at, total);
             }
     }
 }
 
-using RowTile = void (*)(const float*, int, int, const float*, const float*, float*);
+using RowTile = void (*)(const float*, int, int, const float*, const float*, float, float*);
 
-template <int C, bool kForward, int... R>
+template <int C, Product kProduct, int... R>
 constexpr auto row_tiles(std::integer_sequence<int, R...>) {
-    return std::array<RowTile, sizeof...(R)>{&row_tile<C, R + 1, kForward>...};
+    return std::array<RowTile, sizeof...(R)>{&row_tile<C, R + 1, kProduct>...};
 }
 
 /// Calls f(first, count) over 0..n in the fewest nearly equal parts of at most `most`.
@@ -109,22 +121,23 @@ FL_INLINE void in_parts(int n, int most, F&& f) {
 }
 
 /// out[o][b] = bias[o] + sum over i of w[i][o] * in[i][b].
-template <int C>
-void forward_product(const float* w, int fan_in, int fan_out, const float* in, float* out) {
-    static constexpr auto tiles = row_tiles<C, true>(std::make_integer_sequence<int, tile_rows<C>()>{});
+template <int C, Product kProduct = Product::kForward>
+void forward_product(const float* w, int fan_in, int fan_out, const float* in, float slope, float* out) {
+    static constexpr auto tiles = row_tiles<C, kProduct>(std::make_integer_sequence<int, tile_rows<C>()>{});
     const float* bias = w + static_cast<long>(fan_in) * fan_out;
     in_parts(fan_out, tile_rows<C>(), [&](int first, int count) {
-        tiles[count - 1](w + first, fan_out, fan_in, in, bias + first, out + first * C);
+        tiles[count - 1](w + first, fan_out, fan_in, in, bias + first, slope, out + static_cast<long>(first) * C);
     });
 }
 
-/// delta_in[i][b] *= sum over o of w[i][o] * delta[o][b]: the derivative that stood there becomes the error.
-template <int C>
-void backward_product(const float* w, int fan_in, int fan_out, const float* delta, float* delta_in) {
-    static constexpr auto tiles = row_tiles<C, false>(std::make_integer_sequence<int, tile_rows<C>()>{});
+/// out[i][b] = derivative * sum over o of w[i][o] * delta[o][b], the derivative as row_tile finds it.
+template <int C, Product kProduct = Product::kBackward>
+void backward_product(const float* w, int fan_in, int fan_out, const float* delta, const float* side, float slope,
+                      float* out) {
+    static constexpr auto tiles = row_tiles<C, kProduct>(std::make_integer_sequence<int, tile_rows<C>()>{});
     in_parts(fan_in, tile_rows<C>(), [&](int first, int count) {
-        tiles[count - 1](w + static_cast<long>(first) * fan_out, fan_out, fan_out, delta, nullptr,
-                         delta_in + first * C);
+        const long at = static_cast<long>(first) * C;
+        tiles[count - 1](w + static_cast<long>(first) * fan_out, fan_out, fan_out, delta, side + at, slope, out + at);
     });
 }
 

@@ -35,7 +35,14 @@ typedef float UnalignedVec __attribute__((vector_size(kLanes * 4), aligned(4), m
 /// Rounds up to a multiple of the vector width.
 constexpr int padded(int n) { return (n + kLanes - 1) / kLanes * kLanes; }
 
-FL_INLINE Vec splat(float x) { return Vec{} + x; }
+template <int... I>
+FL_INLINE Vec filled(float x, std::integer_sequence<int, I...>) {
+    return Vec{(static_cast<void>(I), x)...};
+}
+
+using LaneSequence = std::make_integer_sequence<int, kLanes>;
+
+FL_INLINE Vec splat(float x) { return filled(x, LaneSequence{}); }
 FL_INLINE Vec load(const float* p) { return *reinterpret_cast<const UnalignedVec*>(p); }
 FL_INLINE void store(float* p, Vec v) { *reinterpret_cast<UnalignedVec*>(p) = v; }
 FL_INLINE Int bits(Vec v) { return reinterpret_cast<Int>(v); }
@@ -97,8 +104,6 @@ template <int S, int... I>
 FL_INLINE Int odd_blocks(std::integer_sequence<int, I...>) {
     return Int{((I & S) ? -1 : 0)...};
 }
-
-using LaneSequence = std::make_integer_sequence<int, kLanes>;
 
 template <int S>
 FL_INLINE void transpose_stage(Vec* v) {

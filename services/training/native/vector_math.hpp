@@ -23,9 +23,7 @@ FL_INLINE Vec polynomial(Vec x, const float (&c)[N]) {
 FL_INLINE Vec quotient(Vec a, Vec b) {
 #if defined(__AVX512F__)
     Vec inverse = _mm512_rcp14_ps(b);
-    inverse += inverse * (1.0f - b * inverse);
-    const Vec q = a * inverse;
-    return q + inverse * (a - b * q);
+    return a * (inverse + inverse * (1.0f - b * inverse));
 #else
     return a / b;
 #endif

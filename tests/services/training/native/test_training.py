@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 
+from services.science.activations import ACTIVATIONS
+from services.training.native.members import ENCODERS
+
 OPTIMIZERS = [
     {"kind": "sgd", "learning_rate": 0.05},
     {"kind": "sgd", "learning_rate": 0.05, "weight_decay": 0.02},
@@ -84,3 +87,19 @@ def test_trials_may_share_an_order(study):
     shared.run_epoch(s.orders[:2], np.array([1, 0, 1]))
     separate.run_epoch(s.orders[[1, 0, 1]])
     assert np.array_equal(shared.get_state()["parameters"], separate.get_state()["parameters"])
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ENCODERS if kind in ACTIVATIONS])
+@pytest.mark.parametrize("widths", [(6, 50, 20, 1), (4, 9, 3)])
+def test_every_activation_agrees(study, kind, widths):
+    activations = [ACTIVATIONS[kind]().model_dump()]
+    # exp of exp grows past float32 at ordinary rates
+    optimizers = [{"kind": "sgd", "learning_rate": 1e-6 if kind == "exponential" else 0.01}]
+    study(widths, activations=activations, optimizers=optimizers, rows=100, batch_size=24).assert_agrees(epochs=1)
+
+
+@pytest.mark.parametrize("slope", [-0.3, 0.0, 0.3, 1.0])
+def test_every_slope_of_leaky_relu_agrees(study, slope):
+    activations = [{"kind": "leaky_relu", "negative_slope": slope}]
+    optimizers = [{"kind": "sgd", "learning_rate": 0.01}]
+    study((6, 30, 20, 1), activations=activations, optimizers=optimizers, batch_size=40).assert_agrees(epochs=1)
