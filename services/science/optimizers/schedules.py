@@ -92,7 +92,7 @@ class LinearSchedule(BaseSchedule):
     formula = "1 - (1 - final_fraction) t / T"
     references = ("torch.optim.lr_scheduler.LinearLR, from 1 to final_fraction",)
 
-    def _after_warmup(self, _elapsed: int, _total: int, /) -> float:
+    def _after_warmup(self, elapsed: int, total: int, /) -> float:
         return 1.0 - (1.0 - self.final_fraction) * elapsed / total
 
 
