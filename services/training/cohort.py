@@ -62,7 +62,7 @@ def build(message: dict[str, Any], device: str) -> Cohort:
         epochs=spec.epochs,
     )
     rows = Rows(data.x_train, data.y_train, data.x_validation, data.y_validation)
-    engine = EagerEngine(description, draw_layers(description), rows, device)
+    engine = EagerEngine(description, draw_layers(description, data.x_train), rows, device)
     identity = orjson.dumps([[arm.key(), trial["seed"]] for arm, trial in zip(arms, trials, strict=True)])
     origin = Origin(spec.digest(), hashlib.sha256(identity).hexdigest(), data.digest, engine.name)
     return Cohort(engine, description, rows, origin)

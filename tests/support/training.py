@@ -93,7 +93,7 @@ def class_rows(train: int = 200, validation: int = 60, inputs: int = 5, classes:
 
 
 def engine_of(description: CohortDescription, rows: Rows) -> EagerEngine:
-    return EagerEngine(description, draw_layers(description), rows, "cpu")
+    return EagerEngine(description, draw_layers(description, rows.x_train), rows, "cpu")
 
 
 def train(description: CohortDescription, rows: Rows, observer: Kept | None = None) -> Kept:
