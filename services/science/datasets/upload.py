@@ -95,7 +95,7 @@ def read_table(folder: Path) -> tuple[NDArray[np.float64], NDArray[Any]]:
     if not path.is_file():
         raise DatasetUnavailable(f"{folder.name}: the uploaded table {path} is not there; upload it again")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return arrays["x"], arrays["y"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DatasetInvalid(f"{folder.name}: {path} cannot be read ({error}); upload the table again") from error

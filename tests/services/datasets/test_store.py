@@ -1,0 +1,108 @@
+"""Uploaded tables on disk: whole, named by their content, and checked when read."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from services.datasets import store
+from services.datasets.service import upload_csv
+from services.datasets.store import UploadedTable, UploadStore
+from services.errors import BusyError, DatasetInvalidError, GoneError, NotFoundError
+from services.science.datasets import DatasetChoice, DatasetInvalid, DatasetUnavailable, ensure, prepare
+from services.science.datasets.csv_table import CsvOptions
+
+TEXT = b"x,kind,y\n" + b"".join(b"%d,%s,%d.5\n" % (i, b"pine" if i % 3 else b"oak", 2 * i) for i in range(40))
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> UploadedTable:
+    return upload_csv(tmp_path, io.BytesIO(TEXT), title="trees")
+
+
+def choice_of(table: UploadedTable, **more: Any) -> Any:
+    return TypeAdapter(DatasetChoice).validate_python({"name": table.id, **table.facts(), **more})
+
+
+def test_an_uploaded_table_trains_like_any_other(table: UploadedTable, tmp_path: Path) -> None:
+    assert (table.rows, table.inputs, table.outputs, table.task) == (40, 3, 1, "regression")
+    assert table.features == ("x", "kind=oak", "kind=pine")
+    data = prepare(choice_of(table, split="tail", standardize=False), tmp_path)
+    np.testing.assert_array_equal(data.x_train[:, 0], np.arange(32))
+    np.testing.assert_array_equal(data.y_validation[:, 0], 2 * np.arange(32, 40) + 0.5)
+    assert data.digest == table.digest == ensure(choice_of(table), tmp_path, download=True).digest
+    assert any("ordered" in note for note in data.notes)
+
+
+def test_the_same_content_is_stored_once(table: UploadedTable, tmp_path: Path) -> None:
+    again = upload_csv(tmp_path, io.BytesIO(TEXT.replace(b"\n", b"\r\n")), title="other")
+    assert again == table
+    other = upload_csv(tmp_path, io.BytesIO(TEXT), CsvOptions(drop=("kind",)))
+    assert other.id != table.id
+    found = UploadStore(tmp_path)
+    assert [item.id for item in found.list()] == [other.id, table.id]
+    assert found.get(table.id) == table
+    assert {path.name for path in (tmp_path / "uploads").iterdir()} == {table.id, other.id}
+
+
+def test_a_removed_table_is_not_found(table: UploadedTable, tmp_path: Path) -> None:
+    UploadStore(tmp_path).delete(table.id)
+    for act in (UploadStore(tmp_path).get, UploadStore(tmp_path).delete):
+        for name in (table.id, "../uploads", "dts_x", ""):
+            with pytest.raises(NotFoundError):
+                act(name)
+    assert UploadStore(tmp_path).list() == ()
+    with pytest.raises(DatasetUnavailable, match="upload it again"):
+        prepare(choice_of(table), tmp_path)
+
+
+def test_a_damaged_table_is_refused(table: UploadedTable, tmp_path: Path) -> None:
+    path = tmp_path / "uploads" / table.id / "table.npz"
+    with np.load(path, allow_pickle=False) as arrays:
+        x, y = arrays["x"], arrays["y"]
+    np.savez(path, x=x, y=y + 1)
+    with pytest.raises(DatasetInvalid, match="has digest"):
+        prepare(choice_of(table), tmp_path)
+    np.savez(path, x=np.array([{}], dtype=object), y=y)
+    with pytest.raises(DatasetInvalid, match="cannot be read"):
+        prepare(choice_of(table), tmp_path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DatasetInvalid, match="cannot be read"):
+        prepare(choice_of(table), tmp_path)
+    path.unlink()
+    with pytest.raises(GoneError):
+        UploadStore(tmp_path).get(table.id)
+
+
+def test_a_damaged_manifest_is_said(table: UploadedTable, tmp_path: Path) -> None:
+    path = tmp_path / "uploads" / table.id / "manifest.json"
+    for content in ("{", json.dumps({"id": table.id})):
+        path.write_text(content)
+        with pytest.raises(DatasetInvalidError, match=table.id):
+            UploadStore(tmp_path).get(table.id)
+    assert UploadStore(tmp_path).list() == ()
+    path.unlink()
+    with pytest.raises(GoneError):
+        UploadStore(tmp_path).get(table.id)
+
+
+def test_the_number_of_tables_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST_UPLOADS", 1)
+    upload_csv(tmp_path, io.BytesIO(TEXT))
+    upload_csv(tmp_path, io.BytesIO(TEXT))
+    with pytest.raises(BusyError, match="1 uploaded tables"):
+        upload_csv(tmp_path, io.BytesIO(TEXT), CsvOptions(drop=("kind",)))
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "write_table", full)
+    with pytest.raises(OSError, match="No space left"):
+        upload_csv(tmp_path, io.BytesIO(TEXT))
+    assert list((tmp_path / "uploads").iterdir()) == []
