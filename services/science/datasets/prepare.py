@@ -76,17 +76,19 @@ def ensure(choice: BuiltIn | Upload, data_dir: Path, *, download: bool) -> Datas
     return DatasetFile(choice.load(data_dir).digest)
 
 
-def prepare(choice: BuiltIn | Upload, data_dir: Path) -> PreparedData:
+def prepare(choice: BuiltIn | Upload, data_dir: Path, *, download: bool = False) -> PreparedData:
     """Load, split and standardize; everything is computed in float64 and stored as float32.
 
     ``order = stream(0, SPLIT, 0).permutation(n)`` for a random split, the file's order for a tail split. The first
     ``n - round(n * validation_fraction)`` rows train, the rest validate. A set with its own test rows is ordered the
     same way, trains on all n and validates on the test rows in file order. Then the first `train_size` rows are kept
-    and means and deviations (ddof 0; 1 where it is 0) are taken over them.
+    and means and deviations (ddof 0; 1 where it is 0) are taken over them. With `download` missing files are fetched.
 
     Raises:
         DatasetUnavailable, DatasetInvalid: see `ensure`.
     """
+    if download:
+        choice.fetch(data_dir)
     raw = choice.load(data_dir)
     x_train, y_train, x_validation, y_validation = _split(choice, raw)
     if raw.x.dtype == np.uint8:

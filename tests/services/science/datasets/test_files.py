@@ -12,6 +12,7 @@ import pytest
 
 from services.science.datasets import DATASETS, DatasetInvalid, DatasetUnavailable, SourceFile, ensure, prepare
 from services.science.datasets.files import check, check_all, fetch_file, joint_digest
+from services.science.datasets.tabular import DIAMONDS_SHA256, Diamonds
 
 NEED_FILES = [name for name, member in DATASETS.items() if member.needs_download]
 
@@ -100,3 +101,16 @@ def test_several_files_have_one_digest(tmp_path: Path) -> None:
     one, two = (hashlib.sha256(source.path.encode()).hexdigest() for source in sources)
     expected = hashlib.sha256(f"{one}  a\n{two}  b\n".encode()).hexdigest()
     assert check_all("test", sources, tmp_path).digest == expected == joint_digest([("a", one), ("b", two)])
+
+
+def test_prepare_fetches_when_allowed(
+    site: tuple[Path, str], data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site[0] / "d.csv").write_bytes((data_dir / "diamonds.csv").read_bytes())
+    (published,) = Diamonds.files
+    here = SourceFile(published.path, published.size, published.checksum, f"{site[1]}/d.csv")
+    monkeypatch.setattr(Diamonds, "files", (here,))
+    with pytest.raises(DatasetUnavailable, match="put the file"):
+        prepare(Diamonds(), tmp_path / "data")
+    assert prepare(Diamonds(), tmp_path / "data", download=True).digest == DIAMONDS_SHA256
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["diamonds.csv"]
