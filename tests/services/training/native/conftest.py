@@ -62,8 +62,9 @@ class ReferenceNetwork:
     def forward(self, x):
         self.h, self.z = [x], []
         for w, b in zip(self.weights, self.biases, strict=True):
+            if self.z:
+                self.h.append(self.f.value(self.z[-1]))
             self.z.append(self.h[-1] @ w + b)
-            self.h.append(self.f.value(self.z[-1]))
         return self.z[-1]
 
     def row_losses(self, z, y):

@@ -1,0 +1,199 @@
+// Smooth activation functions: value h and derivative d at z.
+#pragma once
+
+#include "vector_math.hpp"
+
+namespace firstlight {
+
+struct Tanh {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) { h = hyperbolic_tangent(z), d = 1.0f - h * h; }
+};
+struct Sigmoid {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) { h = logistic(z), d = h * (1.0f - h); }
+};
+struct Elu {  // p: alpha, scale, input scale: scale * (z or alpha * (e^(input scale * z) - 1)); also selu and celu
+    FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
+        const Vec negative = p[0] * exponential_minus_one(min(p[2] * z, 0.0f));
+        h = p[1] * (z > 0.0f ? z : negative);
+        d = p[1] * (z > 0.0f ? splat(1.0f) : p[2] * (negative + p[0]));
+        d = z == z ? d : z;
+    }
+};
+struct Gelu {  // z * Phi(z)
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        const Vec phi = 0.5f + 0.5f * error_function(z * 0.707106781f);
+        h = z * phi;
+        d = phi + z * 0.398942280f * exponential(-0.5f * z * z);
+    }
+};
+struct GeluTanh {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        const Vec u = 0.797884561f * z * (1.0f + 0.044715f * z * z);
+        const Vec t = hyperbolic_tangent(u);
+        h = 0.5f * z * (1.0f + t);
+        d = 0.5f * (1.0f + t) + 0.5f * z * (1.0f - t * t) * 0.797884561f * (1.0f + 0.134145f * z * z);
+    }
+};
+struct Silu {  // p: beta, scale: scale * z * sigmoid(beta * z); also e-swish
+    FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
+        const Vec s = logistic(p[0] * z);
+        h = p[1] * z * s;
+        d = p[1] * s + p[0] * h * (1.0f - s);
+    }
+};
+struct Softplus {  // p: beta, threshold
+    FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
+        const Vec x = p[0] * z;
+        h = x > p[1] ? z : softplus(x) * (1.0f / p[0]);
+        d = x > p[1] ? splat(1.0f) : logistic(x);
+    }
+};
+struct LogSigmoid {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) { h = -softplus(-z), d = logistic(-z); }
+};
+struct Mish {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        const Vec e = exponential(min(z, 20.0f));
+        const Vec n = e * (e + 2.0f);
+        const Vec t = quotient(n, n + 2.0f);  // tanh(ln(1 + e^z))
+        h = z * t;
+        d = t + z * (quotient(4.0f * (1.0f + e), (n + 2.0f)) * quotient(e, n + 2.0f));
+    }
+};
+struct Softsign {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        const Vec inverse = quotient(splat(1.0f), 1.0f + min(abs(z), 1e30f));
+        h = z * inverse, d = inverse * inverse;
+    }
+};
+struct TanhShrink {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        const Vec t = hyperbolic_tangent(z);
+        h = z - t, d = t * t;
+    }
+};
+struct ScaledTanh {  // p: outer scale, inner scale; also LeCun's tanh
+    FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
+        const Vec t = hyperbolic_tangent(p[1] * z);
+        h = p[0] * t, d = p[0] * p[1] * (1.0f - t * t);
+    }
+};
+struct Squareplus {  // p: b
+    FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
+        const Vec root = square_root(z * z + p[0]);
+        h = z < 0.0f ? 0.5f * p[0] / (root - z) : 0.5f * (z + root);
+        d = h / root;
+    }
+};
+struct Sine {  // p: frequency
+    FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
+        Vec cosine;
+        sine_and_cosine(p[0] * z, h, cosine);
+        d = p[0] * cosine;
+    }
+};
+struct Snake {  // p: a; z + sin(a z)^2 / a
+    FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
+        Vec sine, cosine;
+        sine_and_cosine(p[0] * z, sine, cosine);
+        h = z + sine * sine * (1.0f / p[0]);
+        d = 1.0f + 2.0f * sine * cosine;
+    }
+};
+struct Arctan {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        h = arctangent(z), d = quotient(splat(1.0f), 1.0f + min(z * z, 1e30f));
+    }
+};
+struct Erf {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        h = error_function(z), d = 1.12837917f * exponential(-z * z);
+    }
+};
+struct Gaussian {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) { h = exponential(-z * z), d = -2.0f * z * h; }
+};
+struct Exponential {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) { h = exponential(z), d = h; }
+};
+struct Cosine {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        Vec sine;
+        sine_and_cosine(z, sine, h);
+        d = -sine;
+    }
+};
+struct Sinc {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        Vec sine, cosine;
+        sine_and_cosine(z, sine, cosine);
+        const Vec u = z * z;
+        const Vec safe = u < 1e-6f ? splat(1.0f) : z;
+        h = u < 1e-6f ? 1.0f - u * (1.0f / 6.0f) : sine / safe;
+        // Near zero the difference of cosine and quotient cancels: Taylor's series.
+        const Vec series = z * polynomial(u, {-1.0f / 3, 1.0f / 30, -1.0f / 840, 1.0f / 45360, -1.0f / 3991680});
+        d = u < 1.0f ? series : (cosine - h) / safe;
+    }
+};
+struct Arcsinh {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        const Vec y = min(abs(z), 1e18f);
+        const Vec root = square_root(y * y + 1.0f);
+        const Vec t = y + y * y / (1.0f + root);
+        h = copysign(t < 1.0f ? log_one_plus(min(t, 1.0f)) : logarithm(1.0f + t), z);
+        d = 1.0f / root;
+    }
+};
+struct BentIdentity {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        const Vec root = square_root(z * z + 1.0f);
+        h = 0.5f * z * z / (root + 1.0f) + z;
+        d = 0.5f * z / root + 1.0f;
+    }
+};
+struct Isru {  // p: alpha, 1 where positive arguments pass unchanged (isrlu)
+    FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
+        const Vec y = p[1] > 0.0f ? min(z, 0.0f) : z;
+        const Vec inverse = 1.0f / square_root(1.0f + p[0] * y * y);
+        h = z * inverse, d = inverse * inverse * inverse;
+    }
+};
+struct Elish {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        const Vec s = logistic(z);
+        const Vec grown = exponential_minus_one(min(z, 0.0f));
+        const Vec x = z >= 0.0f ? z : grown;
+        h = x * s;
+        d = s * ((z >= 0.0f ? splat(1.0f) : grown + 1.0f) + x * (1.0f - s));
+    }
+};
+struct Lisht {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        const Vec t = hyperbolic_tangent(z);
+        h = z * t, d = t + z * (1.0f - t * t);
+    }
+};
+struct Phish {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        Vec gelu, slope;
+        Gelu::at(z, nullptr, gelu, slope);
+        const Vec t = hyperbolic_tangent(gelu);
+        h = z * t, d = t + z * (1.0f - t * t) * slope;
+    }
+};
+struct Serf {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        const Vec inner = softplus(z);
+        const Vec gate = error_function(inner);
+        h = z * gate, d = gate + z * 1.12837917f * exponential(-inner * inner) * logistic(z);
+    }
+};
+struct TanhExp {
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
+        const Vec grown = exponential(min(z, 20.0f));
+        const Vec t = hyperbolic_tangent(grown);
+        h = z * t, d = t + z * grown * (1.0f - t * t);
+    }
+};
+
+}  // namespace firstlight
