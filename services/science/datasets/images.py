@@ -4,10 +4,11 @@ import gzip
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from services.science.datasets.base import BuiltIn, RawData, Task
 from services.science.datasets.errors import DatasetInvalid
@@ -30,17 +31,39 @@ UNVERIFIED = (
 )
 
 
-class Cifar10(BuiltIn):
+class ImageSet(BuiltIn):
+    """Images with test rows of their own, which validate."""
+
+    validation_size: int | None = Field(
+        default=None, ge=1, description="Validate on the first so many test rows only. Default: on all of them."
+    )
+
+    task: ClassVar[Task] = "classification"
+    outputs: ClassVar[int] = 10
+    target: ClassVar[str] = "class"
+    needs_download: ClassVar[bool] = True
+
+    def split_rows(self) -> tuple[int, int]:
+        rows, test_rows = self.row_count()
+        return rows, test_rows if self.validation_size is None else self.validation_size
+
+    @model_validator(mode="after")
+    def _enough_test_rows(self) -> Self:
+        test_rows = self.row_count()[1]
+        if self.validation_size is not None and self.validation_size > test_rows:
+            message = f"validation_size {self.validation_size} is more than the {test_rows} test rows of {self.name!r}"
+            raise ValueError(message)
+        return self
+
+
+class Cifar10(ImageSet):
     """60,000 colour photographs of 32 x 32 pixels in ten classes; the official test batch validates."""
 
     name: Literal["cifar10"] = "cifar10"
 
-    task: ClassVar[Task] = "classification"
     rows: ClassVar[int] = 50_000
     test_rows: ClassVar[int] = 10_000
     input_shape: ClassVar[tuple[int, ...]] = (3, 32, 32)
-    outputs: ClassVar[int] = 10
-    target: ClassVar[str] = "class"
     classes: ClassVar[tuple[str, ...]] = (
         "airplane",
         "automobile",
@@ -57,7 +80,6 @@ class Cifar10(BuiltIn):
     licence: ClassVar[str] = "none stated by the authors"
     source: ClassVar[str] = "Krizhevsky 2009, Learning multiple layers of features from tiny images; binary version"
     size_bytes: ClassVar[int] = 6 * CIFAR_BATCH * CIFAR_RECORD
-    needs_download: ClassVar[bool] = True
     files: ClassVar[tuple[SourceFile, ...]] = tuple(
         SourceFile(f"{CIFAR_FOLDER}/{name}.bin", CIFAR_BATCH * CIFAR_RECORD)
         for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
@@ -120,16 +142,12 @@ def read_cifar(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return records[:, 1:].reshape(-1, 3, 32, 32), labels
 
 
-class _Idx(BuiltIn):
+class _Idx(ImageSet):
     """An image set in the IDX layout of MNIST: 60,000 training and 10,000 test images of 28 x 28 grey pixels."""
 
-    task: ClassVar[Task] = "classification"
     rows: ClassVar[int] = 60_000
     test_rows: ClassVar[int] = 10_000
     input_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)
-    outputs: ClassVar[int] = 10
-    target: ClassVar[str] = "class"
-    needs_download: ClassVar[bool] = True
 
     def load(self, data_dir: Path) -> RawData:
         digest = check_all(self.name, self.files, data_dir).digest

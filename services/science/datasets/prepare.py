@@ -81,8 +81,9 @@ def prepare(choice: BuiltIn | Upload, data_dir: Path, *, download: bool = False)
 
     ``order = stream(0, SPLIT, 0).permutation(n)`` for a random split, the file's order for a tail split. The first
     ``n - round(n * validation_fraction)`` rows train, the rest validate. A set with its own test rows is ordered the
-    same way, trains on all n and validates on the test rows in file order. Then the first `train_size` rows are kept
-    and means and deviations (ddof 0; 1 where it is 0) are taken over them. With `download` missing files are fetched.
+    same way, trains on all n and validates on its test rows in file order. Then the first `train_size` training rows
+    are kept, and means and deviations (ddof 0; 1 where it is 0) are taken over them. With `download` missing files are
+    fetched.
 
     Raises:
         DatasetUnavailable, DatasetInvalid: see `ensure`.
@@ -120,10 +121,10 @@ def prepare(choice: BuiltIn | Upload, data_dir: Path, *, download: bool = False)
 def _split(choice: BuiltIn | Upload, raw: RawData) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     rows = len(raw.x)
     order = stream(0, Purpose.SPLIT, 0).permutation(rows) if choice.split == "random" else np.arange(rows)
-    training = choice.split_rows()[0]
+    training, validation = choice.split_rows()
     keep = order[: min(training, choice.train_size or training)]
     if raw.x_test is not None and raw.y_test is not None:
-        return raw.x[keep], raw.y[keep], raw.x_test, raw.y_test
+        return raw.x[keep], raw.y[keep], raw.x_test[:validation], raw.y_test[:validation]
     held_out = order[training:]
     return raw.x[keep], raw.y[keep], raw.x[held_out], raw.y[held_out]
 

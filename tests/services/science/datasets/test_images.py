@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from services.science.datasets import DATASETS, DatasetInvalid, SourceFile, ensure, images, prepare
+from services.science.datasets import DATASETS, DatasetInvalid, SourceFile, ensure, images, plan_rows, prepare
 from services.science.datasets.images import Cifar10, FashionMnist, extract_members, read_cifar, read_idx
 
 RECORD = 3073
@@ -163,6 +164,12 @@ def test_an_idx_set_is_four_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     level = arrays[0][:10] / 255
     np.testing.assert_allclose(data.x_train[:, 0], (level - level.mean()) / level.std(), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(data.y_validation, arrays[3])
+    few = FashionMnist(validation_size=4, train_size=7)
+    part = prepare(few, tmp_path)
+    assert (len(part.x_train), len(part.x_validation)) == plan_rows(few) == (7, 4)
+    np.testing.assert_array_equal(part.y_validation, arrays[3][:4])
+    with pytest.raises(ValidationError, match="validation_size 7 is more than the 6 test rows of 'fashion_mnist'"):
+        FashionMnist(validation_size=7)
     bad = arrays[3].copy()
     bad[4] = 12
     (tmp_path / FashionMnist.files[3].path).write_bytes(gzip.compress(idx(bad)))
