@@ -123,7 +123,7 @@ class TextColumn:
                 continue
             if len(self._levels) == self._most:
                 raise CsvInvalid(
-                    f"{shown(text)} is the {self._most + 1}th different text of this column; at most {self._most} are "
+                    f"with {shown(text)} the column holds {self._most + 1} different texts; at most {self._most} are "
                     f"allowed: {self._way_out}",
                     line=lines[texts.index(text)],
                     column=self.name,
