@@ -76,7 +76,10 @@ class Service:
         """
         self._claim_home()
         self._check_port()
-        migration = subprocess.run(self._command("migrations"), env=self._environment(), stdout=sys.stderr, check=False)
+        output = self._log or sys.stderr
+        migration = subprocess.run(
+            self._command("migrations"), env=self._environment(), stdout=output, stderr=output, check=False
+        )
         if migration.returncode:
             message = "the database could not be brought up to date; see the lines above"
             raise StartError(message)
