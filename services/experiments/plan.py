@@ -6,12 +6,12 @@ from typing import Any
 
 import psutil
 from pydantic import BaseModel, Field, ValidationError
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.db.tables import WorkerRow
+from services.datasets.service import fill_upload
 from services.errors import FieldProblem, GridTooLargeError, SpecInvalidError
 from services.experiments.cost import Load, Seconds, load, predict, weight_layers
+from services.experiments.population import live_slots
 from services.experiments.problems import field_problems
 from services.science import grid as grids
 from services.science.datasets import plan_notes, plan_rows
@@ -74,17 +74,17 @@ class Prepared:
 
     def seconds(self, session: Session, settings: Settings) -> Seconds:
         """The predicted duration with the workers that are there now."""
-        return predict(session, [item.seconds for item in self.loads], _lanes(session, settings))
+        return predict(session, [item.seconds for item in self.loads], live_slots(session)[1] or max(1, settings.slots))
 
 
-def parse_spec(body: Any) -> ExperimentSpec:
-    """Validate a posted body as a spec.
+def parse_spec(body: Any, data_dir: Path) -> ExperimentSpec:
+    """Validate a posted body as a spec; what is known of an uploaded table is filled in first.
 
     Raises:
         SpecInvalidError: with a pointer into the body and a message for everything that is wrong.
     """
     try:
-        return ExperimentSpec.model_validate(body)
+        return ExperimentSpec.model_validate(fill_upload(body, data_dir))
     except ValidationError as error:
         raise invalid_spec(field_problems(error.errors(include_url=False), body)) from None
 
@@ -139,8 +139,7 @@ def plan(session: Session, spec: ExperimentSpec, settings: Settings) -> Plan:
 
 def no_worker(session: Session) -> list[str]:
     """A warning when nobody is there to run anything; the submission is kept until somebody is."""
-    known = session.scalar(select(WorkerRow.id).where(WorkerRow.draining.is_(False)).limit(1))
-    return [] if known else ["no worker is registered: the experiment waits until one starts"]
+    return [] if live_slots(session)[0] else ["no worker is alive: the experiment waits until one starts"]
 
 
 def _check_size(spec: ExperimentSpec, settings: Settings) -> None:
@@ -158,12 +157,6 @@ def _check_memory(needed: int) -> None:
             "make the network, the batch or the training rows smaller"
         )
         raise GridTooLargeError(message, [FieldProblem("/model", message)])
-
-
-def _lanes(session: Session, settings: Settings) -> int:
-    """Cohorts that run at once: the slots of the registered workers."""
-    slots = session.scalars(select(WorkerRow.slots).where(WorkerRow.draining.is_(False))).all()
-    return sum(slots) or max(1, settings.slots)
 
 
 def _data_notes(spec: ExperimentSpec, data_dir: Path) -> list[str]:

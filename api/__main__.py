@@ -1,0 +1,83 @@
+"""``python -m api --host H --port P``: one process that answers requests."""
+
+import argparse
+import ipaddress
+import sys
+from types import FrameType
+
+import uvicorn
+
+from api.app import create_app
+from api.events.hub import Hub
+from services import log
+from services.db.engine import Database
+from services.settings import Settings, get_settings
+
+GRACE_SECONDS = 10
+
+
+class Server(uvicorn.Server):
+    """A server that ends its event streams first: otherwise they would hold up every stop."""
+
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+        super().__init__(config)
+        self._hub = hub
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """On SIGINT and SIGTERM."""
+        self._hub.close()
+        super().handle_exit(sig, frame)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m api", description="Serve the HTTP interface.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    options = parser.parse_args(arguments)
+    settings = get_settings()
+    log.configure(settings)
+    refusal = refuse_open_bind(options.host, settings)
+    if refusal:
+        sys.stderr.write(f"{refusal}\n")
+        return 2
+    database = Database(settings, application="firstlight-api")
+    if settings.embedded:
+        database.upgrade()
+    app = create_app(settings, database=database)
+    config = uvicorn.Config(
+        app,
+        host=options.host,
+        port=options.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    Server(config, app.state.services.hub).run()
+    return 0
+
+
+def refuse_open_bind(host: str, settings: Settings) -> str | None:
+    """Why this address must not be served, if so: beyond this machine only with keys."""
+    if settings.api_keys or _is_loopback(host):
+        return None
+    return (
+        f"refusing to serve {host} without keys: anybody who reaches it could use it. "
+        "Set FIRSTLIGHT_API_KEYS (or FIRSTLIGHT_API_KEYS_FILE), or bind 127.0.0.1"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

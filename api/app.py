@@ -1,0 +1,88 @@
+"""The composition root of the HTTP service: parts, routes, handlers, lifetime. No logic."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import Depends, FastAPI, Request
+
+import api.catalogue.routes
+import api.comparisons.routes
+import api.dashboard.routes
+import api.docs.routes
+import api.events.routes
+import api.experiments.routes
+import api.health.routes
+import api.metrics.routes
+import api.trials.routes
+from api import errors, openapi
+from api.envelope import Envelope
+from api.events.hub import Hub
+from api.state import Services
+from api.telemetry import Telemetry
+from services.db.engine import Database
+from services.queue import CeleryDoorbell, Doorbell
+from services.settings import Settings
+
+ROUTERS = (
+    api.experiments.routes.router,
+    api.events.routes.router,
+    api.trials.routes.router,
+    api.metrics.routes.router,
+    api.comparisons.routes.router,
+    api.catalogue.routes.router,
+    api.health.routes.router,
+    api.docs.routes.router,
+    api.dashboard.routes.router,
+)
+
+
+def create_app(settings: Settings, *, database: Database | None = None, doorbell: Doorbell | None = None) -> FastAPI:
+    """Put an application together; tests may bring their own database and doorbell."""
+    database = database or Database(settings, application="firstlight-api")
+    telemetry = Telemetry()
+    services = Services(
+        settings=settings,
+        database=database,
+        doorbell=doorbell or CeleryDoorbell(settings),
+        hub=Hub(database, settings.max_streams),
+        telemetry=telemetry,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        services.hub.start()
+        yield
+        await services.hub.stop()
+        services.doorbell.close()
+        database.dispose()
+
+    app = FastAPI(
+        title="Firstlight",
+        version=_version(),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(_remember_route)],
+    )
+    app.state.services = services
+    for router in ROUTERS:
+        app.include_router(router)
+    errors.install(app)
+    openapi.install(app, secured=bool(settings.api_keys))
+    app.add_middleware(
+        Envelope, api_keys=settings.api_keys, telemetry=telemetry, max_body_bytes=settings.max_body_bytes
+    )
+    return app
+
+
+async def _remember_route(request: Request) -> None:
+    """Tell the outer layer which route this is, for its measurements."""
+    request.state.route_template = getattr(request.scope.get("route"), "path", "unmatched")
+
+
+def _version() -> str:
+    try:
+        return version("firstlight")
+    except PackageNotFoundError:
+        return "0"

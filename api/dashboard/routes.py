@@ -1,0 +1,67 @@
+"""One small page: the experiments, their states, and where to read on. No script, no file from elsewhere."""
+
+from collections.abc import Sequence
+from html import escape
+
+from fastapi import APIRouter
+from starlette.responses import HTMLResponse
+
+from api.state import ServicesDep
+from services.experiments import service
+from services.experiments.population import Population, population
+from services.experiments.service import Listing
+from services.experiments.views import ExperimentView, views
+
+router = APIRouter(include_in_schema=False)
+
+SHOWN = 100
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .4rem .6rem; }
+th, td { border-bottom: 1px solid var(--line); } td.number { text-align: right; font-variant-numeric: tabular-nums; }
+tr:hover { background: var(--soft); } .state { white-space: nowrap; } progress { width: 6rem; vertical-align: middle; }
+"""
+
+
+@router.get("/", response_class=HTMLResponse)
+def dashboard(services: ServicesDep) -> HTMLResponse:
+    """The newest experiments; the page reads itself again while something is running."""
+    with services.database.read() as session:
+        rows, _ = service.page(session, Listing(), SHOWN)
+        found, counts = views(session, rows), population(session)
+    return HTMLResponse(_page(found, counts), headers={"Content-Security-Policy": POLICY})
+
+
+def _page(found: Sequence[ExperimentView], counts: Population) -> str:
+    busy = any(item.state in ("queued", "running") for item in found)
+    refresh = '<meta http-equiv="refresh" content="3">' if busy else ""
+    workers = f"{counts.workers} worker{'' if counts.workers == 1 else 's'} alive, {counts.slots} slots"
+    body = "".join(_row(item) for item in found)
+    empty = (
+        "" if found else "<p>No experiment yet. Post a spec to <code>/v1/experiments</code>, or run the quickstart.</p>"
+    )
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{refresh}<title>Firstlight</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>'
+        f"<h1>Firstlight</h1><p>{workers}. <a href='/docs'>HTTP interface</a>, "
+        "<a href='/v1/presets'>presets</a>, <a href='/readyz'>readiness</a>, <a href='/metrics'>measurements</a>.</p>"
+        f"{empty}<table><caption hidden>Experiments, newest first</caption><thead><tr><th scope='col'>experiment</th>"
+        "<th scope='col'>data</th><th scope='col'>state</th><th scope='col'>progress</th><th scope='col'>trials</th>"
+        f"<th scope='col'>created</th><th scope='col'>read</th></tr></thead><tbody>{body}</tbody></table></body></html>"
+    )
+
+
+def _row(item: ExperimentView) -> str:
+    base = f"/v1/experiments/{escape(item.id)}"
+    name = escape(item.name or item.id)
+    diverged = f", {item.trials.diverged} diverged" if item.trials.diverged else ""
+    left = f" {item.eta_seconds:.0f} s left" if item.state == "running" and item.eta_seconds is not None else ""
+    return (
+        f"<tr><td><a href='{base}'>{name}</a></td><td>{escape(item.dataset)}</td>"
+        f"<td class='state'>{escape(item.state)}</td>"
+        f"<td><progress max='1' value='{item.progress:.3f}'></progress> {item.progress:.0%}{left}</td>"
+        f"<td class='number'>{item.trials.total}{diverged}</td><td>{item.created_at:%Y-%m-%d %H:%M} UTC</td>"
+        f"<td><a href='{base}/report.html'>report</a> <a href='{base}/comparison'>comparison</a></td></tr>"
+    )

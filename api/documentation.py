@@ -1,0 +1,63 @@
+"""What every route says of itself in the OpenAPI document: its problems, with an example of each."""
+
+from typing import Any
+
+from api.problems import MEDIA_TYPE, problem
+from services.errors import FieldProblem
+
+EXAMPLE_ID = "exp_0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+EXAMPLE_REQUEST = "5f0c6f1e6c0f4a4f9f5e1f8f3f0c1a2b"
+
+EXAMPLES: dict[int, dict[str, Any]] = {
+    400: {"detail": "the body is not valid JSON: unexpected end of data", "code": "invalid_json"},
+    401: {"detail": "send one of the service's keys as `Authorization: Bearer KEY`"},
+    404: {"detail": f"there is no experiment '{EXAMPLE_ID}'"},
+    406: {"detail": "this can be served as application/json, text/csv, application/jsonl"},
+    409: {
+        "detail": "the experiment is succeeded; only a queued, running or paused one can be cancelled",
+        "code": "conflict",
+        "title": "The current state forbids this",
+    },
+    413: {"detail": "the body may have at most 1000000 bytes"},
+    415: {"detail": "send the body as application/json"},
+    422: {
+        "detail": "/activation/1: unknown name 'tanhh'; did you mean 'tanh'?",
+        "code": "spec_invalid",
+        "title": "The experiment spec is not valid",
+        "fields": [FieldProblem("/activation/1", "unknown name 'tanhh'; did you mean 'tanh'?")],
+    },
+    429: {
+        "detail": "all 200 event streams are in use; try again later",
+        "code": "too_busy",
+        "title": "A limit is reached",
+    },
+    500: {"detail": "an unexpected error; the log has it under this request_id"},
+    503: {"detail": "the database does not answer; try again"},
+}
+DESCRIPTIONS = {
+    400: "The body is not JSON.",
+    401: "No key, or not one of the service's keys.",
+    404: "No such thing.",
+    406: "None of the accepted media types can be served.",
+    409: "The state forbids it.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+    422: "Something in the request is not valid; `errors` names every place.",
+    429: "A limit is reached; see Retry-After.",
+    500: "Unexpected; the log has it under the request id.",
+    503: "The database does not answer; see Retry-After.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer with these problems."""
+    return {status: problem_response(status) for status in statuses}
+
+
+def problem_response(status: int) -> dict[str, Any]:
+    """One entry of an OpenAPI `responses` object."""
+    example = problem(status, request_id=EXAMPLE_REQUEST, **EXAMPLES[status])
+    return {
+        "description": DESCRIPTIONS[status],
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}},
+    }

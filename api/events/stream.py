@@ -1,0 +1,75 @@
+"""One client's event stream: read what is new, send it, wait for the bell; end after the last event."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from api.events.hub import Hub
+from services.db.engine import Database
+from services.experiments.timeline import Entry, News, news
+
+KEEP_ALIVE_SECONDS = 15.0
+BATCH = 200
+"""Most events of one read; a client that comes late gets them in several."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Which experiment, and the last event the client has."""
+
+    experiment_id: str
+    after: int
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events that hold one of the hub's places until the client or the experiment is gone."""
+
+    def __init__(self, hub: Hub, database: Database, feed: Feed) -> None:
+        super().__init__(
+            _events(hub, database, feed),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
+        )
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream, and give the place back however it ends."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._hub.release()
+
+
+async def _events(hub: Hub, database: Database, feed: Feed) -> AsyncIterator[bytes]:
+    after = feed.after
+    yield b"retry: 1000\n\n"
+    with hub.subscription(feed.experiment_id) as bell:
+        while not hub.closing:
+            bell.clear()
+            found = await run_in_threadpool(_read, database, feed.experiment_id, after)
+            if found.entries:
+                after = found.entries[-1].seq
+                yield b"".join(_encode(entry) for entry in found.entries)
+            if found.is_over:
+                return
+            if found.has_more:
+                continue
+            try:
+                await asyncio.wait_for(bell.wait(), KEEP_ALIVE_SECONDS)
+            except TimeoutError:
+                yield b": keep-alive\n\n"
+
+
+def _read(database: Database, experiment_id: str, after: int) -> News:
+    with database.read() as session:
+        return news(session, experiment_id, after, BATCH)
+
+
+def _encode(entry: Entry) -> bytes:
+    """One event on the wire; orjson writes no line breaks, so the data is one line."""
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (entry.seq, entry.type.encode(), orjson.dumps(entry.data))

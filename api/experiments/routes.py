@@ -1,0 +1,222 @@
+"""Submit, list, read, steer and delete experiments."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Header, Query, Request
+from sqlalchemy.exc import IntegrityError
+from starlette.responses import Response
+
+from api.answers import JsonAnswer, with_etag
+from api.documentation import problems
+from api.experiments.schemas import AXES, QUICK, CloneRequest, Experiment
+from api.pagination import Cursor, Limit, Page, decode, encode
+from api.state import Services, ServicesDep
+from api.strict_json import StrictRoute
+from services.db.unit_of_work import UnitOfWork
+from services.errors import FieldProblem, InvalidInputError
+from services.experiments import idempotency, service
+from services.experiments.control import Action, steer
+from services.experiments.plan import Plan, parse_spec, plan
+from services.experiments.service import Listing
+from services.experiments.views import view, views
+from services.science.spec import ExperimentSpec
+
+router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
+
+State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
+SpecBody = Annotated[
+    dict[str, Any],
+    Body(
+        openapi_examples={
+            "five fields are enough": {"value": QUICK},
+            "every number of an optimizer can be an axis": {"value": AXES},
+        }
+    ),
+]
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=idempotency.MAX_KEY,
+        description="A repeated request with the same key and body gets the first one's answer.",
+    ),
+]
+LOCATION = {"Location": {"description": "The new experiment.", "schema": {"type": "string"}}}
+
+
+@router.post(
+    "",
+    summary="Submit an experiment",
+    status_code=202,
+    response_model=Experiment,
+    responses={
+        200: {"description": "With `dry_run`: what the submission would do.", "model": Plan},
+        202: {"description": "Stored and queued.", "headers": LOCATION},
+        **problems(422),
+    },
+)
+def submit(
+    request: Request,
+    services: ServicesDep,
+    body: SpecBody,
+    idempotency_key: Key = None,
+    dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
+) -> Response:
+    """Store the spec with its whole grid and queue it; `dry_run` answers with the plan instead and stores nothing."""
+    spec = parse_spec(body, services.settings.data_path)
+    if dry_run:
+        with services.database.read() as session:
+            return JsonAnswer(plan(session, spec, services.settings).model_dump(mode="json"))
+    return _submit(services, spec, _scoped(request, idempotency_key))
+
+
+@router.get("", summary="List experiments", response_model=Page[Experiment], responses=problems(422))
+def list_experiments(
+    services: ServicesDep,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    state: State | None = None,
+    dataset: Annotated[str | None, Query(max_length=64)] = None,
+    tag: Annotated[str | None, Query(max_length=64)] = None,
+    created_after: datetime | None = None,
+    filter: Annotated[  # noqa: A002 - the parameter's name on the wire
+        str | None,
+        Query(
+            max_length=2_000,
+            description="An expression over state, dataset, tag, name, created_at, trials, epochs with and, or, not, "
+            "in (...) and parentheses.",
+            openapi_examples={"and, or": {"value": "state = 'running' and (tag = 'lecture' or dataset = 'digits')"}},
+        ),
+    ] = None,
+) -> Response:
+    """The newest first; every condition given must hold."""
+    if created_after is not None and created_after.tzinfo is None:
+        message = "needs a zone, such as Z for UTC"
+        raise InvalidInputError(f"created_after: {message}", [FieldProblem("created_after", message)])
+    listing = Listing(state, dataset, tag, created_after, filter)
+    after = decode(cursor, datetime, str)
+    with services.database.read() as session:
+        rows, last = service.page(session, listing, limit, after and (after[0], after[1]))
+        items = [_json(Experiment.of(item)) for item in views(session, rows)]
+    return JsonAnswer({"items": items, "next_cursor": encode(*last) if last else None})
+
+
+@router.get(
+    "/{experiment_id}",
+    summary="Read an experiment",
+    response_model=Experiment,
+    responses={
+        200: {"headers": {"ETag": {"description": "Changes with the content.", "schema": {"type": "string"}}}},
+        304: {"description": "Unchanged since the ETag in If-None-Match."},
+        **problems(404),
+    },
+)
+def read_experiment(request: Request, services: ServicesDep, experiment_id: str) -> Response:
+    """The experiment with its trials' states, progress and remaining time."""
+    with services.database.read() as session:
+        found = view(session, service.get(session, experiment_id))
+    return with_etag(request, JsonAnswer(_json(Experiment.of(found))))
+
+
+@router.delete("/{experiment_id}", summary="Delete an experiment", status_code=204, responses=problems(404, 409))
+def delete_experiment(services: ServicesDep, experiment_id: str) -> Response:
+    """Delete a final experiment with its trials, rows and files."""
+    with services.database.write() as session:
+        service.remove(session, experiment_id)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/{experiment_id}/clone",
+    summary="Submit a copy",
+    status_code=202,
+    response_model=Experiment,
+    responses={202: {"description": "Stored and queued.", "headers": LOCATION}, **problems(404, 422)},
+)
+def clone(
+    request: Request,
+    services: ServicesDep,
+    experiment_id: str,
+    changes: CloneRequest | None = None,
+    idempotency_key: Key = None,
+) -> Response:
+    """Submit the same spec again, with some fields replaced."""
+    with services.database.read() as session:
+        body = service.clone_spec(service.get(session, experiment_id), changes.spec if changes else {})
+    return _submit(services, parse_spec(body, services.settings.data_path), _scoped(request, idempotency_key))
+
+
+def _verb(action: Action) -> Callable[[Services, str], Response]:
+    def act(services: ServicesDep, experiment_id: str) -> Response:
+        with services.database.write() as session:
+            row = steer(session, experiment_id, action)
+            session.after_commit(services.doorbell.ring)
+            answer = _json(Experiment.of(view(session, row)))
+        return JsonAnswer(answer, status_code=202)
+
+    return act
+
+
+for _action, _summary, _description in (
+    (
+        Action.CANCEL,
+        "Cancel an experiment",
+        "What waits is cancelled at once, what runs within a moment. A second cancel changes nothing; a final "
+        "experiment cannot be cancelled.",
+    ),
+    (
+        Action.PAUSE,
+        "Pause an experiment",
+        "What waits is set aside at once; what runs stops at its next checkpoint and loses nothing.",
+    ),
+    (Action.RESUME, "Resume a paused experiment", "It goes back to the queue and continues where it stopped."),
+    (Action.RETRY, "Retry what failed", "Only the failed trials run again; every other result stands."),
+):
+    router.add_api_route(
+        f"/{{experiment_id}}/{_action}",
+        _verb(_action),
+        methods=["POST"],
+        name=_action,
+        summary=_summary,
+        description=_description,
+        status_code=202,
+        response_model=Experiment,
+        responses=problems(404, 409),
+    )
+
+
+def _submit(services: Services, spec: ExperimentSpec, key: str | None) -> Response:
+    """Create the experiment, or give the answer that was given to this key before."""
+    digest = idempotency.body_hash(spec.model_dump(mode="json"))
+
+    def work(session: UnitOfWork) -> tuple[dict[str, Any], bool]:
+        if key is not None and (known := idempotency.stored_answer(session, key, digest)) is not None:
+            return known, True
+        row = service.create(session, spec, services.settings)
+        answer = _json(Experiment.of(view(session, row)))
+        if key is not None:
+            idempotency.remember(session, key, digest, row.id, answer)
+        session.after_commit(services.doorbell.ring)
+        return answer, False
+
+    try:
+        answer, replayed = services.database.transact(work)
+    except IntegrityError:
+        if key is None:
+            raise
+        # Another request with this key committed between our look and our insert: its answer is there now.
+        answer, replayed = services.database.transact(work)
+    headers = {"Location": answer["links"]["self"], **({"Idempotency-Replayed": "true"} if replayed else {})}
+    return JsonAnswer(answer, status_code=202, headers=headers)
+
+
+def _scoped(request: Request, key: str | None) -> str | None:
+    """A key belongs to whoever sent it: two API keys may use the same one without meeting."""
+    return None if key is None else f"{request.state.principal}:{key}"
+
+
+def _json(model: Experiment) -> dict[str, Any]:
+    return model.model_dump(mode="json")

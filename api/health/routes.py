@@ -1,0 +1,116 @@
+"""Liveness, readiness and metrics."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.responses import PlainTextResponse, Response
+
+from api.answers import JsonAnswer
+from api.state import ServicesDep
+from services.experiments.population import Population, population
+
+router = APIRouter(tags=["operations"])
+
+
+class Part(BaseModel):
+    """One thing the service depends on."""
+
+    status: Literal["ok", "degraded", "down"]
+    detail: str
+
+
+class Readiness(BaseModel):
+    """Whether requests can be served (database), and whether submissions will be worked on (worker)."""
+
+    ready: bool
+    database: Part
+    broker: Part
+    worker: Part
+
+
+@router.get("/healthz", summary="Is the process alive?", response_class=PlainTextResponse)
+def healthz() -> str:
+    """Answers as long as the process can answer at all."""
+    return "ok"
+
+
+@router.get(
+    "/readyz",
+    summary="Can requests be served?",
+    response_model=Readiness,
+    responses={503: {"description": "The database does not answer.", "model": Readiness}},
+)
+def readyz(services: ServicesDep) -> Response:
+    """Ready when the database answers. A missing worker or broker delays work and loses none, so it only shows."""
+    try:
+        with services.database.read() as session:
+            found = population(session)
+    except SQLAlchemyError as error:
+        report = Readiness(
+            ready=False,
+            database=Part(status="down", detail=type(error).__name__),
+            broker=_broker(services.doorbell.healthy),
+            worker=Part(status="down", detail="unknown without the database"),
+        )
+        return JsonAnswer(report.model_dump(), status_code=503)
+    report = Readiness(
+        ready=True,
+        database=Part(status="ok", detail="sqlite" if services.database.is_sqlite else "postgresql"),
+        broker=_broker(services.doorbell.healthy),
+        worker=_worker(found),
+    )
+    return JsonAnswer(report.model_dump())
+
+
+@router.get(
+    "/metrics",
+    summary="Measurements for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def metrics(services: ServicesDep) -> Response:
+    """Requests, streams, and what the database holds now."""
+    text = generate_latest(services.telemetry.registry)
+    try:
+        with services.database.read() as session:
+            found = population(session)
+    except SQLAlchemyError:
+        return Response(text + b"firstlight_database_up 0\n", media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(text + _gauges(found, services.hub.open), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _gauges(found: Population, streams: int) -> bytes:
+    lines = ["# TYPE firstlight_database_up gauge", "firstlight_database_up 1"]
+    for name, counts in (
+        ("experiments", found.experiments),
+        ("cohorts", found.cohorts),
+        ("trials", found.trials),
+    ):
+        lines.append(f"# TYPE firstlight_{name} gauge")
+        lines += [f'firstlight_{name}{{state="{state}"}} {count}' for state, count in sorted(counts.items())]
+    for name, value in (
+        ("workers", found.workers),
+        ("slots", found.slots),
+        ("oldest_queued_seconds", found.oldest_queued_seconds),
+        ("event_streams", streams),
+    ):
+        lines += [f"# TYPE firstlight_{name} gauge", f"firstlight_{name} {value}"]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _broker(healthy: bool | None) -> Part:
+    if healthy is None:
+        return Part(status="ok", detail="nothing was published yet")
+    if healthy:
+        return Part(status="ok", detail="the last doorbell was delivered")
+    return Part(status="degraded", detail="the last doorbell was not delivered: work begins at the next sweep")
+
+
+def _worker(found: Population) -> Part:
+    if found.workers:
+        return Part(status="ok", detail=f"{found.workers} alive with {found.slots} slots")
+    return Part(status="degraded", detail="none alive: submissions wait until one starts")

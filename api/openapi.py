@@ -1,0 +1,76 @@
+"""The OpenAPI document: FastAPI's own, with our problems in place of its errors, and the key when one is set."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api.documentation import problem_response
+from api.problems import Problem, ProblemField
+from services.science.spec import ExperimentSpec
+
+METHODS = ("get", "put", "post", "delete", "patch")
+DESCRIPTION = """\
+Which activation and which weight initializer, for this data and this network, and how sure are we?
+
+Post an experiment spec; the service expands it to a grid of trials over shared seeds, trains the grid as a few tensor
+programs, keeps every epoch, and answers with a comparison that carries confidence intervals and a plain sentence.
+
+Errors are `application/problem+json` (RFC 9457). Times are RFC 3339 in UTC. Ids are opaque. Lists are pages of `items`
+with a `next_cursor`. Numbers that are not finite are `null`; a trial's `diverged` says since when.
+"""
+
+
+def install(app: FastAPI, *, secured: bool) -> None:
+    """Make the application describe itself this way."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, secured=secured)
+        return app.openapi_schema
+
+    app.openapi = document
+
+
+def _document(app: FastAPI, *, secured: bool) -> dict[str, Any]:
+    found = get_openapi(
+        title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes, openapi_version="3.1.0"
+    )
+    components = found.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for model in (Problem, ProblemField):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema.pop("$defs", None)
+        schemas[model.__name__] = schema
+    spec = ExperimentSpec.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas.update(spec.pop("$defs", {}))
+    schemas["ExperimentSpec"] = spec
+    submit = found["paths"]["/v1/experiments"]["post"]["requestBody"]["content"]["application/json"]
+    submit["schema"] = {"$ref": "#/components/schemas/ExperimentSpec"}
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    for path, operations in found["paths"].items():
+        for method, operation in operations.items():
+            if method in METHODS:
+                _complete(operation, secured=secured and path.startswith("/v1"))
+    if secured:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    return found
+
+
+def _complete(operation: dict[str, Any], *, secured: bool) -> None:
+    """Add the problems that every operation of its sort may answer with."""
+    responses = operation["responses"]
+    statuses = [500, 503]
+    if "requestBody" in operation:
+        statuses += [400, 413, 415, 422]
+    if operation.get("parameters"):
+        statuses.append(422)
+    if secured:
+        statuses.append(401)
+        operation["security"] = [{"key": []}]
+    for status in statuses:
+        known = responses.get(str(status))
+        if known is None or "HTTPValidationError" in str(known):
+            responses[str(status)] = problem_response(status)
+    operation["responses"] = dict(sorted(responses.items()))

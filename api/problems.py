@@ -1,0 +1,94 @@
+"""Every error as `application/problem+json` (RFC 9457): one shape, one table from error class to status."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from services import errors
+from services.errors import FieldProblem
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: dict[type[errors.FirstlightError], int] = {
+    errors.NotFoundError: 404,
+    errors.ConflictError: 409,
+    errors.InvalidInputError: 422,
+    errors.SpecInvalidError: 422,
+    errors.GridTooLargeError: 422,
+    errors.IdempotencyMismatchError: 422,
+    errors.DatasetUnavailableError: 422,
+    errors.DatasetInvalidError: 422,
+    errors.GoneError: 410,
+    errors.BusyError: 429,
+    errors.UnavailableError: 503,
+}
+"""The status of each error class; `tests/api/test_problems.py` checks that none is missing."""
+
+TITLES: dict[int, tuple[str, str]] = {
+    400: ("bad_request", "The request cannot be read"),
+    401: ("unauthorized", "A valid key is needed"),
+    404: ("not_found", "Not found"),
+    405: ("method_not_allowed", "The method is not allowed here"),
+    406: ("not_acceptable", "None of the accepted media types can be served"),
+    413: ("body_too_large", "The request body is too large"),
+    415: ("unsupported_media_type", "The request body must be JSON"),
+    422: ("invalid_input", "The request cannot be carried out"),
+    500: ("internal_error", "Something went wrong"),
+    503: ("unavailable", "Temporarily unavailable"),
+}
+"""Code and title of problems that no error class of ours stands for."""
+
+
+class ProblemField(BaseModel):
+    """One thing wrong with one place of the input."""
+
+    pointer: str = Field(description="RFC 6901 pointer into the body, or the name of the query parameter or header.")
+    message: str
+
+
+class Problem(BaseModel):
+    """What went wrong, for programs (`code`) and for people (`detail`)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="Stable name of the problem.")
+    request_id: str
+    errors: list[ProblemField] = Field(default_factory=list)
+
+
+def problem(
+    status: int,
+    detail: str,
+    request_id: str,
+    *,
+    code: str | None = None,
+    title: str | None = None,
+    fields: Sequence[FieldProblem] = (),
+) -> dict[str, Any]:
+    """The document itself; code and title default to those of the status."""
+    known_code, known_title = TITLES.get(status) or (HTTPStatus(status).name.lower(), HTTPStatus(status).phrase)
+    code = code or known_code
+    return {
+        "type": f"urn:firstlight:problem:{code}",
+        "title": title or known_title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+        "errors": [{"pointer": field.pointer, "message": field.message} for field in fields],
+    }
+
+
+class ProblemResponse(Response):
+    """A problem document on its way out."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, document: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+        super().__init__(orjson.dumps(document), status_code=document["status"], headers=headers)

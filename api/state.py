@@ -1,0 +1,31 @@
+"""What one API process is made of, put together once by `api.app.create_app`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from services.queue import Doorbell
+
+from api.events.hub import Hub
+from api.telemetry import Telemetry
+from services.db.engine import Database
+from services.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts a route may use."""
+
+    settings: Settings
+    database: Database
+    doorbell: Doorbell
+    hub: Hub
+    telemetry: Telemetry
+
+
+def _services(request: Request) -> Services:
+    return request.app.state.services
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+"""How a route asks for them."""

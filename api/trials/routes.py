@@ -1,0 +1,48 @@
+"""The trials of an experiment, and one trial."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from api.answers import JsonAnswer
+from api.documentation import problems
+from api.pagination import Cursor, Limit, Page, decode, encode
+from api.state import ServicesDep
+from services.experiments import service as experiments
+from services.trials import service
+from services.trials.service import Trial
+
+router = APIRouter(prefix="/v1", tags=["trials"])
+
+State = Literal["queued", "running", "paused", "succeeded", "diverged", "failed", "cancelled"]
+
+
+@router.get(
+    "/experiments/{experiment_id}/trials",
+    summary="List the trials of an experiment",
+    response_model=Page[Trial],
+    responses=problems(404, 422),
+)
+def list_trials(
+    services: ServicesDep,
+    experiment_id: str,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    state: State | None = None,
+    arm: Annotated[str | None, Query(max_length=500, description="An arm's label.")] = None,
+) -> Response:
+    """In the order of the grid: arm by arm, seeds in the order of the spec."""
+    after = decode(cursor, int)
+    with services.database.read() as session:
+        experiments.get(session, experiment_id)
+        trials, last = service.page(session, experiment_id, limit, after[0] if after else None, state=state, arm=arm)
+    items = [trial.model_dump(mode="json") for trial in trials]
+    return JsonAnswer({"items": items, "next_cursor": encode(last) if last is not None else None})
+
+
+@router.get("/trials/{trial_id}", summary="Read a trial", response_model=Trial, responses=problems(404))
+def read_trial(services: ServicesDep, trial_id: str) -> Response:
+    """One network: its arm, seed, state, final and best epoch, and how it diverged if it did."""
+    with services.database.read() as session:
+        return JsonAnswer(service.get(session, trial_id).model_dump(mode="json"))

@@ -1,0 +1,50 @@
+"""How much of everything there is: for readiness, measurements and the dashboard."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from services.cohorts.workers import ALIVE_SECONDS
+from services.db.base import now
+from services.db.clock import CLOCK
+from services.db.tables import CohortRow, ExperimentRow, TrialRow, WorkerRow
+
+
+@dataclass(frozen=True)
+class Population:
+    """Counts by state, live workers, and how long the oldest queued cohort has waited."""
+
+    experiments: dict[str, int]
+    cohorts: dict[str, int]
+    trials: dict[str, int]
+    workers: int
+    slots: int
+    oldest_queued_seconds: float
+
+
+def live_slots(session: Session) -> tuple[int, int]:
+    """Workers that are alive and not draining, and their slots together."""
+    alive = (WorkerRow.heartbeat_at > CLOCK - ALIVE_SECONDS, WorkerRow.draining.is_(False))
+    count, slots = session.execute(
+        select(func.count(), func.coalesce(func.sum(WorkerRow.slots), 0)).where(*alive)
+    ).one()
+    return int(count), int(slots)
+
+
+def population(session: Session) -> Population:
+    """Count."""
+    workers, slots = live_slots(session)
+    oldest = session.scalar(select(func.min(CohortRow.created_at)).where(CohortRow.state == "queued"))
+    return Population(
+        experiments=_by_state(session, ExperimentRow),
+        cohorts=_by_state(session, CohortRow),
+        trials=_by_state(session, TrialRow),
+        workers=workers,
+        slots=slots,
+        oldest_queued_seconds=0.0 if oldest is None else max(0.0, (now() - oldest).total_seconds()),
+    )
+
+
+def _by_state(session: Session, table: type[ExperimentRow] | type[CohortRow] | type[TrialRow]) -> dict[str, int]:
+    return dict(session.execute(select(table.state, func.count()).group_by(table.state)).tuples().all())
