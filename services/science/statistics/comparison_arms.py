@@ -27,6 +27,8 @@ from services.science.streams import Purpose, stream
 
 Floats = NDArray[np.float64]
 
+TOO_LARGE = 1e100
+"""Values above this are divergence in all but name: float32 cannot hold them, nor float64 their squares' sums."""
 THRESHOLD_SHARE = 0.9
 THRESHOLD_RULE = (
     "nine tenths of the way from the untrained network (median of all finished trials) to the best arm's mean final "
@@ -54,7 +56,7 @@ class ArmData:
 
 
 def arm_data(arm: ArmInput, at: At, lower_is_better: bool) -> ArmData:
-    """Take the values at `at`; a finished trial without a finite value there counts as missing."""
+    """Take the values at `at`: without a finite one there a finished trial is missing, beyond `TOO_LARGE` diverged."""
     finished = np.array([outcome == Outcome.FINISHED for outcome in arm.outcomes], dtype=bool)
     values = np.full(len(arm.seeds), np.nan)
     if arm.values is not None:
@@ -62,8 +64,9 @@ def arm_data(arm: ArmInput, at: At, lower_is_better: bool) -> ArmData:
     elif arm.curve is not None:
         # Only finished rows are looked at: those of other trials may hold no number at all.
         values[finished] = values_at(arm.curve[finished], at, lower_is_better)
-    usable = finished & np.isfinite(values)
-    diverged = sum(outcome == Outcome.DIVERGED for outcome in arm.outcomes)
+    too_large = finished & np.isfinite(values) & (np.abs(values) > TOO_LARGE)
+    usable = finished & np.isfinite(values) & ~too_large
+    diverged = sum(outcome == Outcome.DIVERGED for outcome in arm.outcomes) + int(too_large.sum())
     curve = None if arm.curve is None else np.asarray(arm.curve, dtype=np.float64)[usable]
     return ArmData(
         source=arm,

@@ -1,0 +1,41 @@
+import pytest
+
+from services.science.activations.rectifiers import Relu
+from services.science.activations.sigmoidal import Sigmoid, Tanh
+from services.science.activations.softplus_family import Exponential
+from services.science.theory.propagation import LayerScale
+from services.science.theory.warnings import seed_warnings, submission_warnings
+
+
+def network(weight: float, depth: int = 30, width: int = 256) -> list[LayerScale]:
+    return [LayerScale(width, width, weight / width)] * (depth + 1)
+
+
+def test_glorot_with_relu_at_depth_thirty() -> None:
+    forward, backward = submission_warnings(Relu(), network(1.0), "relu", "glorot_uniform")
+    assert forward.startswith("glorot_uniform with relu at depth 30: activations shrink about 2^-30")
+    assert backward.startswith("glorot_uniform with relu at depth 30: gradients shrink about 2^-30")
+
+
+def test_what_works_is_not_warned_about() -> None:
+    assert submission_warnings(Relu(), network(2.0), "relu", "he_uniform") == []
+    assert submission_warnings(Tanh(), network(1.0, 2, 50), "tanh", "glorot_uniform") == []
+    assert submission_warnings(Relu(), network(1.0), "relu", "glorot_uniform", batch_norm=True) == []
+    assert submission_warnings(Relu(), [LayerScale(6, 1, 0.0)], "relu", "zeros") == []
+
+
+def test_the_other_ways_to_fail() -> None:
+    (only,) = submission_warnings(Sigmoid(), network(1.0, 8), "sigmoid", "glorot_uniform")
+    assert "gradients shrink" in only
+    assert "grow about 2^" in submission_warnings(Relu(), network(6.0), "relu", "random_normal")[0]
+    assert "beyond floating point" in submission_warnings(Exponential(), network(4.0), "exponential", "he_normal")[0]
+    assert "stay equal" in submission_warnings(Relu(), network(0.0, 2), "relu", "zeros")[0]
+    assert "dead from the start" in submission_warnings(Relu(), network(2.0, 10, 3), "relu", "he_uniform")[-1]
+
+
+@pytest.mark.parametrize(("arms", "seeds", "needed"), [(2, 5, 6), (3, 5, 7), (6, 5, 10), (12, 10, 12)])
+def test_too_few_seeds(arms: int, seeds: int, needed: int) -> None:
+    (warning,) = seed_warnings(arms, seeds)
+    assert f"needs at least {needed}" in warning
+    assert seed_warnings(arms, needed) == []
+    assert seed_warnings(1, 1) == []
