@@ -1,7 +1,7 @@
 """One cohort in JAX, for `kernel_peers.py`; run by a Python that has jax. Prints wall and CPU seconds of each repeat.
 
-Two forms are tried: `vmap` trains all trials in one batched program, `scan` compiles one trial's epoch and maps over the
-trials inside the program (each trial's working set stays in the cache). `--processes` splits the trials over processes.
+Two forms are tried: `vmap` trains all trials in one batched program, `scan` compiles one trial's epoch and maps over
+the trials inside the program (each trial's working set stays in the cache). `--processes` splits the trials.
 """
 
 import argparse
@@ -13,9 +13,10 @@ import time
 
 def measure(form: str, trials: int, batch: int, rows: int, repeats: int) -> list[tuple[float, float]]:
     """Seconds per epoch of `trials` trials: (wall, CPU) of each repeat, after one warm-up."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
+    # Imported here, after main() has set XLA's flags for the processes.
+    import jax  # noqa: PLC0415
+    import jax.numpy as jnp  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415
 
     rng = np.random.Generator(np.random.Philox(key=[0, 0]))
     sizes = [(6, 50), (50, 50), (50, 1)]

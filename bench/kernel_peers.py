@@ -1,4 +1,4 @@
-"""Microseconds of wall and CPU time per trial and step: the native kernel beside PyTorch eager, stacked PyTorch and JAX.
+"""Microseconds of wall and CPU time per trial and step: the native kernel beside eager and stacked PyTorch, and JAX.
 
 The network is 6-50-50-1 with relu, mean absolute error and plain gradient descent on 43,152 rows of numbers. Contenders
 take turns and the smallest of the repeats is printed, so that other load on the machine weighs little. "CPU / cores" is
@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from services.science.streams import Purpose, stream
-from services.training.native.kernel import NativeCohort, NativeDescription
+from services.training.native.description import NativeDescription
+from services.training.native.kernel import NativeCohort
 
 WIDTHS = (6, 50, 50, 1)
 ROWS = 43_152

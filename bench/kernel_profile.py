@@ -7,7 +7,8 @@ import time
 import numpy as np
 
 from services.science.streams import Purpose, stream
-from services.training.native.kernel import NativeCohort, NativeDescription
+from services.training.native.description import NativeDescription
+from services.training.native.kernel import NativeCohort
 
 
 def cohort(widths: tuple[int, ...], trials: int, batch: int, activation: str, optimizer: str) -> NativeCohort:

@@ -1,72 +1,19 @@
 """A cohort whose numbers live in NumPy arrays and are trained by the compiled kernel."""
 
 import ctypes
-import itertools
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.training.native.description import NativeDescription, unsupported
+from services.training.native.layout import ALIGNMENT, Layout, aligned_zeros, tiles
 from services.training.native.members import LOSSES, Member, encode_activation, encode_optimizer, optimizer_slots
 from services.training.native.structures import Rows, Settings, Shape, kernel
-
-ALIGNMENT = 16
-"""Floats to a multiple of which a layer's parameters are padded: a cache line, and the widest vector there is."""
-
-POLL_SECONDS = 0.02
-"""Between two calls of `tick` while the kernel runs."""
-
-Tick = Callable[[float], bool]
-"""Called now and then with the share of the work that is done; true asks to stop."""
+from services.training.native.watch import Tick, watched
 
 SUMS = np.dtype([("loss", "f8"), ("absolute", "f8"), ("squared", "f8"), ("correct", "i8")])
-
-
-@dataclass(frozen=True)
-class NativeDescription:
-    """A cohort of multilayer perceptrons.
-
-    Attributes:
-        widths: inputs, hidden widths, outputs.
-        loss: one of `LOSSES`; a row's loss is the mean over its outputs.
-        batch_size: rows of a batch; the last, smaller batch of an epoch is used.
-        activations: per trial, the hidden layers' activation as its object.
-        optimizers: per trial, the optimizer as its object; `clip_norm` among its fields.
-        huber_delta: where the Huber loss turns linear.
-    """
-
-    widths: tuple[int, ...]
-    loss: str
-    batch_size: int
-    activations: Sequence[Member]
-    optimizers: Sequence[Member]
-    huber_delta: float = 1.0
-
-
-def unsupported(description: NativeDescription) -> str | None:
-    """Why the kernel cannot train this cohort, or None if it can."""
-    if len(description.widths) < 2 or min(description.widths) < 1:
-        return f"widths must be two or more numbers of at least 1, not {description.widths}"
-    if description.loss not in LOSSES:
-        return f"loss {description.loss!r} is not in the kernel; it has {', '.join(LOSSES)}"
-    if description.batch_size < 1:
-        return f"batch_size must be at least 1, not {description.batch_size}"
-    if not description.activations or len(description.activations) != len(description.optimizers):
-        return "a cohort needs one activation and one optimizer per trial"
-    try:
-        for activation, optimizer in zip(description.activations, description.optimizers, strict=True):
-            encode_activation(activation)
-            encode_optimizer(optimizer)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def supports(description: NativeDescription) -> bool:
-    """Whether the kernel can train this cohort; `unsupported` says why not."""
-    return unsupported(description) is None
 
 
 @dataclass(frozen=True)
@@ -120,33 +67,30 @@ class NativeCohort:
         self.threads = max(1, threads)
         self.trials = len(description.activations)
         self._library = library or kernel()
-        sizes = [(a + 1) * b for a, b in itertools.pairwise(description.widths)]
-        padded = [-(-size // ALIGNMENT) * ALIGNMENT for size in sizes]
-        offsets = np.array([0, *itertools.accumulate(padded)], dtype=np.int64)
-        self._size = int(offsets[-1])
+        self._layout = Layout(description.widths)
         self._widths = np.array(description.widths, dtype=np.int32)
-        self._offsets = offsets
+        self._offsets = self._layout.offsets
+        size = int(self._offsets[-1])
         slots = max(optimizer_slots(optimizer) for optimizer in description.optimizers)
-        self._parameters = _zeros((self.trials, self._size))
-        self._state = _zeros((self.trials, slots, self._size))
+        self._parameters = aligned_zeros((self.trials, size))
+        self._moments = aligned_zeros((self.trials, slots, size))
         self._steps = np.zeros(self.trials, dtype=np.int64)
         self._shape = Shape(
-            layers=len(sizes),
+            layers=self._layout.layers,
             batch_size=description.batch_size,
             loss=LOSSES.index(description.loss),
             huber_delta=description.huber_delta,
             widths=self._widths.ctypes.data,
-            offsets=offsets.ctypes.data,
-            parameters=self._size,
-            state=slots * self._size,
+            offsets=self._offsets.ctypes.data,
+            parameters=size,
+            state=slots * size,
         )
         self._settings = (Settings * self.trials)(*map(_settings, description.activations, description.optimizers))
-        self._rates = np.array([float(o.get("learning_rate", 0.01)) for o in description.optimizers])  # pyright: ignore[reportArgumentType]
+        self._rates = np.array([_number(optimizer, "learning_rate", 0.01) for optimizer in description.optimizers])
         for trial, optimizer in enumerate(description.optimizers):
             if optimizer.get("kind") == "adagrad":
-                start = float(optimizer.get("initial_accumulator", 0.0))  # pyright: ignore[reportArgumentType]
-                for layer in range(len(sizes)):
-                    self._state[trial, 0, offsets[layer] : offsets[layer] + sizes[layer]] = start
+                for layer in self._layout.views(self._moments[trial]):
+                    layer[0] = _number(optimizer, "initial_accumulator", 0.0)
         self.set_parameters(weights, biases)
         self._train: _Data | None = None
         self._validation: _Data | None = None
@@ -166,11 +110,9 @@ class NativeCohort:
     def set_validation_rows(self, x: NDArray, y: NDArray) -> None:
         """Hold the rows that `evaluate` measures, in the same form as the training rows."""
         self._check_rows(x, y)
-        targets = _tiles(y, self._library.firstlight_chunk()) if self._classes else None
         chunk = self._library.firstlight_chunk()
-        if targets is None:
-            targets = _tiles(np.asarray(y, dtype=np.float32), chunk)
-        self._validation = self._data(len(x), 0, _tiles(np.asarray(x, dtype=np.float32), chunk), targets)
+        targets = tiles(np.asarray(y, dtype=np.int32 if self._classes else np.float32), chunk)
+        self._validation = self._data(len(x), 0, tiles(np.asarray(x, dtype=np.float32), chunk), targets)
 
     @property
     def _classes(self) -> bool:
@@ -247,12 +189,12 @@ class NativeCohort:
         def work() -> int:
             return self._library.firstlight_train(
                 ctypes.byref(self._shape), self.trials, self._settings, rates.ctypes.data, self._parameters.ctypes.data,
-                self._state.ctypes.data, self._steps.ctypes.data, ctypes.byref(data), order.ctypes.data,
+                self._moments.ctypes.data, self._steps.ctypes.data, ctypes.byref(data), order.ctypes.data,
                 line.ctypes.data, self.threads, ctypes.byref(stop), ctypes.byref(done), sums.ctypes.data,
                 diverged.ctypes.data,
             )  # fmt: skip
 
-        if not _watched(work, tick, stop, lambda: done.value / (self.trials * n)):
+        if not watched(work, tick, stop, lambda: done.value / (self.trials * n)):
             return None
         if skip is not None:
             diverged[skip] = -1
@@ -276,13 +218,31 @@ class NativeCohort:
                 ctypes.byref(data), self.threads, ctypes.byref(stop), sums.ctypes.data,
             )  # fmt: skip
 
-        return _sums(data.count, sums) if _watched(work, tick, stop, lambda: 0.0) else None
+        return _sums(data.count, sums) if watched(work, tick, stop, lambda: 0.0) else None
 
     # ---- numbers ----------------------------------------------------------------------------------------------------
 
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Batches taken, ``[T]``; writable."""
+        return self._steps
+
+    @property
+    def moment_slots(self) -> int:
+        """Arrays the optimizers keep beside the parameters."""
+        return self._moments.shape[1]
+
+    def parameter_views(self) -> list[NDArray[np.float32]]:
+        """Writable views ``[T, fan_in + 1, fan_out]`` of every layer; the last row is the bias."""
+        return self._layout.views(self._parameters)
+
+    def moment_views(self, slot: int) -> list[NDArray[np.float32]]:
+        """Writable views of one of the optimizers' arrays, shaped as `parameter_views`."""
+        return self._layout.views(self._moments[:, slot])
+
     def get_parameters(self) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
         """Copies of the weights ``[T, fan_in, fan_out]`` and biases ``[T, fan_out]`` of every layer."""
-        layers = list(self._layers(self._parameters))
+        layers = self.parameter_views()
         return [layer[:, :-1].copy() for layer in layers], [layer[:, -1].copy() for layer in layers]
 
     def set_parameters(self, weights: Sequence[NDArray], biases: Sequence[NDArray]) -> None:
@@ -291,18 +251,19 @@ class NativeCohort:
         Raises:
             ValueError: shapes that do not fit.
         """
-        layers = list(self._layers(self._parameters))
+        layers = self.parameter_views()
         if len(weights) != len(layers) or len(biases) != len(layers):
             raise ValueError(f"{len(layers)} layers need as many weights and biases, not {len(weights)}, {len(biases)}")
         for number, (layer, weight, bias) in enumerate(zip(layers, weights, biases, strict=True)):
             if weight.shape != layer[:, :-1].shape or bias.shape != layer[:, -1].shape:
                 wanted = f"{layer[:, :-1].shape} and {layer[:, -1].shape}"
                 raise ValueError(f"layer {number} needs shapes {wanted}, not {weight.shape} and {bias.shape}")
+        for layer, weight, bias in zip(layers, weights, biases, strict=True):
             layer[:, :-1], layer[:, -1] = weight, bias
 
     def get_state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all that `set_state` needs to go on bit for bit; every array's first axis is the trial."""
-        return {"parameters": self._parameters.copy(), "moments": self._state.copy(), "steps": self._steps.copy()}
+        return {"parameters": self._parameters.copy(), "moments": self._moments.copy(), "steps": self._steps.copy()}
 
     def set_state(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Take over what `get_state` gave.
@@ -310,7 +271,7 @@ class NativeCohort:
         Raises:
             ValueError: a name or shape that does not fit.
         """
-        own = {"parameters": self._parameters, "moments": self._state, "steps": self._steps}
+        own = {"parameters": self._parameters, "moments": self._moments, "steps": self._steps}
         if set(state) != set(own):
             raise ValueError(f"the state must hold {', '.join(own)}, not {', '.join(state)}")
         for name, array in own.items():
@@ -322,14 +283,11 @@ class NativeCohort:
 
     def finite(self) -> NDArray[np.bool_]:
         """Which layers hold finite parameters only, ``[T, layers]``."""
-        return np.stack([np.isfinite(layer).all(axis=(1, 2)) for layer in self._layers(self._parameters)], axis=1)
+        return np.stack([np.isfinite(layer).all(axis=(1, 2)) for layer in self.parameter_views()], axis=1)
 
-    def _layers(self, flat: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Views ``[T, fan_in + 1, fan_out]`` of each layer; the last line is the bias."""
-        views: list[NDArray[np.float32]] = []
-        for offset, (a, b) in zip(self._offsets, itertools.pairwise(self.description.widths), strict=False):
-            views.append(flat[:, offset : offset + (a + 1) * b].reshape(self.trials, a + 1, b))
-        return views
+
+def _number(member: Member, name: str, default: float) -> float:
+    return float(member.get(name, default))  # pyright: ignore[reportArgumentType]
 
 
 def _settings(activation: Member, optimizer: Member) -> Settings:
@@ -337,45 +295,6 @@ def _settings(activation: Member, optimizer: Member) -> Settings:
     return Settings(activation=code, activation_parameters=numbers, **encode_optimizer(optimizer))
 
 
-def _zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Zeros that start at a cache line."""
-    count = int(np.prod(shape))
-    raw = np.zeros(count + ALIGNMENT, dtype=np.float32)
-    skip = (-raw.ctypes.data % (4 * ALIGNMENT)) // 4
-    return raw[skip : skip + count].reshape(shape)
-
-
-def _tiles(rows: NDArray, chunk: int) -> NDArray:
-    """Rows ``[n, k]`` or ``[n]`` as ``[ceil(n / chunk), k, chunk]``, padded with zeros."""
-    table = rows.reshape(len(rows), -1)
-    count = -(-len(table) // chunk)
-    padded = np.zeros((count * chunk, table.shape[1]), dtype=np.float32 if rows.dtype == np.float32 else np.int32)
-    padded[: len(table)] = table
-    return np.ascontiguousarray(padded.reshape(count, chunk, -1).transpose(0, 2, 1))
-
-
 def _sums(rows: int, sums: NDArray[np.void], diverged: NDArray[np.int64] | None = None) -> NativeSums:
     columns = {name: np.ascontiguousarray(sums[name]) for name in ("loss", "correct", "absolute", "squared")}
     return NativeSums(rows=rows, diverged_row=diverged, **columns)
-
-
-def _watched(work: Callable[[], int], tick: Tick | None, stop: ctypes.c_int32, share: Callable[[], float]) -> bool:
-    """Run `work`, with `tick` called meanwhile; false when it was stopped."""
-    if tick is None:
-        status = work()
-    else:
-        if tick(0.0):
-            return False
-        results: list[int] = []
-        thread = threading.Thread(target=lambda: results.append(work()), name="native-cohort")
-        thread.start()
-        while True:
-            thread.join(POLL_SECONDS)
-            if not thread.is_alive():
-                break
-            if tick(share()):
-                stop.value = 1
-        status = results[0]
-    if status == 1:
-        raise MemoryError("the kernel's buffers do not fit into memory")
-    return status == 0

@@ -10,7 +10,8 @@ import pytest
 
 from services.science.activations import ACTIVATIONS
 from services.science.streams import Purpose, stream
-from services.training.native.kernel import NativeCohort, NativeDescription
+from services.training.native.description import NativeDescription
+from services.training.native.kernel import NativeCohort
 
 
 @dataclass

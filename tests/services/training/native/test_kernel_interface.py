@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.training.native.kernel import NativeDescription, supports, unsupported
+from services.training.native.description import NativeDescription, supports, unsupported
 
 SGD = {"kind": "sgd"}
 
