@@ -1,0 +1,31 @@
+"""Claims: sentences about arms that an experiment upholds, refutes or leaves undecided.
+
+    val_loss(relu, he_uniform) < val_loss(relu, glorot_uniform)
+    best_val_accuracy(tanh) >= 0.9
+    val_loss(relu, he_uniform) within 0.02 of val_loss(relu, lecun_uniform)
+    val_loss(best(relu)) > val_loss(best(tanh)) + 0.05
+    spread(val_accuracy)(he_normal) < spread(val_accuracy)(random_normal)
+    epochs_to(val_accuracy >= 0.5)(he_uniform) < 12
+
+`grammar` reads the text, `binding` checks it against a grid, `evaluation` decides it from curves.
+"""
+
+from services.science.claims.ast import Claim, ClaimError
+from services.science.claims.binding import BoundClaim, Terms, bind
+from services.science.claims.evaluation import evaluate
+from services.science.claims.grammar import parse
+from services.science.claims.models import ClaimResult, ClaimResults
+from services.science.claims.quantities import ClaimData
+
+__all__ = [
+    "BoundClaim",
+    "Claim",
+    "ClaimData",
+    "ClaimError",
+    "ClaimResult",
+    "ClaimResults",
+    "Terms",
+    "bind",
+    "evaluate",
+    "parse",
+]
