@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import Depends, FastAPI, Request
 
 import api.catalogue.routes
+import api.claims.routes
 import api.comparisons.routes
 import api.dashboard.routes
 import api.docs.routes
@@ -30,6 +31,7 @@ ROUTERS = (
     api.trials.routes.router,
     api.metrics.routes.router,
     api.comparisons.routes.router,
+    api.claims.routes.router,
     api.catalogue.routes.router,
     api.health.routes.router,
     api.docs.routes.router,

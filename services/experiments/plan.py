@@ -8,6 +8,7 @@ import psutil
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.orm import Session
 
+from services.claims.check import claim_problems
 from services.datasets.service import fill_upload
 from services.errors import FieldProblem, GridTooLargeError, SpecInvalidError
 from services.experiments.cost import Load, Seconds, load, predict, weight_layers
@@ -66,6 +67,8 @@ class Prepared:
         _check_size(spec, settings)
         self.spec = spec.resolved()
         self.grid: Grid = grids.expand(self.spec)
+        if wrong := claim_problems(self.spec, self.grid):
+            raise invalid_spec(wrong)
         self.cohorts = grids.cut(self.grid, settings.cohort_width)
         self.loads: list[Load] = [load(self.spec, self.grid, positions) for positions in self.cohorts]
         self.memory_bytes = max(item.memory_bytes for item in self.loads)
