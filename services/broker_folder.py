@@ -1,8 +1,8 @@
 """The broker that needs no server: a folder of message files, one reader and many writers.
 
 Kombu's own filesystem transport writes a message under its final name, so that a reader can catch it half written and
-die of the broken JSON; and it takes messages through the machine's shared temporary folder. Here a message appears whole
-or not at all, stays in its folder until it is gone, and one that is broken all the same is dropped.
+die of the broken JSON; and it takes messages through the machine's shared temporary folder. Here a message appears
+whole or not at all, stays in its folder until it is gone, and one that is broken all the same is dropped.
 """
 
 import json

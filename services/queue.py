@@ -66,12 +66,15 @@ class CeleryDoorbell:
         self._settings = settings
         self._app: Celery | None = None
         self._wanted = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
         self._closed = False
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def ring(self) -> None:
         """See `Doorbell.ring`."""
+        self._idle.clear()
         self._wanted.set()
         if self._thread is None and not self._closed:
             with self._lock:
@@ -79,8 +82,10 @@ class CeleryDoorbell:
                     self._thread = threading.Thread(target=self._run, name="doorbell", daemon=True)
                     self._thread.start()
 
-    def close(self) -> None:
-        """Stop the thread; a ring still waiting is dropped."""
+    def close(self, patience: float = 0.0) -> None:
+        """Stop the thread; a ring that has not gone out after `patience` seconds is dropped."""
+        if patience > 0 and self.healthy is not False:
+            self._idle.wait(patience)
         self._closed = True
         self._wanted.set()
         if self._thread is not None:
@@ -92,6 +97,7 @@ class CeleryDoorbell:
             self._wanted.wait()
             if self._closed:
                 return
+            # Before the message, not after: a ring during the publication belongs to a commit its reader may not see.
             self._wanted.clear()
             try:
                 self._publish()
@@ -106,6 +112,8 @@ class CeleryDoorbell:
             else:
                 self.healthy = True
                 rest = BREAK_SECONDS[0]
+                if not self._wanted.is_set():
+                    self._idle.set()
 
     def _publish(self) -> None:
         if self._app is None:
@@ -122,7 +130,9 @@ def make_app(settings: Settings, *, publisher: bool) -> "Celery":
     from celery import Celery  # noqa: PLC0415
 
     redis = settings.broker.startswith(("redis", "rediss"))
-    app = Celery("firstlight", broker=settings.broker, set_as_current=not publisher)
+    # Kombu complains of a URL without a host, even where a host has no meaning.
+    url = "filesystem://localhost/" if settings.broker == "filesystem://" else settings.broker
+    app = Celery("firstlight", broker=url, set_as_current=not publisher)
     app.conf.update(
         task_serializer="json",
         accept_content=["json"],

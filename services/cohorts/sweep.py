@@ -31,6 +31,12 @@ def waiting(session: Session) -> int:
     ).scalar_one()
 
 
+def overdue(session: Session) -> bool:
+    """Whether a sweep would find anything; a read, so that idle workers do not queue for the write lock."""
+    query = select(CohortRow.id).where(CohortRow.state == "running", CohortRow.lease_expires_at < CLOCK).limit(1)
+    return session.execute(query).first() is not None
+
+
 def _take_back(session: Session, condition: ColumnElement[bool], why: str) -> int:
     silent = session.scalars(
         select(CohortRow)

@@ -1,0 +1,151 @@
+"""One child process seen from its supervisor: JSON lines both ways, a tail of what it logged, and its end."""
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+log = structlog.get_logger(__name__)
+
+COMMAND = (sys.executable, "-m", "services.training.child")
+TAIL_LINES = 30
+LINE_LIMIT = 1000
+OOM_SCORE = "500"
+"""When memory runs out the kernel shall take the child, not the worker."""
+
+
+class Child:
+    """A child process.
+
+    It must be made by the thread that will wait for it: the kernel kills it when the *thread* that started it ends.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self.ready = False
+        self._oom_kills = oom_kills()
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=dict(environment),
+            start_new_session=True,
+        )
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{self.process.pid}/oom_score_adj").write_text(OOM_SCORE)
+        self._readers = [
+            threading.Thread(target=self._read_messages, name="child-out", daemon=True),
+            threading.Thread(target=self._read_log, name="child-log", daemon=True),
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self.process.poll() is None
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Write one message; a child that has ended hears nothing, and its end is noticed elsewhere."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self.process.stdin.write(orjson.dumps(message) + b"\n")
+            self.process.stdin.flush()
+
+    def receive(self, timeout: float) -> dict[str, Any] | None:
+        """The next message, or None when there is none within `timeout` or no more will come (see `drained`)."""
+        try:
+            message = self.inbox.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        if message is None:
+            self.inbox.put(None)  # the mark of the end stays
+        return message
+
+    @property
+    def drained(self) -> bool:
+        """Whether it has closed its output and everything it said has been read."""
+        return not self._readers[0].is_alive() and self.inbox.qsize() == 1
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to its whole process group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
+
+    def end(self, grace: float = 0.0) -> int:
+        """Wait up to `grace` seconds for its end, then kill it; returns the exit status, negative for a signal."""
+        try:
+            status = self.process.wait(timeout=grace) if grace > 0 else None
+        except subprocess.TimeoutExpired:
+            status = None
+        if status is None:
+            self.kill()
+            status = self.process.wait()
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        for reader in self._readers:
+            reader.join(timeout=1.0)
+        return status
+
+    def out_of_memory(self) -> bool:
+        """Whether the kernel has killed anything for want of memory since this child was started."""
+        return oom_kills() > self._oom_kills
+
+    def _read_messages(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            try:
+                message = orjson.loads(line)
+                assert isinstance(message["type"], str)
+            except (ValueError, KeyError, TypeError, AssertionError):
+                log.warning("child_spoke_nonsense", pid=self.pid, line=line[:200])
+                continue
+            if message["type"] == "ready":
+                self.ready = True
+            self.inbox.put(message)
+        self.inbox.put(None)
+        self.process.stdout.close()
+
+    def _read_log(self) -> None:
+        assert self.process.stderr is not None
+        for raw in self.process.stderr:
+            line = raw.decode("utf-8", "replace").rstrip()[:LINE_LIMIT]
+            self.tail.append(line)
+            log.debug("child", pid=self.pid, line=line)
+        self.process.stderr.close()
+
+
+def oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory since its start; 0 where it does not say."""
+    try:
+        for line in Path("/proc/vmstat").read_text("ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
+def boottime() -> float:
+    """Seconds that also pass while the machine sleeps: a lease does not stop when a laptop's lid is closed."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(clock)

@@ -1,0 +1,38 @@
+"""What a child process is given to see: an allow-list without credentials, and its share of the processor's cores."""
+
+import os
+from collections.abc import Mapping
+
+from services.settings import Settings
+
+ALLOWED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE")
+ALLOWED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "KMP_", "MKL_", "PYTHON", "COVERAGE_", "XDG_")
+FOR_TESTS = ("FIRSTLIGHT_TESTING", "FIRSTLIGHT_FAULT")
+MARK = "FIRSTLIGHT_WORKER"
+"""Names the worker a child belongs to, so that an orphan can be told."""
+
+
+def threads(settings: Settings) -> int:
+    """Processor threads of one slot: as set, or an equal share of the cores this process may use."""
+    if settings.threads is not None:
+        return settings.threads
+    return max(1, len(os.sched_getaffinity(0)) // max(1, settings.slots))
+
+
+def child_environment(environment: Mapping[str, str], settings: Settings, worker_id: str) -> dict[str, str]:
+    """The child's environment. The thread counts must be there before the libraries that read them are loaded."""
+    kept = {
+        name: value
+        for name, value in environment.items()
+        if name in ALLOWED or name in FOR_TESTS or name.startswith(ALLOWED_PREFIXES)
+    }
+    count = str(threads(settings))
+    return {
+        **kept,
+        MARK: worker_id,
+        "OMP_NUM_THREADS": count,
+        "MKL_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": count,
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -1,0 +1,43 @@
+"""From the way a child ended to a failure with a code: what it said last, or how it died."""
+
+import signal
+
+from services.cohorts.failure import Failure
+from worker.child import Child
+
+TAIL_SHOWN = 5
+
+
+def reported(message: dict[str, object]) -> Failure:
+    """The failure a child named itself."""
+    slot = message.get("slot")
+    return Failure(
+        str(message.get("code", "error")),
+        str(message.get("detail", "the child did not say why")),
+        slot if isinstance(slot, int) else None,
+    )
+
+
+def unexplained(child: Child, status: int) -> Failure:
+    """The failure of a child that ended without a last message."""
+    tail = " | ".join(list(child.tail)[-TAIL_SHOWN:])
+    said = f"; its last words: {tail}" if tail else ""
+    if status == -signal.SIGKILL and child.out_of_memory():
+        return Failure("oom", "the kernel killed the process for want of memory")
+    if status < 0:
+        return Failure("crash", f"the process was ended by signal {-status} ({_name(-status)}){said}")
+    if status > 0:
+        return Failure("crash", f"the process exited with status {status}{said}")
+    return Failure("crash", f"the process exited without saying it was done{said}")
+
+
+def hung(seconds: float) -> Failure:
+    """The failure of a child that was alive and did not move."""
+    return Failure("hung", f"the process showed no progress for {seconds:g} s and was killed")
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"

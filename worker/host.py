@@ -1,0 +1,93 @@
+"""The composition root of a worker process: slots, maintenance and the Celery listener, and their orderly end."""
+
+import threading
+from collections.abc import Sequence
+
+import structlog
+
+from services.cohorts import workers
+from services.db.base import new_id
+from services.db.engine import Database
+from services.queue import CeleryDoorbell, make_app
+from services.settings import Settings
+from worker.bell import Bell
+from worker.child import COMMAND
+from worker.identity import this_process
+from worker.listener import Listener
+from worker.maintenance import Maintenance
+from worker.slot import Slot
+
+log = structlog.get_logger(__name__)
+
+JOIN_SECONDS = 20.0
+
+
+class Host:
+    """One worker process. Started, it works until it is drained."""
+
+    def __init__(self, settings: Settings, *, command: Sequence[str] = COMMAND, listen: bool = True) -> None:
+        self.worker_id = new_id("wrk")
+        self.database = Database(settings, application="firstlight-worker")
+        self._settings = settings
+        self._bell = Bell()
+        self._draining = threading.Event()
+        self._doorbell = CeleryDoorbell(settings)
+        self._identity = this_process()
+        self._slots = [
+            Slot(
+                number,
+                self.worker_id,
+                self.database,
+                settings,
+                self._bell,
+                command=command,
+                more_work=self._wake_another,
+            )
+            for number in range(settings.slots)
+        ]
+        self._maintenance = Maintenance(
+            self.worker_id, self._identity, self.database, settings, self._bell, self._draining.is_set
+        )
+        self._listener = Listener(make_app(settings, publisher=False), self._bell, self.worker_id) if listen else None
+
+    def start(self) -> None:
+        """Register, take over from dead neighbours, and begin; nothing here waits for the broker."""
+        device = None if self._settings.device == "auto" else self._settings.device
+        self.database.transact(
+            lambda session: workers.register(session, self.worker_id, self._identity, self._settings.slots, device)
+        )
+        self._maintenance.reap_neighbours()
+        for slot in self._slots:
+            slot.start()
+        self._maintenance.start()
+        if self._listener is not None:
+            self._listener.start()
+        log.info("worker_ready", worker=self.worker_id, slots=len(self._slots))
+
+    def drain(self, *, hurry: bool = False) -> None:
+        """Take no more work and give back what is running; returns at once."""
+        self._draining.set()
+        for slot in self._slots:
+            slot.drain(hurry=hurry)
+        if self._listener is not None:
+            self._listener.stop()
+        self._bell.ring()
+
+    def join(self) -> bool:
+        """Wait for the slots, take the worker off the list and close; true when every slot ended in time."""
+        for slot in self._slots:
+            slot.join(JOIN_SECONDS)
+        self._maintenance.stop()
+        self._maintenance.join(JOIN_SECONDS)
+        in_time = not any(slot.is_alive() for slot in self._slots)
+        if in_time:
+            self.database.transact(lambda session: workers.forget(session, self.worker_id))
+            self._doorbell.ring()  # what was given back may be another worker's at once
+        self._doorbell.close(patience=0.5)
+        self.database.dispose()
+        return in_time
+
+    def _wake_another(self) -> None:
+        """More work waits than this worker has idle slots for."""
+        if all(slot.busy for slot in self._slots):
+            self._doorbell.ring()

@@ -1,0 +1,133 @@
+"""One training lane: a long-lived thread that claims a cohort, supervises its child, and begins again.
+
+The thread must live as long as the worker, for the kernel kills a child when the thread that started it ends.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from services.cohorts.claim import Claim, claim
+from services.cohorts.sweep import waiting
+from services.db.engine import Database
+from services.settings import Settings
+from worker.bell import Bell
+from worker.child import Child, boottime
+from worker.environment import child_environment
+from worker.supervisor import Supervisor
+
+log = structlog.get_logger(__name__)
+
+REST_SECONDS = 1.0
+
+
+class Slot(threading.Thread):
+    """A lane of this worker."""
+
+    def __init__(
+        self,
+        number: int,
+        worker_id: str,
+        database: Database,
+        settings: Settings,
+        bell: Bell,
+        *,
+        command: Sequence[str],
+        more_work: Callable[[], None],
+    ) -> None:
+        super().__init__(name=f"slot-{number}", daemon=True)
+        self.busy = False
+        self._worker_id = worker_id
+        self._database = database
+        self._settings = settings
+        self._bell = bell
+        self._command = command
+        self._more_work = more_work
+        self._draining = threading.Event()
+        self._hurry = threading.Event()
+        self._spare: Child | None = None
+
+    def drain(self, *, hurry: bool = False) -> None:
+        """Take no more work and give back what is running; `hurry` leaves the child no time for a checkpoint."""
+        self._draining.set()
+        if hurry:
+            self._hurry.set()
+
+    def run(self) -> None:
+        """Work until drained."""
+        while not self._draining.is_set():
+            rings = self._bell.rings
+            try:
+                self._keep_spare()
+                if not self._work():
+                    self._bell.wait(rings, self._settings.sweep_seconds)
+            except Exception:
+                # Nothing that goes wrong with one cohort may cost the worker its lane; the lease settles the rest.
+                log.exception("slot_failed", slot=self.name)
+                self._draining.wait(REST_SECONDS)
+        if self._spare is not None:
+            self._spare.end()
+
+    def _work(self) -> bool:
+        """Do one cohort if there is one."""
+        with self._database.read() as session:
+            if not waiting(session):
+                return False
+        since = boottime()
+        taken: Claim | None = self._database.transact(
+            lambda session: claim(session, self._worker_id, self._settings.lease_seconds)
+        )
+        if taken is None:
+            return False
+        self.busy = True
+        try:
+            self._supervise(taken, since)
+        finally:
+            self.busy = False
+        return True
+
+    def _supervise(self, taken: Claim, since: float) -> None:
+        self._call_others()
+        child, self._spare = self._take_spare(), None
+        log.info(
+            "attempt_started", cohort=taken.cohort_id, attempt=taken.attempt, pid=child.pid, trials=len(taken.trials)
+        )
+        Supervisor(
+            self._database,
+            self._settings,
+            taken,
+            child,
+            claimed_at=since,
+            draining=self._draining.is_set,
+            hurry=self._hurry.is_set,
+            idle=self._prepare_next,
+        ).run()
+
+    def _call_others(self) -> None:
+        """Another slot, here or in another worker, may be idle: one doorbell wakes only one of them."""
+        with self._database.read() as session:
+            if waiting(session):
+                self._bell.ring()
+                self._more_work()
+
+    def _prepare_next(self) -> None:
+        """While one cohort trains: if another waits, let its child import what it needs already."""
+        if self._spare is None and not self._draining.is_set():
+            with self._database.read() as session:
+                if waiting(session):
+                    self._keep_spare()
+
+    def _keep_spare(self) -> None:
+        if self._spare is not None and not self._spare.alive:
+            log.warning("spare_child_died", tail=list(self._spare.tail)[-3:])
+            self._spare.end()
+            self._spare = None
+        if self._spare is None:
+            self._spare = Child(self._command, child_environment(os.environ, self._settings, self._worker_id))
+
+    def _take_spare(self) -> Child:
+        self._keep_spare()
+        assert self._spare is not None
+        return self._spare

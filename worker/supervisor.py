@@ -1,0 +1,275 @@
+"""Supervise one attempt of one cohort: start the child, store what it reports, do what is asked, note how it ended.
+
+The child computes, the supervisor writes: an epoch is acknowledged to the child only after its commit, and a state such
+as "cancelled" is written only after the child has been reaped.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+from pydantic import ValidationError
+
+from services.artifacts import Artifacts
+from services.cohorts.checkpoints import forget
+from services.cohorts.claim import Claim, SavedState, desired
+from services.cohorts.commit import Commit, Outcome, OutOfOrderError, commit_epochs, started
+from services.cohorts.endings import UnfinishedError, finish, release
+from services.cohorts.failure import Failure, fail
+from services.cohorts.messages import Energy, EpochsMessage
+from services.db.engine import Database
+from services.db.unit_of_work import UnitOfWork, is_transient
+from services.settings import Settings
+from worker import exits
+from worker.child import Child, boottime
+from worker.environment import threads
+from worker.lease import Lease
+
+log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
+
+POLL_SECONDS = 0.25
+TERM_AFTER_SECONDS = 0.5
+KILL_AFTER_SECONDS = 2.0
+DRAIN_SECONDS = 10.0
+"""How long a child may take to finish its epoch and write a checkpoint when it is asked to pause or drain."""
+LAST_WORD_SECONDS = 5.0
+
+
+class FencedError(Exception):
+    """This attempt holds the lease no more."""
+
+
+@dataclass
+class _Stop:
+    """A stop that was asked of the child: how, and since when."""
+
+    mode: str
+    since: float = field(default_factory=time.monotonic)
+    termed: bool = False
+
+
+class Supervisor:
+    """One attempt. `draining` tells whether the worker is to end; `idle` is called about once a second meanwhile."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        claim: Claim,
+        child: Child,
+        *,
+        claimed_at: float,
+        draining: Callable[[], bool],
+        hurry: Callable[[], bool],
+        idle: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._claim = claim
+        self._child = child
+        self._artifacts = Artifacts(settings.home)
+        self._lease = Lease(database, settings, claim, child, claimed_at)
+        self._draining = draining
+        self._hurry = hurry
+        self._idle = idle
+        self._stop: _Stop | None = None
+        self._last_sign = time.monotonic()
+        self._last: dict[str, Any] | None = None
+        self._failure: Failure | None = None
+        self._log = log.bind(cohort=claim.cohort_id, attempt=claim.attempt)
+
+    def run(self) -> str:
+        """See the attempt through; returns what became of the cohort: succeeded, queued, failed, fenced, ..."""
+        self._lease.start()
+        try:
+            self._child.send(self._start_message())
+            self._converse()
+            self._lease.stop()
+            verdict = self._conclude(self._child.end(LAST_WORD_SECONDS if self._last is not None else 0.0))
+        except FencedError:
+            verdict = "fenced"
+        finally:
+            self._lease.stop()
+            self._child.end()
+        if verdict in ("succeeded", "failed", "cancelled"):
+            self._artifacts.remove_cohort(self._claim.cohort_id)
+        self._log.info("attempt_ended", verdict=verdict, failure=self._failure.code if self._failure else None)
+        return verdict
+
+    def _start_message(self) -> dict[str, Any]:
+        claim, settings = self._claim, self._settings
+        folder = self._artifacts.attempt_folder(claim.cohort_id, claim.attempt)
+        return {
+            "type": "start",
+            "spec": claim.spec,
+            "trials": [{"slot": trial.slot, "arm": trial.arm, "seed": trial.seed} for trial in claim.trials],
+            "resume": self._resume(),
+            "report_after": claim.last_epoch,
+            "checkpoint_dir": str(folder),
+            "checkpoint_seconds": settings.checkpoint_seconds,
+            "data_dir": str(settings.data_path),
+            "device": settings.device,
+            "threads": threads(settings),
+            "engine": settings.engine,
+        }
+
+    def _resume(self) -> dict[str, Any] | None:
+        """The newest checkpoint whose file is whole; the rows of damaged ones are removed."""
+        damaged: list[SavedState] = []
+        found: dict[str, Any] | None = None
+        for saved in self._claim.checkpoints:
+            if self._artifacts.intact(saved.path, saved.sha256):
+                path = str(self._artifacts.absolute(saved.path))
+                found = {"epoch": saved.epoch, "path": path, "sha256": saved.sha256}
+                break
+            damaged.append(saved)
+        if damaged:
+            self._log.warning("checkpoints_damaged", epochs=[saved.epoch for saved in damaged])
+            self._write(lambda session: forget(session, self._claim.cohort_id, [saved.epoch for saved in damaged]))
+        return found
+
+    def _converse(self) -> None:
+        """Hear the child out until its last message, its end, or the order to kill it."""
+        asked = ticked = 0.0
+        self._last_sign = time.monotonic()
+        while self._last is None and not self._child.drained:
+            message = self._child.receive(POLL_SECONDS / 4)
+            if self._lease.lost.is_set():
+                raise FencedError
+            if message is not None:
+                self._hear(message)
+            present = time.monotonic()
+            if present - asked >= POLL_SECONDS:
+                asked = present
+                self._ask()
+            if present - ticked >= 1.0:
+                ticked = present
+                self._idle()
+            if self._failure is not None or self._press():
+                self._child.kill()
+                return
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        self._last_sign = time.monotonic()
+        match message["type"]:
+            case "epochs":
+                self._store(message)
+            case "started":
+                self._begin(message)
+            case "done" | "stopped" | "failed":
+                self._last = dict(message)
+            case _:
+                pass  # ready, beat, and whatever a newer child may say
+
+    def _begin(self, message: Mapping[str, Any]) -> None:
+        claim, device, digest = self._claim, str(message["device"]), str(message["dataset_digest"])
+        outcome = self._write(lambda session: started(session, claim.cohort_id, claim.attempt, device, digest))
+        if outcome is Outcome.FENCED:
+            raise FencedError
+        if outcome is None:
+            detail = "the data file is not the one that this experiment's earlier trials were trained on"
+            self._failure = Failure("dataset_changed", detail)
+
+    def _store(self, message: Mapping[str, Any]) -> None:
+        claim = self._claim
+        try:
+            report = EpochsMessage.model_validate(message)
+            if report.checkpoint is not None:
+                path = self._artifacts.relative(Path(report.checkpoint.path))
+                report = report.model_copy(update={"checkpoint": report.checkpoint.model_copy(update={"path": path})})
+            sent = boottime()
+            done: Commit = self._write(
+                lambda session: commit_epochs(
+                    session, claim.cohort_id, claim.attempt, report, self._settings.lease_seconds
+                )
+            )
+        except (ValidationError, OutOfOrderError, ValueError) as error:
+            self._failure = Failure("protocol", f"the child sent a message that cannot be stored: {error}")
+            return
+        if done.outcome is Outcome.FENCED:
+            raise FencedError
+        self._lease.touched(sent)
+        self._child.send({"type": "ack", "epoch": report.to})
+        self._artifacts.remove(done.stale)
+        self._follow(done.desired)
+
+    def _ask(self) -> None:
+        """Look what is asked of the cohort, and whether the worker is to end."""
+        wanted = self._lease.desired
+        try:
+            with self._database.read() as session:
+                wanted = desired(session, self._claim.cohort_id, self._claim.attempt) or wanted
+        except Exception as error:
+            if not is_transient(error):
+                raise
+        self._follow(wanted)
+
+    def _follow(self, wanted: str) -> None:
+        mode = wanted if wanted in ("cancel", "pause") else "drain" if self._draining() else None
+        if mode is None or (self._stop is not None and self._stop.mode in (mode, "cancel")):
+            return
+        if self._stop is None or mode == "cancel":
+            self._stop = _Stop(mode)
+            self._child.send({"type": "stop", "mode": mode})
+
+    def _press(self) -> bool:
+        """Whether the child must be killed now: it does not stop, or it does not move."""
+        present = time.monotonic()
+        if self._stop is not None:
+            patience = 0.0 if self._stop.mode == "cancel" else DRAIN_SECONDS
+            waited = present - self._stop.since - patience
+            if waited >= TERM_AFTER_SECONDS and not self._stop.termed:
+                self._stop.termed = True
+                self._child.kill(signal.SIGTERM)
+            if waited >= KILL_AFTER_SECONDS or self._hurry():
+                return True
+        if present - self._last_sign >= self._settings.hung_seconds:
+            self._failure = exits.hung(self._settings.hung_seconds)
+            return True
+        return False
+
+    def _conclude(self, status: int) -> str:
+        """The child has been reaped: write down how it ended."""
+        claim, last = self._claim, self._last
+        kind = last["type"] if last is not None else None
+        if kind == "done" and self._failure is None and last is not None:
+            energy = Energy.model_validate(last["energy"]) if last.get("energy") else None
+            try:
+                if self._write(lambda session: finish(session, claim.cohort_id, claim.attempt, energy)):
+                    return "succeeded"
+                raise FencedError
+            except UnfinishedError as error:
+                self._failure = Failure("protocol", str(error))
+        if self._failure is None and self._stop is not None and kind != "failed":
+            verdict = self._write(lambda session: release(session, claim.cohort_id, claim.attempt))
+        else:
+            failure = self._failure or (
+                exits.reported(last)
+                if last is not None and kind == "failed"
+                else exits.unexplained(self._child, status)
+            )
+            self._failure = failure
+            self._log.warning("attempt_failed", code=failure.code, detail=failure.detail)
+            verdict = self._write(lambda session: fail(session, claim.cohort_id, claim.attempt, failure))
+        if verdict is None:
+            raise FencedError
+        return verdict
+
+    def _write(self, work: Callable[[UnitOfWork], Result]) -> Result:
+        """Write, and try again for as long as the lease lasts: a database that is away may come back in time."""
+        while True:
+            try:
+                return self._database.transact(work)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                if self._lease.lost.is_set() or self._lease.expired:
+                    raise FencedError from error
+                self._log.warning("write_delayed", error=type(error).__name__)
+                time.sleep(POLL_SECONDS)
