@@ -93,7 +93,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /// Bumped with every change of a structure or signature below.
-int firstlight_interface() { return 1; }
+int firstlight_interface() { return 2; }
 int firstlight_lanes() { return kLanes; }
 int firstlight_chunk() { return kChunk; }
 
@@ -101,7 +101,7 @@ int firstlight_chunk() { return kChunk; }
 /// (orders, rows), order_of says which of them a trial follows. `done` counts the rows of all trials as they are
 /// used. Returns 0, 1 (no memory) or 2 (a nonzero *stop was seen).
 int firstlight_train(const Shape* shape, int trials, const Settings* settings, const double* rates, float* parameters,
-                     float* state, std::int64_t* steps, const Rows* data, const std::int32_t* order,
+                     float* residuals, float* moments, std::int64_t* steps, const Rows* data, const std::int32_t* order,
                      const std::int32_t* order_of, int threads, const volatile std::int32_t* stop,
                      std::int64_t* done, Sums* sums, std::int64_t* diverged) {
     Progress progress(trials, data->count);
@@ -110,8 +110,9 @@ int firstlight_train(const Shape* shape, int trials, const Settings* settings, c
             const std::int64_t begin = progress.at(t);
             std::int64_t end = std::min(data->count, begin + kStretch * shape->batch_size);
             if (diverged[t] < 0) {
-                diverged[t] = workspace.train(settings[t], rates[t], parameters + t * shape->parameters,
-                                              state + t * shape->state, steps + t, *data,
+                const Numbers numbers{parameters + t * shape->parameters, residuals + t * shape->parameters,
+                                      moments + t * shape->moments, steps + t};
+                diverged[t] = workspace.train(settings[t], rates[t], numbers, *data,
                                               order + order_of[t] * data->count, begin, end, stop, sums[t]);
             }
             if (diverged[t] >= 0 || *stop) end = data->count;

@@ -117,7 +117,7 @@ class NativeEngine:
         return self._cohort.finite()
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """See `Engine.state`: every weight and bias, every array of the optimizer beside them, and the steps taken."""
+        """See `Engine.state`: weights and biases, what rounding took from them, the optimizer's arrays, the steps."""
         found: dict[str, NDArray[np.generic]] = {"steps": self._cohort.steps.copy()}
         found.update((name, view.copy()) for name, view in self._places())
         return found
@@ -136,7 +136,7 @@ class NativeEngine:
 
     def _places(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Writable views of all numbers by name, in slot order."""
-        groups = [("parameters", self._cohort.parameter_views())]
+        groups = [("parameters", self._cohort.parameter_views()), ("residual", self._cohort.residual_views())]
         groups += [(moment, self._cohort.moment_views(slot)) for slot, moment in enumerate(self._moments)]
         for prefix, layers in groups:
             for name, layer in zip(self._names, layers, strict=True):

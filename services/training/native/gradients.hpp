@@ -4,6 +4,7 @@
 // width such as 50 = 3 * 16 + 2 would fill a vector badly: they are summed along the batch instead.
 #pragma once
 
+#include "compensated.hpp"
 #include "products.hpp"
 
 namespace firstlight {
@@ -15,12 +16,9 @@ constexpr int column_vectors(int fan_out) {
     return fan_out / kLanes + (fan_out % kLanes > kMostSummed ? 1 : 0);
 }
 
-/// What becomes of a computed gradient g: the new gradient, or with kDescends the new weight.
-template <Sink kMode, class T>
-FL_INLINE T sunk(T g, T gradient, T w, const GradientSink& sink) {
-    if constexpr (kMode == Sink::kAdd || kMode == Sink::kAddAndDescend) g += gradient;
-    if constexpr (kMode == Sink::kStore || kMode == Sink::kAdd) return g;
-    return sink.keep * w - sink.rate * g;
+template <Sink kMode>
+constexpr bool adds() {
+    return kMode == Sink::kAdd || kMode == Sink::kAddAndDescend;
 }
 
 template <Sink kMode>
@@ -28,37 +26,50 @@ constexpr bool descends() {
     return kMode == Sink::kDescend || kMode == Sink::kAddAndDescend;
 }
 
+/// Puts a computed gradient g away. T is a float or a vector; `get` and `put` read and write it at an address.
+template <Sink kMode, class T, class Get, class Put>
+FL_INLINE void put_away(T g, const Target& at, const GradientSink& sink, Get&& get, Put&& put) {
+    if constexpr (adds<kMode>()) g += get(at.gradient);
+    if constexpr (descends<kMode>()) {
+        const T w = get(at.w);
+        T residual = get(at.residual);
+        put(at.w, compensated_sum<T>(w, residual - sink.rate * g - sink.decay * w, residual));
+        put(at.residual, residual);
+    } else {
+        put(at.gradient, g);
+    }
+}
+
 /// Puts a tile away; only the first `last` lanes of its last vectors are outputs.
 template <Sink kMode, int R, int V>
-FL_INLINE void put_away(const Vec (&sum)[R][V], float* gradient, float* w, int fan_out, int last,
-                        const GradientSink& sink) {
+FL_INLINE void put_tile_away(const Vec (&sum)[R][V], const Target& target, int fan_out, int last,
+                             const GradientSink& sink) {
     const GradientSink local = sink;  // so that the compiler knows that no store changes it
-    const auto put = [&](Vec value, long at) {
-        store((descends<kMode>() ? w : gradient) + at, sunk<kMode>(value, load(gradient + at), load(w + at), local));
-    };
+    const auto get = [](const float* p) { return load(p); };
+    const auto put = [](float* p, Vec v) { store(p, v); };
 #pragma GCC unroll 32
-    for (int r = 0; r < R; ++r) {
+    for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-        for (int v = 0; v < V - 1; ++v) put(sum[r][v], static_cast<long>(r) * fan_out + v * kLanes);
-    }
+        for (int v = 0; v < V - 1; ++v)
+            put_away<kMode>(sum[r][v], target + (static_cast<long>(r) * fan_out + v * kLanes), local, get, put);
+    const Target edge = target + (V - 1) * kLanes;
     if (last == kLanes) {
 #pragma GCC unroll 32
-        for (int r = 0; r < R; ++r) put(sum[r][V - 1], static_cast<long>(r) * fan_out + (V - 1) * kLanes);
+        for (int r = 0; r < R; ++r)
+            put_away<kMode>(sum[r][V - 1], edge + static_cast<long>(r) * fan_out, local, get, put);
     } else {
+        const auto get_first = [last](const float* p) { return load_first(p, last); };
+        const auto put_first = [last](float* p, Vec v) { store_first(p, v, last); };
 #pragma GCC unroll 32
-        for (int r = 0; r < R; ++r) {
-            const long at = static_cast<long>(r) * fan_out + (V - 1) * kLanes;
-            const Vec old_gradient = load_first(gradient + at, last), old_w = load_first(w + at, last);
-            store_first((descends<kMode>() ? w : gradient) + at,
-                        sunk<kMode>(sum[r][V - 1], old_gradient, old_w, local), last);
-        }
+        for (int r = 0; r < R; ++r)
+            put_away<kMode>(sum[r][V - 1], edge + static_cast<long>(r) * fan_out, local, get_first, put_first);
     }
 }
 
 /// R rows (inputs) by V vectors of outputs; only the first `last` lanes of the last vector are outputs.
 template <int C, int R, int V>
-void gradient_tile(const float* in, const float* rows, int rows_stride, float* gradient, float* w, int fan_out,
-                   int last, const GradientSink& sink) {
+void gradient_tile(const float* in, const float* rows, int rows_stride, const Target& target, int fan_out, int last,
+                   const GradientSink& sink) {
     Vec sum[R][V];
 #pragma GCC unroll 32
     for (int r = 0; r < R; ++r)
@@ -74,14 +85,14 @@ void gradient_tile(const float* in, const float* rows, int rows_stride, float* g
             for (int v = 0; v < V; ++v) sum[r][v] += splat(in[r * C + b]) * row[v];
     }
     switch (sink.mode) {
-    case Sink::kStore: put_away<Sink::kStore>(sum, gradient, w, fan_out, last, sink); break;
-    case Sink::kAdd: put_away<Sink::kAdd>(sum, gradient, w, fan_out, last, sink); break;
-    case Sink::kDescend: put_away<Sink::kDescend>(sum, gradient, w, fan_out, last, sink); break;
-    case Sink::kAddAndDescend: put_away<Sink::kAddAndDescend>(sum, gradient, w, fan_out, last, sink); break;
+    case Sink::kStore: put_tile_away<Sink::kStore>(sum, target, fan_out, last, sink); break;
+    case Sink::kAdd: put_tile_away<Sink::kAdd>(sum, target, fan_out, last, sink); break;
+    case Sink::kDescend: put_tile_away<Sink::kDescend>(sum, target, fan_out, last, sink); break;
+    case Sink::kAddAndDescend: put_tile_away<Sink::kAddAndDescend>(sum, target, fan_out, last, sink); break;
     }
 }
 
-using GradientTile = void (*)(const float*, const float*, int, float*, float*, int, int, const GradientSink&);
+using GradientTile = void (*)(const float*, const float*, int, const Target&, int, int, const GradientSink&);
 
 constexpr int kGradientVectors = kRegisters == 32 ? 4 : 3;
 constexpr int gradient_rows(int vectors) { return std::min(14, (kRegisters - 1 - vectors) / vectors); }
@@ -115,7 +126,7 @@ void transpose_delta(const float* delta, int fan_out, float* rows) {
 
 /// Outputs from `first` on, one column of the gradient at a time. `in` may be read beyond its last row.
 template <int C, Sink kMode>
-void summed_columns(const float* in, const float* delta, int inputs, int first, int fan_out, float* gradient, float* w,
+void summed_columns(const float* in, const float* delta, int inputs, int first, int fan_out, const Target& target,
                     const GradientSink& sink) {
     const GradientSink local = sink;
     for (int o = first; o < fan_out; ++o)
@@ -131,19 +142,17 @@ void summed_columns(const float* in, const float* delta, int inputs, int first, 
             float column[kLanes];
             store(column, sums(partial));
             const int n = std::min(kLanes, inputs - i);
-            const long start = static_cast<long>(i) * fan_out + o;
-            float* old_gradient = gradient + start;
-            float* old_w = w + start;
-            float* target = descends<kMode>() ? old_w : old_gradient;
-            for (int r = 0; r < n; ++r, target += fan_out, old_gradient += fan_out, old_w += fan_out)
-                *target = sunk<kMode>(column[r], *old_gradient, *old_w, local);
+            Target at = target + (static_cast<long>(i) * fan_out + o);
+            const auto get = [](const float* p) { return *p; };
+            const auto put = [](float* p, float v) { *p = v; };
+            for (int r = 0; r < n; ++r, at = at + fan_out) put_away<kMode>(column[r], at, local, get, put);
         }
 }
 
 /// The gradient of `inputs` = fan_in + 1 rows (the last one the bias), put away as `sink` says.
 template <int C>
-void gradient_product(const float* in, const float* delta, const float* rows, int inputs, int fan_out, float* gradient,
-                      float* w, const GradientSink& sink) {
+void gradient_product(const float* in, const float* delta, const float* rows, int inputs, int fan_out,
+                      const Target& target, const GradientSink& sink) {
     static constexpr auto tables = gradient_tables<C>(std::make_integer_sequence<int, kGradientVectors>{});
     const int vectors = column_vectors(fan_out);
     const int covered = std::min(fan_out, vectors * kLanes);
@@ -152,11 +161,11 @@ void gradient_product(const float* in, const float* delta, const float* rows, in
         const int last = std::min(kLanes, covered - o - (count - 1) * kLanes);
         in_parts(inputs, gradient_rows(count), [&](int first, int rows_here) {
             const long at = static_cast<long>(first) * fan_out + o;
-            tables[count - 1][rows_here - 1](in + first * C, rows + o, vectors * kLanes, gradient + at, w + at, fan_out,
-                                             last, sink);
+            tables[count - 1][rows_here - 1](in + first * C, rows + o, vectors * kLanes, target + at, fan_out, last,
+                                             sink);
         });
     });
-    const auto rest = [&](auto summed) { summed(in, delta, inputs, covered, fan_out, gradient, w, sink); };
+    const auto rest = [&](auto summed) { summed(in, delta, inputs, covered, fan_out, target, sink); };
     switch (sink.mode) {
     case Sink::kStore: rest(summed_columns<C, Sink::kStore>); break;
     case Sink::kAdd: rest(summed_columns<C, Sink::kAdd>); break;

@@ -73,6 +73,7 @@ class NativeCohort:
         size = int(self._offsets[-1])
         slots = max(optimizer_slots(optimizer) for optimizer in description.optimizers)
         self._parameters = aligned_zeros((self.trials, size))
+        self._residuals = aligned_zeros((self.trials, size))
         self._moments = aligned_zeros((self.trials, slots, size))
         self._steps = np.zeros(self.trials, dtype=np.int64)
         self._shape = Shape(
@@ -83,7 +84,7 @@ class NativeCohort:
             widths=self._widths.ctypes.data,
             offsets=self._offsets.ctypes.data,
             parameters=size,
-            state=slots * size,
+            moments=slots * size,
         )
         self._settings = (Settings * self.trials)(*map(_settings, description.activations, description.optimizers))
         self._rates = np.array([_number(optimizer, "learning_rate", 0.01) for optimizer in description.optimizers])
@@ -189,9 +190,9 @@ class NativeCohort:
         def work() -> int:
             return self._library.firstlight_train(
                 ctypes.byref(self._shape), self.trials, self._settings, rates.ctypes.data, self._parameters.ctypes.data,
-                self._moments.ctypes.data, self._steps.ctypes.data, ctypes.byref(data), order.ctypes.data,
-                line.ctypes.data, self.threads, ctypes.byref(stop), ctypes.byref(done), sums.ctypes.data,
-                diverged.ctypes.data,
+                self._residuals.ctypes.data, self._moments.ctypes.data, self._steps.ctypes.data, ctypes.byref(data),
+                order.ctypes.data, line.ctypes.data, self.threads, ctypes.byref(stop), ctypes.byref(done),
+                sums.ctypes.data, diverged.ctypes.data,
             )  # fmt: skip
 
         if not watched(work, tick, stop, lambda: done.value / (self.trials * n)):
@@ -236,6 +237,10 @@ class NativeCohort:
         """Writable views ``[T, fan_in + 1, fan_out]`` of every layer; the last row is the bias."""
         return self._layout.views(self._parameters)
 
+    def residual_views(self) -> list[NDArray[np.float32]]:
+        """Writable views of what rounding has taken from the parameters, shaped as `parameter_views`."""
+        return self._layout.views(self._residuals)
+
     def moment_views(self, slot: int) -> list[NDArray[np.float32]]:
         """Writable views of one of the optimizers' arrays, shaped as `parameter_views`."""
         return self._layout.views(self._moments[:, slot])
@@ -260,10 +265,11 @@ class NativeCohort:
                 raise ValueError(f"layer {number} needs shapes {wanted}, not {weight.shape} and {bias.shape}")
         for layer, weight, bias in zip(layers, weights, biases, strict=True):
             layer[:, :-1], layer[:, -1] = weight, bias
+        self._residuals[...] = 0.0
 
     def get_state(self) -> dict[str, NDArray[np.generic]]:
         """Copies of all that `set_state` needs to go on bit for bit; every array's first axis is the trial."""
-        return {"parameters": self._parameters.copy(), "moments": self._moments.copy(), "steps": self._steps.copy()}
+        return {name: array.copy() for name, array in self._numbers().items()}
 
     def set_state(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Take over what `get_state` gave.
@@ -271,7 +277,7 @@ class NativeCohort:
         Raises:
             ValueError: a name or shape that does not fit.
         """
-        own = {"parameters": self._parameters, "moments": self._moments, "steps": self._steps}
+        own = self._numbers()
         if set(state) != set(own):
             raise ValueError(f"the state must hold {', '.join(own)}, not {', '.join(state)}")
         for name, array in own.items():
@@ -280,6 +286,14 @@ class NativeCohort:
                 raise ValueError(f"{name} must be {wanted}, not {state[name].dtype} of shape {state[name].shape}")
         for name, array in own.items():
             array[...] = state[name]
+
+    def _numbers(self) -> dict[str, NDArray[np.generic]]:
+        return {
+            "parameters": self._parameters,
+            "residuals": self._residuals,
+            "moments": self._moments,
+            "steps": self._steps,
+        }
 
     def finite(self) -> NDArray[np.bool_]:
         """Which layers hold finite parameters only, ``[T, layers]``."""

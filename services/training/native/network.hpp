@@ -23,7 +23,7 @@ struct Shape {
     const std::int32_t* widths;          // layers + 1
     const std::int64_t* offsets;         // first parameter of each layer, in floats
     std::int64_t parameters;             // floats of one trial, a multiple of kLanes
-    std::int64_t state;                  // floats of one trial's optimizer state
+    std::int64_t moments;                // floats of one trial's optimizer state
 };
 
 /// Rows of a data set. Training reads rows (row-major, `stride` floats apart, kLanes floats of slack at the end),
@@ -72,13 +72,13 @@ public:
 
     /// Trains on batches of `order` from row `begin` to row `end`; adds up the loss each row had in its batch.
     /// Returns the position in the order of the first batch whose loss is not finite, or -1; it changes nothing.
-    std::int64_t train(const Settings& settings, double rate, float* w, float* state, std::int64_t* step,
-                       const Rows& data, const std::int32_t* order, std::int64_t begin, std::int64_t end,
+    std::int64_t train(const Settings& settings, double rate, const Numbers& numbers, const Rows& data,
+                       const std::int32_t* order, std::int64_t begin, std::int64_t end,
                        const volatile std::int32_t* stop, Sums& total) {
         for (std::int64_t at = begin; at < end && !*stop; at += shape_.batch_size) {
             const int rows = static_cast<int>(std::min<std::int64_t>(shape_.batch_size, end - at));
             Sums batch;
-            ++*step;
+            ++*numbers.step;
             for (int done = 0; done < rows;) {
                 const int left = rows - done;
                 const bool last = left <= kChunk;
@@ -87,9 +87,9 @@ public:
                 const std::int64_t after = end - at - done - std::min(left, kChunk);
                 const int ahead = static_cast<int>(std::min<std::int64_t>(after, kChunk));
                 if (kLanes < kChunk && left <= kChunk / 2) {
-                    train_chunk<std::max(kLanes, kChunk / 2)>(pass, w, data, rows_at, left, ahead, batch);
+                    train_chunk<std::max(kLanes, kChunk / 2)>(pass, numbers, data, rows_at, left, ahead, batch);
                 } else {
-                    train_chunk<kChunk>(pass, w, data, rows_at, std::min(left, kChunk), ahead, batch);
+                    train_chunk<kChunk>(pass, numbers, data, rows_at, std::min(left, kChunk), ahead, batch);
                 }
                 if (!std::isfinite(batch.loss)) break;
                 done += std::min(left, kChunk);
@@ -97,10 +97,10 @@ public:
             total.loss += batch.loss;
             total.correct += batch.correct;
             if (!std::isfinite(batch.loss)) {
-                --*step;
+                --*numbers.step;
                 return at;
             }
-            if (!settings.plain()) step_parameters(settings, rate, *step, w, gradient_.get(), state, shape_.parameters);
+            if (!settings.plain()) step_parameters(settings, rate, numbers, gradient_.get(), shape_.parameters);
         }
         return -1;
     }
@@ -187,15 +187,15 @@ private:
     }
 
     template <int C>
-    void train_chunk(const Pass& pass, float* w, const Rows& data, const std::int32_t* order, int rows, int ahead,
-                     Sums& total) {
+    void train_chunk(const Pass& pass, const Numbers& numbers, const Rows& data, const std::int32_t* order, int rows,
+                     int ahead, Sums& total) {
         const int* widths = shape_.widths;
         const int outputs = widths[shape_.layers];
         float* x = inputs_[0].get();
         gather<C>(data.inputs, data.stride, widths[0], order, rows, x);
         for (int b = 0; b < ahead; ++b) __builtin_prefetch(data.inputs + data.stride * order[rows + b]);
         for (int b = 0; b < C; b += kLanes) store(x + static_cast<long>(widths[0]) * C + b, splat(1.0f));
-        float* z = forward<C, true>(pass.settings, w, x);
+        float* z = forward<C, true>(pass.settings, numbers.w, x);
         const float scale = 1.0f / (static_cast<float>(pass.batch_rows) *
                                     static_cast<float>(shape_.loss == Loss::kCrossEntropy ? 1 : outputs));
         if (shape_.loss == Loss::kCrossEntropy) {
@@ -206,21 +206,19 @@ private:
             gather<C>(data.targets, outputs, outputs, order, rows, targets_->get());
             regression_loss<C, true>(shape_.loss, shape_.huber_delta, z, targets_->get(), outputs, rows, scale, total);
         }
-        if (std::isfinite(total.loss)) backward<C>(pass, w);
+        if (std::isfinite(total.loss)) backward<C>(pass, numbers);
     }
 
     template <int C>
-    void backward(const Pass& pass, float* w) {
+    void backward(const Pass& pass, const Numbers& numbers) {
         const int* widths = shape_.widths;
         const Settings& settings = pass.settings;
-        GradientSink sink{pass.first ? Sink::kStore : Sink::kAdd, 1.0f, static_cast<float>(pass.rate)};
-        if (pass.last && settings.plain()) {
-            sink.mode = pass.first ? Sink::kDescend : Sink::kAddAndDescend;
-            sink.keep = static_cast<float>(1 - pass.rate * settings.weight_decay);
-        }
+        GradientSink sink{pass.first ? Sink::kStore : Sink::kAdd, static_cast<float>(pass.rate),
+                          static_cast<float>(pass.rate * settings.weight_decay)};
+        if (pass.last && settings.plain()) sink.mode = pass.first ? Sink::kDescend : Sink::kAddAndDescend;
         for (int l = shape_.layers - 1; l >= 0; --l) {
             float* delta = errors_[l].get();
-            float* weights = w + shape_.offsets[l];
+            const float* weights = numbers.w + shape_.offsets[l];
             float slope;
             if (l > 0 && rectifies(settings, slope)) {
                 backward_product<C, Product::kBackwardRectified>(weights, widths[l], widths[l + 1], delta,
@@ -230,8 +228,8 @@ private:
                 backward_product<C>(weights, widths[l], widths[l + 1], delta, below, 0, below);
             }
             transpose_delta<C>(delta, widths[l + 1], rows_->get());
-            gradient_product<C>(inputs_[l].get(), delta, rows_->get(), widths[l] + 1, widths[l + 1],
-                                gradient_.get() + shape_.offsets[l], weights, sink);
+            const Target target = Target{gradient_.get(), numbers.w, numbers.residual} + shape_.offsets[l];
+            gradient_product<C>(inputs_[l].get(), delta, rows_->get(), widths[l] + 1, widths[l + 1], target, sink);
         }
     }
 

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "compensated.hpp"
 #include "vector_math.hpp"
 
 namespace firstlight {
@@ -21,6 +22,14 @@ struct Settings {
     bool plain() const { return rule == Rule::kSgd && momentum == 0 && !(clip_norm > 0); }
 };
 
+/// The numbers of one trial that training changes.
+struct Numbers {
+    float* w;
+    float* residual;     // of the weights; see compensated.hpp
+    float* moments;      // arrays as long as w, one after another
+    std::int64_t* step;  // batches taken
+};
+
 /// Multiplies the gradient so that its Euclidean norm is at most `most` (torch.nn.utils.clip_grad_norm_).
 inline void clip(float* g, long n, double most) {
     double total = 0;
@@ -35,13 +44,19 @@ inline void clip(float* g, long n, double most) {
     for (long i = 0; i < n; i += kLanes) store(g + i, load(g + i) * factor);
 }
 
-/// One step on n parameters (a multiple of kLanes); slot k of the state lies at state + k * n. `step` counts from 1.
-inline void step_parameters(const Settings& s, double rate, std::int64_t step, float* w, float* g, float* state,
-                            long n) {
+/// One step on n parameters (a multiple of kLanes), after the step has been counted.
+inline void step_parameters(const Settings& s, double rate, const Numbers& numbers, float* g, long n) {
     if (s.clip_norm > 0) clip(g, n, s.clip_norm);
-    float* first = state;
-    float* second = state + n;
-    float* third = state + 2 * n;
+    float* const w = numbers.w;
+    float* const first = numbers.moments;
+    float* const second = first + n;
+    float* const third = second + n;
+    const auto step = static_cast<double>(*numbers.step);
+    const auto subtract = [&](long i, Vec change) {
+        Vec residual = load(numbers.residual + i);
+        store(w + i, compensated_sum<Vec>(load(w + i), residual - change, residual));
+        store(numbers.residual + i, residual);
+    };
     const float decay = static_cast<float>(s.weight_decay);
     const float epsilon = static_cast<float>(s.epsilon);
     switch (s.rule) {
@@ -55,19 +70,19 @@ inline void step_parameters(const Settings& s, double rate, std::int64_t step, f
                 store(first + i, velocity);
                 gradient = s.nesterov ? gradient + momentum * velocity : velocity;
             }
-            store(w + i, load(w + i) - r * gradient);
+            subtract(i, r * gradient);
         }
         break;
     }
     case Rule::kAdam:
     case Rule::kAdamW: {
         const bool decoupled = s.rule == Rule::kAdamW;
-        const float keep = decoupled ? static_cast<float>(1 - rate * s.weight_decay) : 1.0f;
+        const float shrink = decoupled ? static_cast<float>(rate * s.weight_decay) : 0.0f;
         const float l2 = decoupled ? 0.0f : decay;
         const float b1 = static_cast<float>(s.beta1), c1 = static_cast<float>(1 - s.beta1);
         const float b2 = static_cast<float>(s.beta2), c2 = static_cast<float>(1 - s.beta2);
-        const float r = static_cast<float>(rate / (1 - std::pow(s.beta1, static_cast<double>(step))));
-        const float unbias = static_cast<float>(1 / std::sqrt(1 - std::pow(s.beta2, static_cast<double>(step))));
+        const float r = static_cast<float>(rate / (1 - std::pow(s.beta1, step)));
+        const float unbias = static_cast<float>(1 / std::sqrt(1 - std::pow(s.beta2, step)));
         for (long i = 0; i < n; i += kLanes) {
             const Vec weight = load(w + i);
             const Vec gradient = load(g + i) + l2 * weight;
@@ -79,7 +94,7 @@ inline void step_parameters(const Settings& s, double rate, std::int64_t step, f
                 square = max(square, load(third + i));
                 store(third + i, square);
             }
-            store(w + i, keep * weight - r * mean / (square_root(square) * unbias + epsilon));
+            subtract(i, shrink * weight + r * mean / (square_root(square) * unbias + epsilon));
         }
         break;
     }
@@ -101,17 +116,17 @@ inline void step_parameters(const Settings& s, double rate, std::int64_t step, f
                 move += momentum * load(second + i);
                 store(second + i, move);
             }
-            store(w + i, load(w + i) - r * move);
+            subtract(i, r * move);
         }
         break;
     }
     case Rule::kAdagrad: {
-        const float r = static_cast<float>(rate / (1 + static_cast<double>(step - 1) * s.rate_decay));
+        const float r = static_cast<float>(rate / (1 + (step - 1) * s.rate_decay));
         for (long i = 0; i < n; i += kLanes) {
             const Vec gradient = load(g + i) + decay * load(w + i);
             const Vec square = load(first + i) + gradient * gradient;
             store(first + i, square);
-            store(w + i, load(w + i) - r * gradient / (square_root(square) + epsilon));
+            subtract(i, r * gradient / (square_root(square) + epsilon));
         }
         break;
     }

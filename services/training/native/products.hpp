@@ -19,11 +19,20 @@ constexpr int kChunk = 32;
 /// How a computed tile of the weight gradient is put away.
 enum class Sink { kStore, kAdd, kDescend, kAddAndDescend };
 
-/// Where the weight gradient goes, and the step of plain gradient descent: w = keep * w - rate * g.
+/// What becomes of the weight gradient, and the step of plain gradient descent: w -= rate * g + decay * w.
 struct GradientSink {
     Sink mode;
-    float keep;
     float rate;
+    float decay;
+};
+
+/// Where a gradient and the weights it belongs to lie.
+struct Target {
+    float* gradient;
+    float* w;
+    float* residual;  // of the weights; see compensated.hpp
+
+    Target operator+(long by) const { return {gradient + by, w + by, residual + by}; }
 };
 
 // ---- rows of C = A B, A broadcast: the forward product and the gradient of the layer's input ----------------------

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from services.training.native.build import KernelUnavailableError, load_kernel
 
-INTERFACE = 1
+INTERFACE = 2
 """Bumped on both sides with every change of a structure or a signature."""
 
 
@@ -43,7 +43,7 @@ class Shape(ctypes.Structure):
         ("widths", ctypes.c_void_p),
         ("offsets", ctypes.c_void_p),
         ("parameters", ctypes.c_int64),
-        ("state", ctypes.c_int64),
+        ("moments", ctypes.c_int64),
     )
 
 
@@ -83,8 +83,8 @@ def kernel(folder: Path | None = None) -> ctypes.CDLL:
         raise KernelUnavailableError(f"the kernel speaks interface {found}, this program {INTERFACE}")
     pointer, integer = ctypes.c_void_p, ctypes.c_int
     library.firstlight_train.argtypes = (
-        ctypes.POINTER(Shape), integer, pointer, pointer, pointer, pointer, pointer, ctypes.POINTER(Rows), pointer,
-        pointer, integer, pointer, pointer, pointer, pointer,
+        ctypes.POINTER(Shape), integer, pointer, pointer, pointer, pointer, pointer, pointer, ctypes.POINTER(Rows),
+        pointer, pointer, integer, pointer, pointer, pointer, pointer,
     )  # fmt: skip
     library.firstlight_evaluate.argtypes = (
         ctypes.POINTER(Shape), integer, pointer, pointer, ctypes.POINTER(Rows), integer, pointer, pointer,
