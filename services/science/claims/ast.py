@@ -32,18 +32,20 @@ class ClaimError(ValueError):
 class Item:
     """One name in an arm selector: a member's kind, with those of its parameters that have to match.
 
-    `axis` is None where the name alone has to say it. A batch size is an item of the axis `batch_size`, named by its
-    digits.
+    It means the one member that it is the label of, where the grid has that; else, and with `every`, all members with
+    that kind and those parameters. `axis` is None where the name alone has to say it. A batch size is an item of the
+    axis `batch_size`, named by its digits.
     """
 
     name: str
     position: int
     axis: str | None = None
     parameters: tuple[tuple[str, str], ...] = ()
+    every: bool = False
 
     def __str__(self) -> str:
         """The item as it would be written."""
-        inside = ", ".join(f"{name}={value}" for name, value in self.parameters)
+        inside = ", ".join([*(f"{name}={value}" for name, value in self.parameters), *(["*"] if self.every else [])])
         shown = f"batch {self.name}" if self.axis == "batch_size" else self.name
         qualified = f"{self.axis}={shown}" if self.axis not in (None, "batch_size") else shown
         return f"{qualified}({inside})" if inside else qualified

@@ -89,14 +89,13 @@ def select(quantity: Quantity, arms: Sequence[Arm]) -> tuple[int, ...]:
     Raises:
         ClaimError: a name that is nowhere in the grid, or no arm that has them all.
     """
-    wanted: dict[str, list[Item]] = {}
+    wanted: dict[str, set[int]] = {}
     for item in quantity.selector.items:
-        wanted.setdefault(_axis(item, arms), []).append(item)
-    found = tuple(
-        index
-        for index, arm in enumerate(arms)
-        if all(any(_matches(item, axis, arm) for item in items) for axis, items in wanted.items())
-    )
+        axis = _axis(item, arms)
+        meant = {index for index, arm in enumerate(arms) if _matches(item, axis, arm)}
+        exact = {index for index in meant if _is_label(item, getattr(arms[index], axis))}
+        wanted.setdefault(axis, set()).update(meant if item.every else exact or meant)
+    found = tuple(index for index in range(len(arms)) if all(index in allowed for allowed in wanted.values()))
     if not found:
         raise ClaimError(f"no arm of this experiment is {quantity.selector}", quantity.selector.position)
     return found
@@ -108,7 +107,9 @@ def _axis(item: Item, arms: Sequence[Arm]) -> str:
     found = [axis for axis in axes if any(_matches(item, axis, arm) for arm in arms)]
     if not found:
         shown = ALIASES.get(item.axis or "", {}).get(item.name, item.name)
-        legal = {axis: _distinct(_shown(arm, axis) for arm in arms) for axis in (AXES if item.axis is None else axes)}
+        legal = {
+            axis: _distinct(_shown(arm, axis) for arm in arms) for axis in (AXES if item.axis is None else (item.axis,))
+        }
         names = [name for entries in legal.values() for name in entries]
         close = difflib.get_close_matches(shown, names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
@@ -127,6 +128,15 @@ def _matches(item: Item, axis: str, arm: Arm) -> bool:
     if ALIASES.get(axis, {}).get(item.name, item.name) != value.kind:
         return False
     return all(hasattr(value, name) and _text(getattr(value, name)) == text for name, text in item.parameters)
+
+
+def _is_label(item: Item, value: object) -> bool:
+    """Whether the item names every parameter that differs from its default, and no other."""
+    if not isinstance(value, Member):
+        return True
+    fields = type(value).model_fields
+    changed = {name for name, own in value if name != "kind" and own != fields[name].default}
+    return changed == {name for name, _ in item.parameters}
 
 
 def _text(value: object) -> str:

@@ -31,7 +31,8 @@ quantity  = [function] metric "(" selector ")"            best_val_loss(relu, he
 metric    = ["best_" | "final_" | "auc_"] METRIC ["@" (EPOCH | "final" | "best" | "auc")]
 selector  = ("best" | "worst") "(" items ")" | items
 items     = "*" | item {"," item}
-item      = [AXIS "="] KIND ["(" NAME "=" value {"," NAME "=" value} ")"] | "batch" NUMBER
+item      = [AXIS "="] KIND ["(" parameter {"," parameter} ")"] | "batch" NUMBER
+parameter = NAME "=" value | "*"                          sgd means sgd at its defaults if there, sgd(*) every sgd
 """
 
 MOST_TERMS = 20
@@ -190,7 +191,9 @@ class _Parser:
             word = self.name(f"the name of an {axis}")
         elif word.text == "batch" and self.here.kind == "number":
             return self.batch(word)
-        return Item(word.text, word.position, axis, self.parameters())
+        parameters = self.parameters()
+        every = ("*", "") in parameters
+        return Item(word.text, word.position, axis, tuple(entry for entry in parameters if entry[0] != "*"), every)
 
     def batch(self, word: Token) -> Item:
         size = self.take()
@@ -208,6 +211,8 @@ class _Parser:
         return tuple(sorted(found))
 
     def parameter(self) -> tuple[str, str]:
+        if self.accept("*"):
+            return "*", ""
         name = self.name("a parameter's name")
         self.expect("=")
         if self.here.kind == "name":
