@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 from services.science.activations import Activation
 from services.science.base import Strict, named
 from services.science.datasets import DatasetChoice
+from services.science.diagnostics import Diagnostics
 from services.science.initializers import Initializer
 from services.science.models import Model
 from services.science.optimizers import Optimizer
@@ -113,6 +114,9 @@ class ExperimentSpec(Strict):
     epochs: int = Field(ge=1, le=10_000)
     seeds: Seeds
     hypotheses: tuple[Annotated[str, Field(min_length=3, max_length=500)], ...] = Field((), max_length=100)
+    diagnostics: Diagnostics | None = Field(
+        Diagnostics(), description="Which numbers of each layer are kept, and when; null for none."
+    )
 
     @field_validator("seeds", "activation", "initializer", "batch_size", "optimizer", "arms")
     @classmethod
@@ -153,11 +157,14 @@ class ExperimentSpec(Strict):
 
     def canonical(self) -> dict[str, Any]:
         """The resolved spec as plain JSON values; posting it again gives the same experiment."""
-        return self.resolved().model_dump(mode="json", exclude_none=True)
+        content = self.resolved().model_dump(mode="json", exclude_none=True)
+        # Null means none here, and leaving the field out means the default.
+        return content if self.diagnostics is not None else {**content, "diagnostics": None}
 
     def digest(self) -> str:
-        """SHA-256 of what determines the numbers: the canonical spec without name, tags and hypotheses."""
-        content = {k: v for k, v in self.canonical().items() if k not in ("name", "tags", "hypotheses")}
+        """SHA-256 of what determines the numbers: the canonical spec without name, tags, hypotheses and diagnostics."""
+        silent = ("name", "tags", "hypotheses", "diagnostics")
+        content = {k: v for k, v in self.canonical().items() if k not in silent}
         return _sha256(content)
 
 

@@ -62,7 +62,7 @@ def _train(message: dict[str, Any], channel: Channel, beat: Beat) -> dict[str, A
         checkpoint_seconds=message["checkpoint_seconds"],
         origin=cohort.origin,
     )
-    run = TrainingRun(cohort.engine, cohort.description, cohort.rows, reporter)
+    run = TrainingRun(cohort.engine, cohort.description, cohort.rows, reporter, cohort.probe)
     resume = message.get("resume")
     if resume is not None:
         state = checkpoint.read(Path(resume["path"]), resume["sha256"], resume["epoch"], cohort.origin)

@@ -11,6 +11,7 @@ from services.science.datasets import prepare
 from services.science.spec import Arm, ExperimentSpec
 from services.training import faults
 from services.training.checkpoint import Origin
+from services.training.diagnostics import Probe
 from services.training.eager import EagerEngine
 from services.training.engine import CohortDescription, Engine, Rows, TrialPlan
 from services.training.initial import draw_layers
@@ -24,6 +25,7 @@ class Cohort:
     description: CohortDescription
     rows: Rows
     origin: Origin
+    probe: Probe | None
 
 
 def build(message: dict[str, Any], device: str) -> Cohort:
@@ -62,7 +64,9 @@ def build(message: dict[str, Any], device: str) -> Cohort:
         epochs=spec.epochs,
     )
     rows = Rows(data.x_train, data.y_train, data.x_validation, data.y_validation)
-    engine = EagerEngine(description, draw_layers(description, data.x_train), rows, device)
+    initial = draw_layers(description, data.x_train)
+    engine = EagerEngine(description, initial, rows, device)
+    probe = None if spec.diagnostics is None else Probe(description, spec.diagnostics, initial, rows, device)
     identity = orjson.dumps([[arm.key(), trial["seed"]] for arm, trial in zip(arms, trials, strict=True)])
     origin = Origin(spec.digest(), hashlib.sha256(identity).hexdigest(), data.digest, engine.name)
-    return Cohort(engine, description, rows, origin)
+    return Cohort(engine, description, rows, origin, probe)

@@ -21,8 +21,8 @@ from services.training.network import StackedMlp
 from services.training.order import distinct_seeds, epoch_orders
 from services.training.updates import UPDATES, Update
 
-EVALUATION_FLOATS = 2_000_000
-"""Most numbers in one activation tensor of an evaluation chunk: 8 MB, which keeps memory flat and caches warm."""
+EVALUATION_FLOATS = 1_000_000
+"""Most numbers in one activation tensor of an evaluation chunk: 4 MB, which keeps memory flat and caches warm."""
 
 
 class EagerEngine:
@@ -36,8 +36,8 @@ class EagerEngine:
         self.device = device
         self.description = description
         self.network = StackedMlp(description, tuple(initial), device)
-        self._x, self._x_validation = (_flat_rows(x, device) for x in (rows.x_train, rows.x_validation))
-        self._y, self._y_validation = (_tensor(y, device) for y in (rows.y_train, rows.y_validation))
+        self._x, self._x_validation = (flat_rows(x, device) for x in (rows.x_train, rows.x_validation))
+        self._y, self._y_validation = (to_tensor(y, device) for y in (rows.y_train, rows.y_validation))
         self._seeds, seed_of_slot = distinct_seeds(tuple(trial.seed for trial in description.trials))
         seed_of_trial = seed_of_slot[self.network.order]
         one_each = np.array_equal(seed_of_trial, np.arange(len(self._seeds)))
@@ -165,9 +165,11 @@ def evaluation_chunks(description: CohortDescription, rows: int) -> list[tuple[i
     return [(first, min(first + size, rows)) for first in range(0, rows, size)]
 
 
-def _tensor(array: NDArray, device: str) -> Tensor:
+def to_tensor(array: NDArray, device: str) -> Tensor:
+    """The array on a device."""
     return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 
-def _flat_rows(array: NDArray, device: str) -> Tensor:
-    return _tensor(array.reshape(len(array), -1), device)
+def flat_rows(array: NDArray, device: str) -> Tensor:
+    """Rows ``[n, ...]`` as ``[n, inputs]`` on a device."""
+    return to_tensor(array.reshape(len(array), -1), device)

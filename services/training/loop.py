@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.training import faults
+from services.training.diagnostics import Probe
 from services.training.engine import CohortDescription, Engine, EpochSums, Rows, State
 from services.training.metrics import Metrics, epoch_metrics, target_scatter
-from services.training.observer import Divergence, EpochReport, Observer
+from services.training.observer import Divergence, EpochReport, LayerReport, Observer
 
 LONG_EPOCH_SECONDS = 0.2
 """An epoch expected to last longer is rolled back on a pause; a shorter one is finished."""
@@ -25,10 +26,18 @@ class TrainingRun:
         diverged_at: per slot, the epoch in which it diverged, or -1.
     """
 
-    def __init__(self, engine: Engine, description: CohortDescription, rows: Rows, observer: Observer) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        description: CohortDescription,
+        rows: Rows,
+        observer: Observer,
+        probe: Probe | None = None,
+    ) -> None:
         self.engine = engine
         self.description = description
         self.observer = observer
+        self.probe = probe
         self.epoch = -1
         self.diverged_at: NDArray[np.int64] = np.full(len(description.trials), HEALTHY, dtype=np.int64)
         self._scatter = target_scatter(rows.y_validation) if description.loss != "cross_entropy" else 0.0
@@ -69,6 +78,8 @@ class TrainingRun:
         began = time.perf_counter()
         epoch = self.epoch + 1
         before = self.engine.state() if epoch > 0 and self._seconds > LONG_EPOCH_SECONDS else None
+        probe = self.probe if self.probe is not None and self.probe.due(epoch) else None
+        weights = self.engine.parameters() if probe is not None and epoch > 0 else None
 
         def tick(fraction: float) -> bool:
             self.observer.progress(epoch, fraction)
@@ -86,7 +97,10 @@ class TrainingRun:
         diverged = self._freeze(epoch, metrics)
         self.epoch = epoch
         self._seconds = time.perf_counter() - began
-        return EpochReport(epoch, self._seconds, metrics, diverged=diverged)
+        diagnostics: tuple[LayerReport, ...] = ()
+        if probe is not None:
+            diagnostics = probe.measure(self.engine.state(), weights, self.diverged_at == HEALTHY)
+        return EpochReport(epoch, self._seconds, metrics, diverged=diverged, diagnostics=diagnostics)
 
     def _freeze(self, epoch: int, metrics: Metrics) -> tuple[Divergence, ...]:
         """Find the slots that diverged in this epoch and blank the numbers of those that did before."""

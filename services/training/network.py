@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from services.training.activations import activate
-from services.training.engine import CohortDescription, LayerParameters
+from services.training.engine import CohortDescription, LayerParameters, State
 
 Watch = Callable[[int, Tensor, Tensor], None]
 """Called with (hidden layer, pre-activations, activations), both ``[trials, rows, units]`` in the network's order."""
@@ -52,25 +52,41 @@ class StackedMlp:
             for (a, b), shape in zip(self.spans, self.shapes, strict=True)
         ]
 
-    def forward(self, x: Tensor, watch: Watch | None = None) -> Tensor:
-        """Run rows ``[trials, rows, inputs]`` through every trial's network; outputs or logits come back."""
+    def forward(self, x: Tensor, watch: Watch | None = None, group: int | None = None) -> Tensor:
+        """Run rows ``[trials, rows, inputs]`` through every trial's network; outputs or logits come back.
+
+        With `group`, only through the trials of one of `groups`.
+        """
+        leaves = self.leaves
+        if group is not None:
+            _, first, last = self.groups[group]
+            leaves = [leaf[first:last] for leaf in leaves]
         hidden = len(self.layers) - 1
         for index in range(hidden):
-            weight, bias = self.leaves[2 * index], self.leaves[2 * index + 1]
-            pre = torch.baddbmm(bias.unsqueeze(1), x, weight)
-            x = self._activate(index, pre)
+            pre = torch.baddbmm(leaves[2 * index + 1].unsqueeze(1), x, leaves[2 * index])
+            x = self.activate(index, pre, group)
             if watch is not None:
                 watch(index, pre, x)
-        return torch.baddbmm(self.leaves[2 * hidden + 1].unsqueeze(1), x, self.leaves[2 * hidden])
+        return torch.baddbmm(leaves[2 * hidden + 1].unsqueeze(1), x, leaves[2 * hidden])
+
+    def load(self, state: State) -> None:
+        """Take over the parameters ``parameters.<name>`` of a state, which are in slot order."""
+        with torch.no_grad():
+            for name, leaf in zip(self.names, self.leaves, strict=True):
+                array = np.ascontiguousarray(state[f"parameters.{name}"][self.order])
+                leaf.copy_(torch.from_numpy(array))
 
     def spans_of_layer(self, index: int) -> tuple[int, int]:
         """The columns of `flat` that hold one layer's weight and bias."""
         return self.spans[2 * index][0], self.spans[2 * index + 1][1]
 
-    def _activate(self, layer: int, pre: Tensor) -> Tensor:
+    def activate(self, layer: int, pre: Tensor, group: int | None = None) -> Tensor:
+        """Apply each trial's activation to one hidden layer's pre-activations ``[trials, rows, units]``."""
         parts: list[Tensor] = []
-        for activation, first, last in self.groups:
-            part = pre if len(self.groups) == 1 else pre[first:last]
+        groups = self.groups if group is None else [self.groups[group]]
+        # split and not slices: its gradient is put together in one piece.
+        pieces = pre.split([last - first for _, first, last in groups])
+        for (activation, first, last), part in zip(groups, pieces, strict=True):
             learned: dict[str, Tensor] | None = None
             if activation.learned:
                 leaf = self.leaves[2 * len(self.layers) + layer]

@@ -1,0 +1,185 @@
+"""What each layer of each trial looks like: measured on parameters alone, whatever engine trained them.
+
+Quantities and where they are measured:
+
+- moments: mean and variance of pre-activations and activations over the first `SIGNAL_ROWS` validation rows.
+- histogram: those activations, counted in fixed bins.
+- saturation: share of those pre-activations where the slope is below 5 % of the activation's steepest on [-3, 3].
+- dead_units: share of units that pass no gradient (gated units: that give 0) on the first `DEAD_ROWS` validation rows.
+- gradients: of the mean loss over the first `PROBE_ROWS` training rows; backward_second_moment is the mean square of
+  one row's loss gradient with respect to a pre-activation.
+- update_ratio: ||W_e - W_{e-1}|| / ||W_{e-1}|| over the epoch just finished.
+- distinct_units, effective_rank: see `services.training.layer_statistics`.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from services.science.activations import BaseActivation
+from services.science.diagnostics import Diagnostics, Quantity
+from services.training.eager import evaluation_chunks, flat_rows, to_tensor
+from services.training.engine import CohortDescription, LayerParameters, Rows, State
+from services.training.layer_statistics import distinct_units, effective_rank, relative_change
+from services.training.losses import row_losses
+from services.training.network import StackedMlp
+from services.training.observer import LayerReport
+from services.training.signals import LayerSignals, silent
+
+SIGNAL_ROWS = 512
+DEAD_ROWS = 4096
+PROBE_ROWS = 256
+SATURATED_SLOPE = 0.05
+LARGEST_RANK = 512
+"""Weights whose smaller side exceeds this have no effective rank: the decomposition would cost too much."""
+
+Values = list[list[dict[str, Any]]]
+"""The numbers by layer and trial of the network's order."""
+
+
+class Probe:
+    """Measures the layers of a cohort with a network of its own."""
+
+    def __init__(
+        self,
+        description: CohortDescription,
+        diagnostics: Diagnostics,
+        initial: tuple[LayerParameters, ...],
+        rows: Rows,
+        device: str,
+    ) -> None:
+        self._description = description
+        self._diagnostics = diagnostics
+        self._network = StackedMlp(description, initial, device)
+        self._x, self._y = (flat_rows(rows.x_train[:PROBE_ROWS], device), to_tensor(rows.y_train[:PROBE_ROWS], device))
+        self._x_validation = flat_rows(rows.x_validation, device)
+        steepest = [steepest_slope(description.trials[slot].activation) for slot in self._network.order]
+        self._flat_below = SATURATED_SLOPE * torch.tensor(steepest, device=device).view(-1, 1, 1)
+
+    def due(self, epoch: int) -> bool:
+        """Whether the layers are to be measured after this epoch."""
+        return self._diagnostics.due(epoch, self._description.epochs)
+
+    def measure(
+        self, state: State, before: tuple[LayerParameters, ...] | None, healthy: NDArray[np.bool_]
+    ) -> tuple[LayerReport, ...]:
+        """Measure every layer of the healthy slots.
+
+        Args:
+            state: an engine's state after the epoch.
+            before: its weights before that epoch; None for epoch 0.
+            healthy: the slots that have not diverged.
+        """
+        self._network.load({name: array for name, array in state.items() if name.startswith("parameters.")})
+        values: Values = [[{} for _ in self._network.order] for _ in self._network.layers]
+        wanted = set(self._diagnostics.quantities)
+        if wanted & {"moments", "histogram", "saturation", "dead_units"}:
+            self._forward(values, wanted)
+        if "gradients" in wanted:
+            self._backward(values)
+        self._weights(values, wanted, before)
+        return tuple(
+            LayerReport(int(slot), layer.name, layer.index, values[layer.index][place])
+            for layer in self._network.layers
+            for slot, place in enumerate(self._network.place)
+            if healthy[slot]
+        )
+
+    @torch.no_grad()
+    def _forward(self, values: Values, wanted: set[Quantity]) -> None:
+        signals: list[LayerSignals] = []
+        slopes = bool(wanted & {"saturation", "dead_units"})
+
+        def watch(index: int, pre: Tensor, post: Tensor) -> None:
+            slope = self._slope(index, pre) if slopes else None
+            signals.append(LayerSignals(pre, post, slope, self._flat_below, wanted))
+
+        trials = len(self._network.order)
+        outputs = self._network.forward(self._x_validation[:SIGNAL_ROWS].expand(trials, -1, -1), watch)
+        signals.append(LayerSignals(outputs, None, None, self._flat_below, wanted))
+        dead = [layer.dead for layer in signals if layer.dead is not None]
+        if dead:
+            self._confirm(dead)
+        for index, (layer, measured) in enumerate(zip(values, signals, strict=True)):
+            for name, numbers in measured.values.items():
+                _store(layer, name, numbers)
+            if measured.histogram is not None:
+                for trial, row in zip(layer, measured.histogram.tolist(), strict=True):
+                    trial["histogram"] = {"below": row[0], "counts": row[1:-1], "above": row[-1]}
+            if index < len(dead):
+                _store(layer, "dead_fraction", dead[index].double().mean(dim=1))
+
+    def _confirm(self, dead: list[Tensor]) -> None:
+        """Strike from `dead`, layer by layer in place, the units that live on the rows not yet looked at.
+
+        Only the groups of trials with such units are run, and no further than until none is left.
+        """
+        for group, (_, start, end) in enumerate(self._network.groups):
+
+            def watch(
+                index: int, pre: Tensor, post: Tensor, group: int = group, part: slice = slice(start, end)
+            ) -> None:
+                dead[index][part] &= silent(post, self._slope(index, pre, group))
+
+            rest = self._x_validation[SIGNAL_ROWS:DEAD_ROWS]
+            for first, last in evaluation_chunks(self._description, len(rest)):
+                if not any(layer[start:end].any() for layer in dead):
+                    break
+                self._network.forward(rest[first:last].expand(end - start, -1, -1), watch, group)
+
+    def _slope(self, index: int, pre: Tensor, group: int | None = None) -> Tensor | None:
+        """The slope of each trial's activation at `pre`; None for gated units."""
+        if self._description.width_factor != 1:
+            return None
+        with torch.enable_grad():
+            inputs = pre.detach().requires_grad_()
+            return torch.autograd.grad(self._network.activate(index, inputs, group).sum(), inputs)[0]
+
+    def _backward(self, values: Values) -> None:
+        network, trials = self._network, len(self._network.order)
+        pres: list[Tensor] = []
+        rows = self._x.expand(trials, -1, -1)
+        outputs = network.forward(rows, lambda _index, pre, _post: pres.append(pre))
+        pres.append(outputs)
+        targets = self._y.expand(trials, *self._y.shape)
+        loss = row_losses(self._description.loss, outputs, targets).mean(dim=1).sum()
+        weights = [network.leaves[2 * layer.index] for layer in network.layers]
+        gradients = torch.autograd.grad(loss, [*weights, *pres])
+        for index, (weight, pre) in enumerate(zip(gradients[: len(weights)], gradients[len(weights) :], strict=True)):
+            per_weight = weight.double().reshape(trials, -1)
+            _store(values[index], "gradient_norm", torch.linalg.vector_norm(per_weight, dim=1))
+            _store(values[index], "gradient_variance", per_weight.var(dim=1, correction=0))
+            per_row = pre.double() * len(self._x)
+            _store(values[index], "backward_second_moment", per_row.square().mean(dim=(1, 2)))
+
+    def _weights(self, values: Values, wanted: set[Quantity], before: tuple[LayerParameters, ...] | None) -> None:
+        for layer in self._network.layers:
+            weight, bias = (self._network.leaves[2 * layer.index + k].detach().cpu().numpy() for k in (0, 1))
+            for place, slot in enumerate(self._network.order):
+                found = values[layer.index][place]
+                if not np.isfinite(weight[place]).all():
+                    continue
+                if "update_ratio" in wanted and before is not None:
+                    found["update_ratio"] = relative_change(before[layer.index].weight[slot], weight[place])
+                if "distinct_units" in wanted and not layer.is_output:
+                    factor = self._description.width_factor
+                    found["units"] = weight.shape[-1] // factor
+                    found["distinct_units"] = distinct_units(weight[place], bias[place], factor)
+                if "effective_rank" in wanted and min(weight.shape[1:]) <= LARGEST_RANK:
+                    found["effective_rank"] = effective_rank(weight[place])
+
+
+def steepest_slope(activation: BaseActivation) -> float:
+    """The largest slope, in absolute value, for pre-activations between -3 and 3; 0 for gated members."""
+    if activation.width_factor != 1:
+        return 0.0
+    return float(np.abs(activation.derivative(np.linspace(-3.0, 3.0, 1201))).max())
+
+
+def _store(layer: list[dict[str, Any]], name: str, numbers: Tensor) -> None:
+    """Put one number per trial under `name`; None where it is not finite."""
+    for trial, number in zip(layer, numbers.tolist(), strict=True):
+        trial[name] = number if np.isfinite(number) else None

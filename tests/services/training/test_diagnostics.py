@@ -1,0 +1,220 @@
+"""Layer diagnostics against NumPy recomputations from the parameters alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.science.activations import BaseActivation
+from services.science.diagnostics import HISTOGRAM_EDGES, Diagnostics
+from services.science.spec import ExperimentSpec
+from services.training import diagnostics as module
+from services.training.diagnostics import Probe, steepest_slope
+from services.training.engine import CohortDescription, LayerParameters, Rows
+from services.training.initial import draw_layers
+from services.training.layer_statistics import distinct_units, effective_rank, relative_change
+from services.training.loop import TrainingRun
+from services.training.observer import LayerReport
+from tests.support.training import Kept, described, engine_of, regression_rows
+
+DOCUMENT = {
+    "activation": ["tanh", "relu", "sigmoid", "leaky_relu"],
+    "initializer": ["he_normal", "torch_default"],
+    "optimizer": "adam",
+    "model": {"kind": "mlp", "hidden": [7, 6]},
+    "seeds": 2,
+}
+ROWS = regression_rows(train=300, validation=900)
+
+
+def measured(document: dict[str, Any], rows: Rows, wanted: Diagnostics) -> tuple[CohortDescription, Kept]:
+    description = described(document, rows)
+    probe = Probe(description, wanted, draw_layers(description, rows.x_train), rows, "cpu")
+    observer = Kept(keep_states=True)
+    TrainingRun(engine_of(description, rows), description, rows, observer, probe).run()
+    return description, observer
+
+
+def parameters_of(state: dict[str, np.ndarray], slot: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    names = ("dense_0", "dense_1", "dense_2")
+    return [
+        (
+            state[f"parameters.{name}.weight"][slot].astype(np.float64),
+            state[f"parameters.{name}.bias"][slot].astype(np.float64),
+        )
+        for name in names
+    ]
+
+
+def forward(
+    layers: list[tuple[np.ndarray, np.ndarray]], activation: BaseActivation, x: np.ndarray
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    pre, post = [], [x.astype(np.float64)]
+    for index, (weight, bias) in enumerate(layers):
+        pre.append(post[-1] @ weight + bias)
+        post.append(activation.value(pre[-1]) if index < len(layers) - 1 else pre[-1])
+    return pre, post
+
+
+def test_every_number_is_what_numpy_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SIGNAL_ROWS", 100)
+    monkeypatch.setattr(module, "PROBE_ROWS", 64)
+    description, observer = measured({**DOCUMENT, "epochs": 2}, ROWS, Diagnostics(schedule="every"))
+    for epoch, (report, state) in enumerate(zip(observer.reports, observer.states, strict=True)):
+        assert len(report.diagnostics) == 3 * len(description.trials)
+        for item in report.diagnostics:
+            trial = description.trials[item.slot]
+            layers = parameters_of(state, item.slot)
+            index, got = item.layer_index, item.values
+            assert item.layer == f"dense_{index}"
+            pre, post = forward(layers, trial.activation, ROWS.x_validation[:100])
+            assert got["pre_activation_mean"] == pytest.approx(pre[index].mean(), abs=1e-5)
+            assert got["pre_activation_variance"] == pytest.approx(pre[index].var(), rel=1e-4)
+            check_gradients(got, layers, trial.activation, index)
+            assert got["effective_rank"] == pytest.approx(shannon_rank(layers[index][0]), rel=1e-4)
+            if epoch:
+                before = parameters_of(observer.states[epoch - 1], item.slot)[index][0]
+                change = np.linalg.norm(layers[index][0] - before) / np.linalg.norm(before)
+                assert got["update_ratio"] == pytest.approx(change, rel=1e-4)
+            else:
+                assert "update_ratio" not in got
+            if index < 2:
+                check_activations(got, pre[index], post[index + 1], trial.activation)
+                every_pre, _ = forward(layers, trial.activation, ROWS.x_validation)
+                dead = (trial.activation.derivative(every_pre[index]) == 0.0).all(axis=0).mean()
+                assert got["dead_fraction"] == pytest.approx(dead)
+                assert (got["units"], got["distinct_units"]) == ([7, 6][index], [7, 6][index])
+
+
+def check_activations(got: dict[str, Any], pre: np.ndarray, post: np.ndarray, activation: BaseActivation) -> None:
+    assert got["activation_mean"] == pytest.approx(post.mean(), abs=1e-5)
+    assert got["activation_variance"] == pytest.approx(post.var(), rel=1e-4)
+    counts, _ = np.histogram(post.astype(np.float32), bins=np.array(HISTOGRAM_EDGES, dtype=np.float32))
+    assert sum(got["histogram"]["counts"]) + got["histogram"]["below"] + got["histogram"]["above"] == post.size
+    # A value within rounding of an edge may fall to either side.
+    assert np.abs(np.cumsum(got["histogram"]["counts"]) - np.cumsum(counts)).max() <= 1
+    flat = np.abs(activation.derivative(pre)) < 0.05 * np.abs(activation.derivative(np.linspace(-3, 3, 1201))).max()
+    assert got["saturated_fraction"] == pytest.approx(flat.mean(), abs=2.0 / pre.size)
+
+
+def check_gradients(
+    got: dict[str, Any], layers: list[tuple[np.ndarray, np.ndarray]], activation: BaseActivation, index: int
+) -> None:
+    pre, post = forward(layers, activation, ROWS.x_train[:64])
+    delta = np.sign(post[-1] - ROWS.y_train[:64])
+    for layer in (2, 1, 0):
+        if layer == index:
+            gradient = post[layer].T @ delta / 64
+            assert got["gradient_norm"] == pytest.approx(np.linalg.norm(gradient), rel=1e-3)
+            assert got["gradient_variance"] == pytest.approx(gradient.var(), rel=1e-3)
+            assert got["backward_second_moment"] == pytest.approx((delta**2).mean(), rel=1e-3)
+        if layer:
+            delta = (delta @ layers[layer][0].T) * activation.derivative(pre[layer - 1])
+
+
+def shannon_rank(weight: np.ndarray) -> float:
+    share = np.linalg.svd(weight, compute_uv=False)
+    share = share[share > 0] / share.sum()
+    return float(np.exp(-(share * np.log(share)).sum()))
+
+
+def test_measuring_changes_no_number_and_follows_the_schedule() -> None:
+    rows = regression_rows()
+    document = {**DOCUMENT, "epochs": 9}
+    _, plain = measured(document, rows, Diagnostics(schedule=(100,)))
+    _, probed = measured(document, rows, Diagnostics())
+    assert [report.epoch for report in probed.reports if report.diagnostics] == [0, 1, 2, 4, 8, 9]
+    assert not any(report.diagnostics for report in plain.reports)
+    for name in ("train_loss", "val_loss"):
+        np.testing.assert_array_equal(plain.metric(name), probed.metric(name))
+
+
+def test_dead_units_are_found_and_a_late_row_brings_one_to_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SIGNAL_ROWS", 50)
+    x = np.abs(ROWS.x_validation) + np.float32(0.1)
+    x[200, 1] = -50.0
+    rows = Rows(ROWS.x_train, ROWS.y_train, x, ROWS.y_validation)
+    document = {"activation": "relu", "initializer": "zeros", "model": {"kind": "mlp", "hidden": [5]}, "seeds": 1}
+    description = described({**document, "epochs": 1}, rows)
+    weight = np.zeros((1, 5, 5), dtype=np.float32)
+    weight[0, 0] = [1.0, -1.0, -1.0, 0.0, 0.0]  # alive, dead, dead
+    weight[0, 1, 3:] = [-1.0, 1.0]  # alive in row 200 only, alive
+    initial = draw_layers(description, rows.x_train)
+    initial = (LayerParameters("dense_0", weight, initial[0].bias), *initial[1:])
+    state = {"parameters.dense_0.weight": weight, "parameters.dense_0.bias": initial[0].bias}
+    state |= {"parameters.dense_1.weight": initial[1].weight, "parameters.dense_1.bias": initial[1].bias}
+    probe = Probe(description, Diagnostics(quantities=("dead_units",)), initial, rows, "cpu")
+    hidden, output = probe.measure(state, None, np.array([True]))
+    assert hidden == LayerReport(0, "dense_0", 0, {"dead_fraction": pytest.approx(0.4)})
+    assert output.values == {}
+
+
+def test_gated_cohorts_are_measured_too() -> None:
+    document = {**DOCUMENT, "activation": ["swiglu", "reglu"], "epochs": 1}
+    _, observer = measured(document, ROWS, Diagnostics())
+    first = observer.reports[0].diagnostics[0].values
+    assert (first["units"], first["distinct_units"]) == (7, 7)
+    assert "saturated_fraction" not in first
+    assert 0.0 <= first["dead_fraction"] <= 1.0
+
+
+def test_symmetry_is_never_broken_from_zeros_and_diverged_trials_are_left_out() -> None:
+    document = {**DOCUMENT, "activation": "sigmoid", "initializer": ["zeros", "he_normal"], "epochs": 4, "seeds": 1}
+    _, observer = measured(document, ROWS, Diagnostics(schedule="every"))
+    for report in observer.reports:
+        for item in report.diagnostics:
+            if item.layer_index < 2:
+                assert item.values["distinct_units"] == (1 if item.slot == 0 else item.values["units"])
+    wild = {"kind": "sgd", "learning_rate": [1e4, 0.01]}
+    document = {
+        **DOCUMENT,
+        "optimizer": wild,
+        "activation": "relu",
+        "initializer": "he_normal",
+        "loss": "mse",
+        "epochs": 3,
+        "seeds": 1,
+    }
+    _, observer = measured(document, ROWS, Diagnostics(schedule="every"))
+    assert {item.slot for item in observer.reports[0].diagnostics} == {0, 1}
+    assert {item.slot for item in observer.reports[3].diagnostics} == {1}
+
+
+def test_distinct_units_counts_classes() -> None:
+    weight = np.array([[1.0, 1.0, 2.0, 1.0 + 1e-9, -1.0, 1.0]])
+    bias = np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.6])
+    assert distinct_units(weight, bias, 1) == 4
+    assert distinct_units(weight, bias, 2) == 3
+    assert distinct_units(np.zeros((3, 4)), np.zeros(4), 1) == 1
+
+
+def test_effective_rank_of_known_matrices() -> None:
+    assert effective_rank(np.eye(5)) == pytest.approx(5.0)
+    assert effective_rank(np.outer(np.arange(1.0, 4.0), np.arange(1.0, 6.0))) == pytest.approx(1.0, abs=1e-5)
+    assert effective_rank(np.zeros((3, 3))) is None
+    assert relative_change(np.zeros(3), np.ones(3)) is None
+
+
+def test_steepest_slopes() -> None:
+    described_ones = described(
+        {"activation": ["sigmoid", "tanh", "relu"], "initializer": "zeros", "epochs": 1, "seeds": 1}, ROWS
+    )
+    slopes = [steepest_slope(trial.activation) for trial in described_ones.trials]
+    assert slopes == pytest.approx([0.25, 1.0, 1.0])
+
+
+def test_the_spec_knows_null_from_left_out() -> None:
+    document = {"dataset": "digits", "activation": "relu", "initializer": "he_normal", "epochs": 3, "seeds": 1}
+    default = ExperimentSpec.model_validate(document)
+    none = ExperimentSpec.model_validate({**document, "diagnostics": None})
+    assert default.diagnostics == Diagnostics()
+    for spec in (default, none):
+        assert ExperimentSpec.model_validate(spec.canonical()).diagnostics == spec.diagnostics
+    assert default.digest() == none.digest()
+
+
+def test_schedules() -> None:
+    assert [epoch for epoch in range(11) if Diagnostics().due(epoch, 10)] == [0, 1, 2, 4, 8, 10]
+    assert [epoch for epoch in range(11) if Diagnostics(schedule=(3, 7)).due(epoch, 10)] == [3, 7]
+    with pytest.raises(ValueError, match="stands twice"):
+        Diagnostics(schedule=(3, 3))
