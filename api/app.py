@@ -15,6 +15,7 @@ import api.events.routes
 import api.experiments.routes
 import api.health.routes
 import api.metrics.routes
+import api.predictions.routes
 import api.trials.routes
 from api import errors, openapi
 from api.envelope import Envelope
@@ -31,6 +32,7 @@ ROUTERS = (
     api.trials.routes.router,
     api.metrics.routes.router,
     api.comparisons.routes.router,
+    api.predictions.routes.router,
     api.claims.routes.router,
     api.catalogue.routes.router,
     api.health.routes.router,

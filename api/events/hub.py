@@ -110,7 +110,7 @@ class Hub:
     def _sequences(self, ids: list[str]) -> dict[str, int]:
         with self._database.read() as session:
             query = select(ExperimentRow.id, ExperimentRow.event_seq).where(ExperimentRow.id.in_(ids))
-            found: dict[str, int] = dict(session.execute(query).tuples().all())
+            found: dict[str, int] = {row[0]: row[1] for row in session.execute(query)}
         return {experiment_id: found.get(experiment_id, -1) for experiment_id in ids}
 
     def _ring(self, sequences: dict[str, int]) -> None:

@@ -164,8 +164,7 @@ for _action, _summary, _description in (
     (
         Action.CANCEL,
         "Cancel an experiment",
-        "What waits is cancelled at once, what runs within a moment. A second cancel changes nothing; a final "
-        "experiment cannot be cancelled.",
+        "What waits is cancelled at once, what runs within a moment. A second cancel is no error, but a final one is.",
     ),
     (
         Action.PAUSE,

@@ -14,6 +14,7 @@ from services.errors import FieldProblem, GridTooLargeError, SpecInvalidError
 from services.experiments.cost import Load, Seconds, load, predict, weight_layers
 from services.experiments.population import live_slots
 from services.experiments.problems import field_problems
+from services.predictions.warnings import spec_warnings
 from services.science import grid as grids
 from services.science.datasets import plan_notes, plan_rows
 from services.science.grid import Grid
@@ -73,7 +74,11 @@ class Prepared:
         self.loads: list[Load] = [load(self.spec, self.grid, positions) for positions in self.cohorts]
         self.memory_bytes = max(item.memory_bytes for item in self.loads)
         _check_memory(self.memory_bytes)
-        self.warnings = [*plan_notes(self.spec.dataset), *_data_notes(self.spec, settings.data_path)]
+        self.warnings = [
+            *plan_notes(self.spec.dataset),
+            *_data_notes(self.spec, settings.data_path),
+            *spec_warnings(self.spec, self.grid),
+        ]
 
     def seconds(self, session: Session, settings: Settings) -> Seconds:
         """The predicted duration with the workers that are there now."""

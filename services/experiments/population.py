@@ -47,4 +47,4 @@ def population(session: Session) -> Population:
 
 
 def _by_state(session: Session, table: type[ExperimentRow] | type[CohortRow] | type[TrialRow]) -> dict[str, int]:
-    return dict(session.execute(select(table.state, func.count()).group_by(table.state)).tuples().all())
+    return {row[0]: row[1] for row in session.execute(select(table.state, func.count()).group_by(table.state))}

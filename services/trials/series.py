@@ -73,7 +73,7 @@ def members(session: Session, experiment_id: str, selection: Selection) -> list[
     query = select(TrialRow.id, TrialRow.position, TrialRow.label, TrialRow.seed).where(
         TrialRow.experiment_id == experiment_id
     )
-    every = [Member(*row) for row in session.execute(query.order_by(TrialRow.position)).tuples()]
+    every = [Member(*row) for row in session.execute(query.order_by(TrialRow.position))]
     _check("trial", selection.trials, {member.id for member in every}, "is no trial of this experiment")
     _check("arm", selection.arms, {member.label for member in every}, "is no arm of this experiment")
     return [

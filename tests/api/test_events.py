@@ -1,0 +1,123 @@
+"""The event stream: dense, resumable, complete, bounded, and out of the way when the server stops."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+Event = tuple[int, str, dict[str, Any]]
+
+
+def events(http: httpx.Client, path: str, after: int | None = None) -> Iterator[Event]:
+    headers = {} if after is None else {"Last-Event-ID": str(after)}
+    with http.stream("GET", path, headers=headers) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        fields: dict[str, str] = {}
+        for line in answer.iter_lines():
+            name, _, value = line.partition(": ")
+            if line and not line.startswith(":"):
+                fields[name] = value
+            elif "data" in fields:
+                yield int(fields["id"]), fields["event"], json.loads(fields["data"])
+                fields = {}
+
+
+def test_a_late_reader_gets_every_event_once_and_in_order(served_by_both: Any) -> None:
+    path = served_by_both.submit()["links"]["events"]
+    served_by_both.train()
+    found = list(events(served_by_both.http, path))
+    assert [seq for seq, _, _ in found] == list(range(1, len(found) + 1))
+    assert (found[0][1], found[0][2]["state"]) == ("state", "queued")
+    assert (found[-1][1], found[-1][2]) == ("done", {"state": "succeeded"})
+    rows = [row for _, kind, data in found if kind == "epoch" for row in data["rows"]]
+    assert len(rows) == 12 * 4
+    assert len({(row["trial_id"], row["epoch"]) for row in rows}) == 12 * 4
+    assert {row["label"] for row in rows} >= {"relu · he_uniform"}
+
+
+@pytest.mark.parametrize("after", [1, 3, 5])
+def test_a_reader_that_comes_back_misses_nothing(served: Any, after: int) -> None:
+    path = served.submit()["links"]["events"]
+    served.train()
+    whole = list(events(served.http, path))
+    assert list(events(served.http, path, after)) == whole[after:]
+
+
+def test_a_reader_with_everything_is_told_not_to_come_back(served: Any) -> None:
+    path = served.submit()["links"]["events"]
+    served.train()
+    last = len(list(events(served.http, path)))
+    assert served.http.get(path, headers={"Last-Event-ID": str(last)}).status_code == 204
+
+
+def test_events_arrive_while_they_happen(served_by_both: Any) -> None:
+    experiment = served_by_both.submit()
+    arrived: list[Event] = []
+    first = threading.Event()
+
+    def read() -> None:
+        for event in events(served_by_both.http, experiment["links"]["events"]):
+            arrived.append(event)
+            first.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert first.wait(10)
+    assert [event[1] for event in arrived] == ["state"]
+    served_by_both.train()
+    reader.join(timeout=20)
+    assert not reader.is_alive()
+    assert arrived[-1][1] == "done"
+    assert [seq for seq, _, _ in arrived] == list(range(1, len(arrived) + 1))
+
+
+def test_a_diverged_trial_is_null_in_its_rows_and_json_stays_json(served: Any) -> None:
+    path = served.submit()["links"]["events"]
+    served.train(diverged=0)
+    rows = [row for _, kind, data in events(served.http, path) if kind == "epoch" for row in data["rows"]]
+    gone = [row for row in rows if row["epoch"] == 2 and row.get("val_loss") is None]
+    assert len(gone) == 1
+
+
+def test_streams_are_bounded_and_their_places_come_back(
+    serve: Callable[..., Any], sqlite_url: str, tmp_path: Path
+) -> None:
+    with serve(tmp_path, sqlite_url, max_streams=2) as served:
+        path = served.submit()["links"]["events"]
+        with served.http.stream("GET", path) as one, served.http.stream("GET", path) as two:
+            assert (one.status_code, two.status_code) == (200, 200)
+            refused = served.http.get(path)
+            assert (refused.status_code, refused.json()["code"]) == (429, "too_busy")
+            assert int(refused.headers["retry-after"]) >= 1
+        end = time.monotonic() + 10
+        while True:
+            with served.http.stream("GET", path) as again:
+                if again.status_code == 200:
+                    break
+            assert time.monotonic() < end
+
+
+def test_an_open_stream_does_not_hold_up_the_stop(served: Any) -> None:
+    path = served.submit()["links"]["events"]
+    with served.http.stream("GET", path) as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith("retry")
+        served.stop()  # asserts that the server's thread ends
+        assert "event: done" not in list(lines)
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "1.5", "9" * 30])
+def test_a_wrong_last_event_id_is_refused(shared: Any, value: str) -> None:
+    path = shared.submit()["links"]["events"]
+    answer = shared.http.get(path, headers={"Last-Event-ID": value})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "Last-Event-ID")
+
+
+def test_the_events_of_nothing_are_a_404(shared: Any) -> None:
+    assert shared.http.get("/v1/experiments/exp_0/events").status_code == 404
