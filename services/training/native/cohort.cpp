@@ -20,6 +20,9 @@ namespace {
 /// Batches of one trial that a thread does at a stretch.
 constexpr std::int64_t kStretch = 128;
 
+/// Rows that a thread evaluates at a stretch.
+constexpr std::int64_t kPiece = 64 * kChunk;
+
 /// Runs f(workspace, next) on `threads` threads, this one among them. Returns 0, or 1 when memory ran out.
 template <class F>
 int on_threads(const Shape& shape, int threads, F&& work) {
@@ -123,14 +126,22 @@ int firstlight_train(const Shape* shape, int trials, const Settings* settings, c
     return failed ? 1 : (*stop ? 2 : 0);
 }
 
-/// Sums of every trial over a data set in tiles.
+/// Sums of every trial over a data set in tiles. Rows are summed in pieces of fixed size, and the pieces in order.
+/// Returns as firstlight_train does.
 int firstlight_evaluate(const Shape* shape, int trials, const Settings* settings, const float* parameters,
                         const Rows* tiles, int threads, const volatile std::int32_t* stop, Sums* sums) {
-    std::atomic<int> next{0};
+    const std::int64_t pieces = (tiles->count + kPiece - 1) / kPiece;
+    std::vector<Sums> parts(static_cast<std::size_t>(trials * pieces));
+    std::atomic<std::int64_t> next{0};
     const int failed = on_threads(*shape, threads, [&](Workspace& workspace) {
-        for (int t; (t = next++) < trials && !*stop;)
-            workspace.evaluate(settings[t], parameters + t * shape->parameters, *tiles, sums[t]);
+        for (std::int64_t item; (item = next++) < trials * pieces && !*stop;) {
+            const std::int64_t trial = item / pieces, begin = item % pieces * kPiece;
+            workspace.evaluate(settings[trial], parameters + trial * shape->parameters, *tiles, begin,
+                               std::min(tiles->count, begin + kPiece), parts[static_cast<std::size_t>(item)]);
+        }
     });
+    for (std::int64_t item = 0; item < trials * pieces; ++item)
+        sums[item / pieces] += parts[static_cast<std::size_t>(item)];
     return failed ? 1 : (*stop ? 2 : 0);
 }
 

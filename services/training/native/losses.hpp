@@ -18,6 +18,11 @@ struct Sums {
     double absolute = 0;
     double squared = 0;
     std::int64_t correct = 0;
+
+    Sums& operator+=(const Sums& other) {
+        loss += other.loss, absolute += other.absolute, squared += other.squared, correct += other.correct;
+        return *this;
+    }
 };
 
 /// `rows` of the chunk are real; the error of the others becomes zero. `scale` = 1 / (rows of the batch * outputs).

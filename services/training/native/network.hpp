@@ -105,12 +105,13 @@ public:
         return -1;
     }
 
-    /// Adds the sums over a data set that lies in tiles.
-    void evaluate(const Settings& settings, const float* w, const Rows& tiles, Sums& total) {
+    /// Adds the sums over rows begin..end of a data set that lies in tiles; begin is a multiple of kChunk.
+    void evaluate(const Settings& settings, const float* w, const Rows& tiles, std::int64_t begin, std::int64_t end,
+                  Sums& total) {
         const int outputs = shape_.widths[shape_.layers];
         const long width = shape_.widths[0];
-        for (std::int64_t row = 0; row < tiles.count; row += kChunk) {
-            const int rows = static_cast<int>(std::min<std::int64_t>(kChunk, tiles.count - row));
+        for (std::int64_t row = begin; row < end; row += kChunk) {
+            const int rows = static_cast<int>(std::min<std::int64_t>(kChunk, end - row));
             float* z = forward<kChunk, false>(settings, w, tiles.inputs + row * width);
             if (shape_.loss == Loss::kCrossEntropy) {
                 cross_entropy_loss<kChunk, false>(z, tiles.labels + row, outputs, rows, 0, total);

@@ -81,6 +81,22 @@ def test_training_counts_correct_rows_as_they_are_used(study):
     assert sums.correct[0] == expected
 
 
+def test_rounding_does_not_add_up_over_steps(study):
+    """After 2,500 steps the kernel stands where float64 does, to a few float32 roundings; plain float32 does not."""
+    s = study((6, 20, 10, 1), batch_size=4, optimizers=[{"kind": "sgd", "learning_rate": 0.003}], rows=500)
+    cohort, exact, plain = s.cohort(), s.reference(0), s.reference(0)
+    for _ in range(20):
+        cohort.run_epoch(s.orders)
+        exact.train(s.x, s.y, s.orders[0], 4)
+        for first in range(0, 500, 4):
+            plain.train(s.x, s.y, s.orders[0, first : first + 4], 4)
+            plain.weights = [w.astype(np.float32).astype(np.float64) for w in plain.weights]
+    distance = [np.abs(w[0] - e).max() for w, e in zip(cohort.get_parameters()[0], exact.weights, strict=True)]
+    rounded = [np.abs(p - e).max() for p, e in zip(plain.weights, exact.weights, strict=True)]
+    assert max(distance) < 3e-7
+    assert max(rounded) > 2 * max(distance)
+
+
 def test_trials_may_share_an_order(study):
     s = study((4, 8, 1), activations=[{"kind": "tanh"}] * 3)
     shared, separate = s.cohort(), s.cohort()
