@@ -1,0 +1,44 @@
+"""What the theory says about a spec before it runs: scales that cannot work, seeds that cannot decide."""
+
+import math
+
+from services.science.grid import Grid
+from services.science.spec import Arm, ExperimentSpec
+from services.science.theory.scales import STRUCTURED, layer_scales
+from services.science.theory.warnings import seed_warnings, submission_warnings
+
+MOST_PAIRS = 100
+"""Pairs of activation and initializer that are looked at: some ten milliseconds each at depth thirty."""
+MOST_WARNINGS = 20
+
+
+def spec_warnings(spec: ExperimentSpec, grid: Grid) -> list[str]:
+    """Warnings about the seeds, and about every pair of activation and initializer; no more than can be read."""
+    found = seed_warnings(len(grid.arms), len(spec.seeds))
+    pairs: dict[tuple[str, str], Arm] = {}
+    for arm in grid.arms:
+        pairs.setdefault((arm.activation.label(), arm.initializer.label()), arm)
+    for arm in list(pairs.values())[:MOST_PAIRS]:
+        found += _arm_warnings(spec, arm)
+    if len(pairs) > MOST_PAIRS:
+        found.append(f"of {len(pairs)} pairs of activation and initializer the first {MOST_PAIRS} were looked at")
+    if len(found) > MOST_WARNINGS:
+        found = [*found[:MOST_WARNINGS], f"and {len(found) - MOST_WARNINGS} more warnings of this sort"]
+    return found
+
+
+def _arm_warnings(spec: ExperimentSpec, arm: Arm) -> list[str]:
+    if arm.initializer.kind in STRUCTURED:
+        return []
+    model = spec.resolved().model
+    assert model is not None
+    inputs, outputs = math.prod(spec.dataset.input_shape), spec.dataset.outputs
+    layers = model.weight_layers(inputs, outputs, arm.activation.width_factor)
+    try:
+        scales = layer_scales(arm.activation, arm.initializer, layers)
+    except ValueError as error:
+        return [f"{arm.initializer.label()} with {arm.activation.label()}: {error}"]
+    normalized = getattr(model, "batch_norm", None) or getattr(model, "layer_norm", None)
+    return submission_warnings(
+        arm.activation, scales, arm.activation.label(), arm.initializer.label(), batch_norm=bool(normalized)
+    )

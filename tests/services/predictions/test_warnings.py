@@ -1,0 +1,38 @@
+from typing import Any
+
+from services.predictions.warnings import MOST_WARNINGS, spec_warnings
+from services.science.activations import ACTIVATIONS
+from services.science.grid import expand
+from services.science.spec import ExperimentSpec
+
+
+def warnings(**changes: Any) -> list[str]:
+    base = {"dataset": "digits", "activation": "relu", "initializer": "he_uniform", "epochs": 1, "seeds": 20}
+    spec = ExperimentSpec.model_validate({**base, **changes})
+    return spec_warnings(spec, expand(spec))
+
+
+def test_what_works_is_not_warned_about() -> None:
+    assert warnings() == []
+    assert warnings(initializer="identity", model={"kind": "mlp", "hidden": [64] * 20}) == []
+
+
+def test_a_deep_relu_network_with_glorot() -> None:
+    found = warnings(initializer=["he_uniform", "glorot_uniform"], model={"kind": "mlp", "hidden": [50] * 30})
+    assert [text.split(":")[0] for text in found] == ["glorot_uniform with relu at depth 30"] * 2
+    assert "shrink about 2^-" in found[0]
+
+
+def test_pairs_are_looked_at_once_and_seeds_first() -> None:
+    found = warnings(
+        initializer=["zeros", "he_uniform"], optimizer={"kind": "sgd", "learning_rate": [0.1, 0.2]}, seeds=2
+    )
+    assert "cannot tell arms apart" in found[0]
+    assert len(found) == 2
+    assert "zeros with relu" in found[1]
+
+
+def test_a_long_list_is_cut_and_says_so() -> None:
+    found = warnings(activation=list(ACTIVATIONS), initializer=["zeros", "ones"])
+    assert len(found) == MOST_WARNINGS + 1
+    assert "more warnings" in found[-1]
