@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from services.settings import Settings
 
-ALLOWED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE")
-ALLOWED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "KMP_", "MKL_", "PYTHON", "COVERAGE_", "XDG_")
+ALLOWED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "XDG_CACHE_HOME")
+ALLOWED_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "KMP_", "MKL_", "PYTHON", "COVERAGE_")
 FOR_TESTS = ("FIRSTLIGHT_TESTING", "FIRSTLIGHT_FAULT")
 MARK = "FIRSTLIGHT_WORKER"
 """Names the worker a child belongs to, so that an orphan can be told."""

@@ -240,6 +240,14 @@ def postgres_url(postgres_server: URL) -> Iterator[str]:
     _drop(postgres_server, url)
 
 
+@pytest.fixture
+def migrated_postgres_url(postgres_server: URL, migrated_postgres: str) -> Iterator[str]:
+    """A migrated PostgreSQL database of this test alone."""
+    url = _create(postgres_server, migrated_postgres)
+    yield url.render_as_string(hide_password=False)
+    _drop(postgres_server, url)
+
+
 @pytest.fixture(scope="session")
 def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     """A Redis-protocol server shared by the tests of this session."""
@@ -276,11 +284,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
         yield f"sqlite:///{path}"
         return
-    template = request.getfixturevalue("migrated_postgres")
-    server = request.getfixturevalue("postgres_server")
-    url = _create(server, template)
-    yield url.render_as_string(hide_password=False)
-    _drop(server, url)
+    yield request.getfixturevalue("migrated_postgres_url")
 
 
 @pytest.fixture

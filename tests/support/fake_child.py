@@ -1,0 +1,171 @@
+"""A child that speaks the protocol without torch. Its "training" is a chaotic map: a wrong resume is seen at once.
+
+The spec tells it what to do:
+    epoch_seconds      how long an epoch takes
+    crash_seeds        trials that raise a named failure at the start; crash_code is its code
+    kill_seeds         trials that end the process by SIGKILL at epoch 1
+    diverge            {"seed": epoch}
+    once               {"action": "kill" | "hang" | "exit" | "stop", "epoch": e, "mark": a file made when it fired}
+"""
+
+import hashlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from services.training.parent import die_with_parent
+
+
+class Talk:
+    """stdin and stdout."""
+
+    def __init__(self) -> None:
+        self.stop = None
+        self.acknowledged = -1
+        self.start = queue.Queue()
+        self.news = threading.Condition()
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self) -> None:
+        for line in sys.stdin:
+            message = json.loads(line)
+            with self.news:
+                if message["type"] == "start":
+                    self.start.put(message)
+                elif message["type"] == "ack":
+                    self.acknowledged = message["epoch"]
+                else:
+                    self.stop = message["mode"] if self.stop != "cancel" else "cancel"
+                self.news.notify_all()
+        os._exit(1)
+
+    def say(self, **message: object) -> None:
+        sys.stdout.write(json.dumps(message) + "\n")
+        sys.stdout.flush()
+
+    def wait_ack(self, epoch: int) -> None:
+        with self.news:
+            self.news.wait_for(lambda: self.acknowledged >= epoch or self.stop == "cancel", 30)
+
+
+def first_value(seed: int) -> float:
+    """The state of a trial before its first epoch."""
+    return 0.1 + 0.8 * ((seed * 0.6180339887498949) % 1.0)
+
+
+def next_value(value: float) -> float:
+    """One epoch of the logistic map at a chaotic parameter."""
+    return 3.99 * value * (1.0 - value)
+
+
+def write(folder: Path, epoch: int, values: list[float]) -> dict[str, object]:
+    content = json.dumps({"epoch": epoch, "values": [value.hex() for value in values]}).encode()
+    path = folder / f"epoch-{epoch}.npz"
+    temporary = folder / f".{epoch}.tmp"
+    temporary.write_bytes(content)
+    temporary.replace(path)
+    return {"epoch": epoch, "path": str(path), "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def read(resume: dict) -> list[float]:
+    content = Path(resume["path"]).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == resume["sha256"]
+    return [float.fromhex(value) for value in json.loads(content)["values"]]
+
+
+def misbehave(spec: dict, epoch: int, trials: list[dict]) -> None:
+    if epoch == 1 and any(trial["seed"] in spec.get("kill_seeds", ()) for trial in trials):
+        os.kill(os.getpid(), signal.SIGKILL)
+    once = spec.get("once")
+    if once and once["epoch"] == epoch and not Path(once["mark"]).exists():
+        Path(once["mark"]).touch()
+        match once["action"]:
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "stop":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            case "exit":
+                os._exit(0)
+            case _:
+                time.sleep(600)
+
+
+def report(spec: dict, trials: list[dict], epoch: int, values: list[float]) -> dict:
+    gone = [spec.get("diverge", {}).get(str(trial["seed"]), 10**9) for trial in trials]
+    shown = [value if epoch < at else None for value, at in zip(values, gone, strict=True)]
+    return {
+        "epoch": epoch,
+        "seconds": spec.get("epoch_seconds", 0.0),
+        "metrics": {"train_loss": shown if epoch else [None] * len(shown), "val_loss": shown},
+        "extra": None,
+        "diverged": [{"slot": i, "layer": "loss"} for i, at in enumerate(gone) if at == epoch],
+    }
+
+
+def main() -> None:
+    die_with_parent()
+    talk = Talk()
+    talk.say(type="ready", torch=None, devices=["cpu"])
+    start = talk.start.get()
+    spec, trials = start["spec"], start["trials"]
+    for trial in trials:
+        if trial["seed"] in spec.get("crash_seeds", ()):
+            # Half of them know who is guilty.
+            slot = trial["slot"] if spec.get("names_guilty") else None
+            talk.say(type="failed", code=spec.get("crash_code", "error"), detail="asked to fail", slot=slot)
+            os._exit(0)
+    talk.say(type="started", device="cpu", dataset_digest="f" * 64, engine="fake")
+    values = [first_value(trial["seed"]) for trial in trials]
+    epoch, resume = 0, start["resume"]
+    if resume:
+        values, epoch = read(resume), resume["epoch"] + 1
+    saved = time.monotonic()
+    pending: list[dict] = []
+    sent = talk.acknowledged = start["report_after"]
+    while epoch <= spec["epochs"]:
+        if talk.stop:
+            break
+        misbehave(spec, epoch, trials)
+        if epoch > 0:
+            time.sleep(spec.get("epoch_seconds", 0.0))
+            values = [next_value(value) for value in values]
+        if epoch > start["report_after"]:
+            pending.append(report(spec, trials, epoch, values))
+        if pending and talk.acknowledged >= sent:
+            save = time.monotonic() - saved >= start["checkpoint_seconds"]
+            send(talk, pending, write(Path(start["checkpoint_dir"]), epoch, values) if save else None)
+            saved = time.monotonic() if save else saved
+            pending, sent = [], epoch
+        epoch += 1
+    stop = talk.stop
+    if stop != "cancel" and pending:
+        talk.wait_ack(sent)
+        last = pending[-1]["epoch"]
+        send(talk, pending, write(Path(start["checkpoint_dir"]), last, values) if stop else None)
+        sent = last
+    if stop != "cancel" and sent > start["report_after"]:
+        talk.wait_ack(sent)
+    if stop:
+        talk.say(type="stopped", mode=talk.stop)
+    else:
+        talk.say(type="done", energy={"joules": 6.0, "method": "made up"}, duration_seconds=1.0)
+    os._exit(0)
+
+
+def send(talk: Talk, reports: list[dict], checkpoint: dict | None) -> None:
+    talk.say(
+        type="epochs",
+        **{"from": reports[0]["epoch"], "to": reports[-1]["epoch"]},
+        epochs=reports,
+        diagnostics=[],
+        checkpoint=checkpoint,
+    )
+
+
+if __name__ == "__main__":
+    main()

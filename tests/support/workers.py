@@ -1,0 +1,213 @@
+"""Real worker processes on real databases and brokers, and ways to look at what they did."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from services.cohorts.requests import request_cancel
+from services.db.engine import Database
+from services.db.tables import AttemptRow, CohortRow, EventRow, ExperimentRow, TrialRow
+from services.settings import Settings
+from services.trials.rows import read_rows
+from tests.support.experiments import make_experiment
+from tests.support.fake_child import first_value, next_value
+
+FAKE = Path(__file__).with_name("fake_child.py")
+PATIENCE = 60.0
+ENDLESS = 100_000
+"""Epochs of a study that is called off by its test."""
+
+
+def eventually(what: Callable[[], Any], why: str, patience: float = PATIENCE) -> Any:
+    """Wait for a condition of the database or of a process, never for a time."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        found = what()
+        if found:
+            return found
+        time.sleep(0.01)
+    pytest.fail(f"waited {patience:g} s for nothing: {why}")
+
+
+@dataclass
+class Workshop:
+    """A home, a database and a broker, and the worker processes of one test."""
+
+    settings: Settings
+    environment: dict[str, str]
+    database: Database
+    folder: Path
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def worker(self, *, real: bool = False, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a worker process, with the fake child unless asked for the real one."""
+        number = len(self.workers)
+        program = [sys.executable, "-m", "worker"]
+        if not real:
+            code = f"import sys; from worker.__main__ import main; main([], command=[sys.executable, {str(FAKE)!r}])"
+            program = [sys.executable, "-c", code]
+        with (self.folder / f"worker-{number}.log").open("wb") as log:
+            process = subprocess.Popen(
+                program, env={**self.environment, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self.workers.append(process)
+        return process
+
+    def submit(self, sizes: tuple[int, ...] = (2,), epochs: int = 10, **spec: Any) -> str:
+        """Queue an experiment for the fake child."""
+        with self.database.write() as session:
+            return make_experiment(session, sizes, epochs, {"epochs": epochs, **spec})
+
+    def state(self, experiment: str) -> str:
+        with self.database.read() as session:
+            return session.execute(select(ExperimentRow.state).where(ExperimentRow.id == experiment)).scalar_one()
+
+    def wait(self, experiment: str, *states: str, patience: float = PATIENCE) -> str:
+        """Wait until the experiment is in one of these states (or any final one, when none is given)."""
+        wanted = states or ("succeeded", "failed", "cancelled")
+        eventually(lambda: self.state(experiment) in wanted, f"{experiment} to be {wanted}\n{self.logs()}", patience)
+        return self.state(experiment)
+
+    def call_off(self, experiment: str) -> None:
+        """Cancel a study that has shown what it was to show, and check what is stored."""
+        with self.database.write() as session:
+            request_cancel(session, experiment)
+        assert self.wait(experiment) == "cancelled"
+        self.check(experiment)
+
+    def wait_epoch(self, experiment: str, epoch: int) -> None:
+        """Wait until some cohort of the experiment has stored this epoch."""
+
+        def there() -> bool:
+            with self.database.read() as session:
+                query = select(CohortRow.id).where(CohortRow.experiment_id == experiment, CohortRow.last_epoch >= epoch)
+                return session.execute(query).first() is not None
+
+        eventually(there, f"epoch {epoch} of {experiment}\n{self.logs()}")
+
+    def cohort(self, experiment: str) -> CohortRow:
+        with self.database.read() as session:
+            return session.scalars(select(CohortRow).where(CohortRow.experiment_id == experiment)).one()
+
+    def outcomes(self, experiment: str) -> list[str | None]:
+        """How the attempts of the experiment ended, in order."""
+        with self.database.read() as session:
+            query = (
+                select(AttemptRow.outcome)
+                .join(CohortRow, CohortRow.id == AttemptRow.cohort_id)
+                .where(CohortRow.experiment_id == experiment)
+                .order_by(AttemptRow.started_at, AttemptRow.attempt)
+            )
+            return list(session.scalars(query))
+
+    def events(self, experiment: str) -> list[EventRow]:
+        with self.database.read() as session:
+            query = select(EventRow).where(EventRow.experiment_id == experiment).order_by(EventRow.seq)
+            return list(session.scalars(query))
+
+    def curves(self, experiment: str) -> dict[int, NDArray[np.float64]]:
+        """The val_loss of every trial, by seed."""
+        with self.database.read() as session:
+            seeds = dict(
+                session.execute(select(TrialRow.id, TrialRow.seed).where(TrialRow.experiment_id == experiment)).all()
+            )
+            found = read_rows(session, list(seeds))
+            for columns in found.values():
+                assert columns.epochs.tolist() == list(range(len(columns.epochs))), "a gap, or an epoch twice"
+            return {seeds[trial_id]: columns.metrics["val_loss"] for trial_id, columns in found.items()}
+
+    def check(self, experiment: str) -> None:
+        """What must hold whatever happened: the right numbers, dense events, one outcome for each attempt."""
+        with self.database.read() as session:
+            row = session.get_one(ExperimentRow, experiment)
+            trials = session.scalars(select(TrialRow).where(TrialRow.experiment_id == experiment)).all()
+            for cohort in session.scalars(select(CohortRow).where(CohortRow.experiment_id == experiment)):
+                numbers = session.scalars(
+                    select(AttemptRow.attempt).where(AttemptRow.cohort_id == cohort.id).order_by(AttemptRow.attempt)
+                ).all()
+                assert list(numbers) == list(range(1, cohort.attempt + 1))
+        curves = self.curves(experiment)
+        for trial in trials:
+            curve = curves.get(trial.seed, np.empty(0))
+            finite = curve[: trial.epochs_done] if trial.state == "diverged" else curve
+            assert finite.tolist() == expected(trial.seed, len(finite) - 1), f"trial with seed {trial.seed}"
+            assert trial.state != "succeeded" or len(curve) == row.epochs + 1
+        events = self.events(experiment)
+        assert [event.seq for event in events] == list(range(1, len(events) + 1))
+        assert [event.type for event in events].count("done") == 1
+        assert events[-1].type == "done"
+        assert events[-1].payload == {"state": row.state}
+        assert all(self.outcomes(experiment))
+
+    def children(self) -> list[int]:
+        """The child processes that belong to this workshop's workers."""
+        mark = f"XDG_CACHE_HOME={self.folder}".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                variables = (path / "environ").read_bytes().split(b"\0")
+                state = (path / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if state != "Z" and any(name.startswith(b"FIRSTLIGHT_WORKER=") for name in variables) and mark in variables:
+                found.append(int(path.name))
+        return found
+
+    def logs(self) -> str:
+        return "\n".join(
+            f"--- {path.name}\n{path.read_text()[-4000:]}" for path in sorted(self.folder.glob("worker-*.log"))
+        )
+
+    def close(self) -> None:
+        for process in self.workers:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+            process.wait()
+        eventually(lambda: not self.children(), f"children outlived their workers: {self.children()}", 10)
+
+
+def expected(seed: int, epochs: int) -> list[float]:
+    """What an undisturbed run of the fake child stores."""
+    values = [first_value(seed)]
+    for _ in range(epochs):
+        values.append(next_value(values[-1]))
+    return values[: epochs + 1]
+
+
+@pytest.fixture(params=["embedded", "servers"])
+def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workshop]:
+    """SQLite with the folder broker, and PostgreSQL with a Redis-protocol broker."""
+    home = tmp_path / "home"
+    quick = {"LEASE_SECONDS": "3", "HEARTBEAT_SECONDS": "0.3", "SWEEP_SECONDS": "0.3", "CHECKPOINT_SECONDS": "0.05"}
+    urls = {}
+    if request.param == "embedded":
+        home.mkdir()
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), home / "firstlight.db")
+    else:
+        urls = {
+            "DATABASE_URL": request.getfixturevalue("migrated_postgres_url"),
+            "BROKER_URL": request.getfixturevalue("valkey_url"),
+        }
+    given = {"HOME": str(home), **quick, **urls}
+    variables = {f"FIRSTLIGHT_{name}": value for name, value in given.items()}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
+    # A child inherits this name: it tells the test whose child a process is.
+    environment = {**clean, **variables, "FIRSTLIGHT_TESTING": "1", "XDG_CACHE_HOME": str(tmp_path)}
+    settings = Settings(**{name.lower(): value for name, value in given.items()})
+    made = Workshop(settings, environment, Database(settings), tmp_path)
+    yield made
+    made.close()
+    made.database.dispose()
