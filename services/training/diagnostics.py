@@ -9,6 +9,7 @@ Quantities and where they are measured:
 - gradients: of the mean loss over the first `PROBE_ROWS` training rows; backward_second_moment is the mean square of
   one row's loss gradient with respect to a pre-activation.
 - update_ratio: ||W_e - W_{e-1}|| / ||W_{e-1}|| over the epoch just finished.
+- with moments and gradients, at epoch 0: what theory expects of them, see `services.training.expectations`.
 - distinct_units, effective_rank: see `services.training.layer_statistics`.
 """
 
@@ -23,6 +24,7 @@ from services.science.activations import BaseActivation
 from services.science.diagnostics import Diagnostics, Quantity
 from services.training.eager import evaluation_chunks, flat_rows, to_tensor
 from services.training.engine import CohortDescription, LayerParameters, Rows, State
+from services.training.expectations import expected_layers
 from services.training.layer_statistics import distinct_units, effective_rank, relative_change
 from services.training.losses import row_losses
 from services.training.network import StackedMlp
@@ -56,6 +58,7 @@ class Probe:
         self._network = StackedMlp(description, initial, device)
         self._x, self._y = (flat_rows(rows.x_train[:PROBE_ROWS], device), to_tensor(rows.y_train[:PROBE_ROWS], device))
         self._x_validation = flat_rows(rows.x_validation, device)
+        self._signal_rows = rows.x_validation[:SIGNAL_ROWS]
         steepest = [steepest_slope(description.trials[slot].activation) for slot in self._network.order]
         self._flat_below = SATURATED_SLOPE * torch.tensor(steepest, device=device).view(-1, 1, 1)
 
@@ -81,6 +84,8 @@ class Probe:
         if "gradients" in wanted:
             self._backward(values)
         self._weights(values, wanted, before)
+        if before is None:
+            self._expectations(values, wanted)
         return tuple(
             LayerReport(int(slot), layer.name, layer.index, values[layer.index][place])
             for layer in self._network.layers
@@ -154,6 +159,14 @@ class Probe:
             _store(values[index], "gradient_variance", per_weight.var(dim=1, correction=0))
             per_row = pre.double() * len(self._x)
             _store(values[index], "backward_second_moment", per_row.square().mean(dim=(1, 2)))
+
+    def _expectations(self, values: Values, wanted: set[Quantity]) -> None:
+        """What theory expects of the untrained networks, beside what was measured of them."""
+        expected = expected_layers(self._description, self._signal_rows)
+        names = {"moments": "predicted_second_moment", "gradients": "predicted_backward_ratio"}
+        for place, slot in enumerate(self._network.order):
+            for index, layer in enumerate(() if expected is None else expected[slot]):
+                values[index][place].update({name: layer[name] for key, name in names.items() if key in wanted})
 
     def _weights(self, values: Values, wanted: set[Quantity], before: tuple[LayerParameters, ...] | None) -> None:
         for layer in self._network.layers:
