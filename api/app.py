@@ -10,6 +10,7 @@ import api.catalogue.routes
 import api.claims.routes
 import api.comparisons.routes
 import api.dashboard.routes
+import api.datasets.routes
 import api.docs.routes
 import api.events.routes
 import api.experiments.routes
@@ -35,6 +36,7 @@ ROUTERS = (
     api.predictions.routes.router,
     api.claims.routes.router,
     api.catalogue.routes.router,
+    api.datasets.routes.router,
     api.health.routes.router,
     api.docs.routes.router,
     api.dashboard.routes.router,

@@ -18,6 +18,11 @@ EXAMPLES: dict[int, dict[str, Any]] = {
         "code": "conflict",
         "title": "The current state forbids this",
     },
+    410: {
+        "detail": "the files of the uploaded data set 'dts_3f2a9c1b7d4e5f60718293a4' were removed; upload it again",
+        "code": "gone",
+        "title": "No longer there",
+    },
     413: {"detail": "the body may have at most 1000000 bytes"},
     415: {"detail": "send the body as application/json"},
     422: {
@@ -40,6 +45,7 @@ DESCRIPTIONS = {
     404: "No such thing.",
     406: "None of the accepted media types can be served.",
     409: "The state forbids it.",
+    410: "Its files were removed.",
     413: "The body is too large.",
     415: "The body is not application/json.",
     422: "Something in the request is not valid; `errors` names every place.",

@@ -1,24 +1,20 @@
 """The catalogue: what there is to choose from, with formulas, parameters, limits and sources."""
 
-from collections.abc import Callable
-from typing import Any
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.answers import JsonAnswer, with_etag
+from api.catalogue.pages import page
 from api.catalogue.schemas import (
     ActivationDetail,
     ActivationEntry,
-    DatasetEntry,
     InitializerEntry,
     MemberEntry,
     OptimizerEntry,
     PresetEntry,
 )
 from api.documentation import problems
-from api.pagination import Cursor, Limit, Page, decode, encode
-from api.state import ServicesDep
+from api.pagination import Cursor, Limit, Page
 from services.catalogue import families
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
@@ -29,7 +25,7 @@ router = APIRouter(prefix="/v1", tags=["catalogue"])
 )
 def list_activations(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """In alphabetical order of the classes."""
-    return _page(request, families.activations, limit, cursor)
+    return page(request, families.activations(), limit, cursor)
 
 
 @router.get(
@@ -48,7 +44,7 @@ def read_activation(request: Request, kind: str) -> Response:
 )
 def list_initializers(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """In the order of the catalogue."""
-    return _page(request, families.initializers, limit, cursor)
+    return page(request, families.initializers(), limit, cursor)
 
 
 @router.get(
@@ -62,7 +58,7 @@ def read_initializer(request: Request, kind: str) -> Response:
 @router.get("/optimizers", summary="List the optimizers", response_model=Page[OptimizerEntry], responses=problems(422))
 def list_optimizers(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """In the order of the catalogue."""
-    return _page(request, families.optimizers, limit, cursor)
+    return page(request, families.optimizers(), limit, cursor)
 
 
 @router.get("/optimizers/{kind}", summary="Read an optimizer", response_model=OptimizerEntry, responses=problems(404))
@@ -74,7 +70,7 @@ def read_optimizer(request: Request, kind: str) -> Response:
 @router.get("/models", summary="List the models", response_model=Page[MemberEntry], responses=problems(422))
 def list_models(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """In the order of the catalogue."""
-    return _page(request, families.models, limit, cursor)
+    return page(request, families.models(), limit, cursor)
 
 
 @router.get("/models/{kind}", summary="Read a model", response_model=MemberEntry, responses=problems(404))
@@ -83,34 +79,13 @@ def read_model(request: Request, kind: str) -> Response:
     return with_etag(request, JsonAnswer(families.model(kind)))
 
 
-@router.get("/datasets", summary="List the data sets", response_model=Page[DatasetEntry], responses=problems(422))
-def list_datasets(request: Request, services: ServicesDep, limit: Limit = 100, cursor: Cursor = None) -> Response:
-    """With their task, size, licence, source, and whether their files are here."""
-    return _page(request, lambda: families.datasets(services.settings.data_path), limit, cursor)
-
-
-@router.get("/datasets/{name}", summary="Read a data set", response_model=DatasetEntry, responses=problems(404))
-def read_dataset(request: Request, services: ServicesDep, name: str) -> Response:
-    """Task, size, licence, source, and whether its files are here."""
-    return with_etag(request, JsonAnswer(families.dataset(name, services.settings.data_path)))
-
-
 @router.get("/presets", summary="List the presets", response_model=Page[PresetEntry], responses=problems(422))
 def list_presets(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """Studies that are ready to be submitted."""
-    return _page(request, families.presets, limit, cursor)
+    return page(request, families.presets(), limit, cursor)
 
 
 @router.get("/presets/{name}", summary="Read a preset", response_model=PresetEntry, responses=problems(404))
 def read_preset(request: Request, name: str) -> Response:
     """Its `spec` can be posted to /v1/experiments as it is."""
     return with_etag(request, JsonAnswer(families.preset(name)))
-
-
-def _page(request: Request, read: Callable[[], list[dict[str, Any]]], limit: int, cursor: str | None) -> Response:
-    key = decode(cursor, int)
-    start = key[0] if key else 0
-    found = read()
-    end = start + limit
-    more = encode(end) if 0 <= end < len(found) else None
-    return with_etag(request, JsonAnswer({"items": found[max(0, start) : max(0, end)], "next_cursor": more}))

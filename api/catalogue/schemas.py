@@ -67,28 +67,6 @@ class OptimizerEntry(MemberEntry):
     state: list[str] = Field(description="Arrays kept beside every parameter.")
 
 
-class DatasetEntry(BaseModel):
-    """A data set known by name."""
-
-    name: str
-    description: str
-    task: str
-    rows: int
-    test_rows: int
-    input_shape: list[int]
-    outputs: int
-    features: list[str]
-    target: str
-    classes: list[str]
-    licence: str
-    source: str
-    digest: str | None
-    size_bytes: int
-    needs_download: bool
-    available: bool = Field(description="Whether its files are in the data folder, or none are needed.")
-    parameters: dict[str, Any]
-
-
 class PresetEntry(BaseModel):
     """A study ready to be submitted."""
 

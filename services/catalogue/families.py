@@ -3,7 +3,6 @@
 import functools
 import inspect
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +13,6 @@ from services.experiments.problems import field_problems, nearest
 from services.science.activations import ACTIVATIONS, BaseActivation
 from services.science.activations.moments import gain_note, moments
 from services.science.base import Member
-from services.science.datasets import DATASETS, BuiltIn
 from services.science.initializers import INITIALIZERS, BaseInitializer
 from services.science.models import MODELS
 from services.science.optimizers import OPTIMIZERS, BaseOptimizer
@@ -33,7 +31,7 @@ def activations() -> list[Json]:
 
 def activation(kind: str, parameters: Mapping[str, Any]) -> Json:
     """One activation with its curve, derivative and Gaussian moments at the given parameters."""
-    cls = _find(ACTIVATIONS, kind, "activation")
+    cls = find(ACTIVATIONS, kind, "activation")
     member = _build(cls, parameters)
     x = np.linspace(-CURVE_REACH, CURVE_REACH, CURVE_POINTS)
     found = {**_activation(cls), "at": member.parameters(), "kinks": list(member.kinks), "range": list(member.bounds())}
@@ -55,7 +53,7 @@ def initializers() -> list[Json]:
 
 def initializer(kind: str) -> Json:
     """One initializer."""
-    return _initializer(_find(INITIALIZERS, kind, "initializer"))
+    return _initializer(find(INITIALIZERS, kind, "initializer"))
 
 
 def optimizers() -> list[Json]:
@@ -65,7 +63,7 @@ def optimizers() -> list[Json]:
 
 def optimizer(kind: str) -> Json:
     """One optimizer."""
-    return _optimizer(_find(OPTIMIZERS, kind, "optimizer"))
+    return _optimizer(find(OPTIMIZERS, kind, "optimizer"))
 
 
 def models() -> list[Json]:
@@ -75,17 +73,7 @@ def models() -> list[Json]:
 
 def model(kind: str) -> Json:
     """One model."""
-    return _member(_find(MODELS, kind, "model"))
-
-
-def datasets(data_dir: Path) -> list[Json]:
-    """Every data set known by name, and whether its files are here."""
-    return [_dataset(cls, data_dir) for cls in DATASETS.values()]
-
-
-def dataset(name: str, data_dir: Path) -> Json:
-    """One data set."""
-    return _dataset(_find(DATASETS, name, "data set"), data_dir)
+    return _member(find(MODELS, kind, "model"))
 
 
 def presets() -> list[Json]:
@@ -95,10 +83,15 @@ def presets() -> list[Json]:
 
 def preset(name: str) -> Json:
     """One preset; its spec can be posted as it is."""
-    return _preset(_find(PRESETS, name, "preset"))
+    return _preset(find(PRESETS, name, "preset"))
 
 
-def _find(family: Mapping[str, Found], name: str, what: str) -> Found:
+def find(family: Mapping[str, Found], name: str, what: str) -> Found:
+    """A family's member by its name.
+
+    Raises:
+        NotFoundError: names the legal ones.
+    """
     found = family.get(name)
     if found is None:
         close = nearest(name, list(family))
@@ -160,32 +153,6 @@ def _initializer(cls: type[BaseInitializer]) -> Json:
 @functools.cache
 def _optimizer(cls: type[BaseOptimizer]) -> Json:
     return {**_member(cls), "state": list(cls.state)}
-
-
-def _dataset(cls: type[BuiltIn], data_dir: Path) -> Json:
-    properties = cls.model_json_schema().get("properties", {})
-    return {
-        "name": cls.model_fields["name"].default,
-        "description": cls.description or inspect.getdoc(cls) or "",
-        "task": cls.task,
-        "rows": cls.rows,
-        "test_rows": cls.test_rows,
-        "input_shape": list(cls.input_shape),
-        "outputs": cls.outputs,
-        "features": list(cls.features),
-        "target": cls.target,
-        "classes": list(cls.classes),
-        "licence": cls.licence,
-        "source": cls.source,
-        "digest": cls.digest,
-        "size_bytes": cls.size_bytes,
-        "needs_download": cls.needs_download,
-        "available": all((data_dir / source.path).is_file() for source in cls.files),
-        "parameters": {
-            "type": "object",
-            "properties": {name: value for name, value in properties.items() if name != "name"},
-        },
-    }
 
 
 def _preset(preset: Preset) -> Json:

@@ -1,12 +1,17 @@
 """Data sets as clients meet them: upload a table, name it in a spec, and have the files of a data set ready."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from services.cohorts.states import FINAL
 from services.datasets.store import UploadedTable, UploadStore
+from services.db.tables import ExperimentRow
 from services.errors import (
+    ConflictError,
     DatasetInvalidError,
     DatasetUnavailableError,
     FieldProblem,
@@ -15,11 +20,11 @@ from services.errors import (
     NotFoundError,
     SpecInvalidError,
 )
-from services.science.datasets import AnyDataset, DatasetFile, DatasetInvalid, DatasetUnavailable, ensure
+from services.science.datasets import DATASETS, AnyDataset, DatasetFile, DatasetInvalid, DatasetUnavailable, ensure
 from services.science.datasets.csv_columns import CsvInvalid
 from services.science.datasets.csv_table import CsvLimits, CsvOptions, parse_csv
 from services.science.datasets.members import spelled
-from services.science.datasets.upload import UPLOAD_NAME
+from services.science.datasets.upload import is_upload_name
 
 
 def upload_csv(
@@ -56,7 +61,7 @@ def fill_upload(spec: Any, data_dir: Path) -> Any:
         return spec
     dataset = spec.get("dataset")
     name = dataset.get("name") if isinstance(dataset, Mapping) else dataset
-    if not isinstance(name, str) or not re.fullmatch(UPLOAD_NAME, spelled(name)):
+    if not isinstance(name, str) or not is_upload_name(spelled(name)):
         return spec
     try:
         table = UploadStore(data_dir).get(spelled(name))
@@ -64,6 +69,25 @@ def fill_upload(spec: Any, data_dir: Path) -> Any:
         raise SpecInvalidError(error.detail, [FieldProblem("/dataset", error.detail)]) from error
     own = dict(dataset) if isinstance(dataset, Mapping) else {}
     return {**spec, "dataset": {**own, "name": table.id, **table.facts()}}
+
+
+def remove_upload(session: Session, data_dir: Path, name: str) -> None:
+    """Delete an uploaded table.
+
+    Raises:
+        NotFoundError: no uploaded table has this id.
+        ConflictError: an experiment that is not final uses it.
+    """
+    if name in DATASETS:
+        raise ConflictError(f"{name!r} comes with the service; only uploaded tables can be deleted")
+    store = UploadStore(data_dir)
+    using = session.scalars(
+        select(ExperimentRow.id).where(ExperimentRow.dataset == name, ExperimentRow.state.not_in(FINAL)).limit(4)
+    ).all()
+    if using:
+        listed = ", ".join(using[:3]) + (" and others" if len(using) > 3 else "")
+        raise ConflictError(f"{name} is in use by {listed}; cancel them, or wait until they are final")
+    store.delete(name)
 
 
 def ensure_available(choice: AnyDataset, data_dir: Path, *, download: bool) -> DatasetFile:

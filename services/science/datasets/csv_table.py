@@ -34,7 +34,7 @@ class CsvOptions(Strict):
     missing: Literal["error", "drop_row"] = Field(
         default="error", description="Refuse a missing value, or drop its row."
     )
-    text: Literal["one_hot", "drop", "error"] = Field(
+    categorical: Literal["one_hot", "drop", "error"] = Field(
         default="one_hot",
         description="Text columns become one 0/1 column for each text, are left out, or refused.",
     )
@@ -239,12 +239,12 @@ class _Reading:
             if options.task == "regression":
                 raise CsvInvalid(f"the target of a regression holds {shown(value)}, no number", line=line, column=name)
             column = TextColumn(name, limits.classes, "choose another target")
-        elif options.text == "drop":
+        elif options.categorical == "drop":
             del self.columns[name]
             self.notes.append(f"the text column {name!r} was left out")
             return None
-        elif options.text == "error":
-            message = f"{shown(value)} is not a number; drop the column, or code it with text=one_hot"
+        elif options.categorical == "error":
+            message = f"{shown(value)} is not a number; drop the column, or code it with categorical=one_hot"
             raise CsvInvalid(message, line=line, column=name)
         else:
             column = TextColumn(name, limits.levels, "drop the column, or correct its values if it should hold numbers")

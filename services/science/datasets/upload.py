@@ -1,6 +1,7 @@
 """A user's own table, named by the id its upload was given."""
 
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,11 @@ TABLE = "table.npz"
 MANIFEST = "manifest.json"
 FACTS = ("task", "rows", "inputs", "outputs", "digest")
 """What the service knows about an uploaded table, and a client need not say."""
+
+
+def is_upload_name(name: str) -> bool:
+    """Whether a data set's name is the id of an uploaded table."""
+    return re.fullmatch(UPLOAD_NAME, name) is not None
 
 
 def _only_name_is_asked(schema: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ def test_rows_with_a_missing_value_can_be_dropped() -> None:
 
 
 def test_text_columns_can_be_left_out_or_forced() -> None:
-    assert read("a,b,c\n1,x,3\n2,y,4\n", text="drop").features == ("a",)
+    assert read("a,b,c\n1,x,3\n2,y,4\n", categorical="drop").features == ("a",)
     assert read("a,b,c\n1,x,3\n2,y,4\n", drop=("b",)).features == ("a",)
     table = read("zip,c\n01234,1\n98765,2\n01234,3\n", text_columns=("zip",))
     assert table.features == ("zip=01234", "zip=98765")
@@ -103,11 +103,11 @@ def test_quotes_blank_lines_and_a_byte_order_mark() -> None:
         ("a,b\n1,2\n,4\n", {}, 3, "a", "the value is missing"),
         ("a,b\n1,2\n3, NA\n", {}, 3, "b", "the value is missing"),
         ("a,b\n,2\n", {}, 2, "a", "the value is missing"),
-        ("a,b\nx,2\ny,3\n", {"text": "error"}, 2, "a", "'x' is not a number"),
+        ("a,b\nx,2\ny,3\n", {"categorical": "error"}, 2, "a", "'x' is not a number"),
         ("a,b\n1,x\n2,y\n", {"task": "regression"}, 2, "b", "the target of a regression holds 'x'"),
         ("a,b\n1,x\n2,x\n", {}, None, "b", "1 classes; between 2 and"),
         ("a,b\n1,2\n2,2\n", {"task": "classification"}, None, "b", "1 classes"),
-        ("a,b\nx,1\ny,2\n", {"text": "drop"}, None, None, "no column is left"),
+        ("a,b\nx,1\ny,2\n", {"categorical": "drop"}, None, None, "no column is left"),
         ('a,b\n1,2\n"x"y,3\n', {}, 3, None, "not readable as CSV"),
         ('a,b\n1,2\n\n"x,3\n4,5\n', {}, 4, None, "not readable as CSV"),
         (b"a,b\n1,2\n\xff,3\n", {}, 3, None, "byte 1 of the line is not UTF-8"),
