@@ -60,14 +60,15 @@ class Workspace {
 public:
     explicit Workspace(const Shape& shape) : shape_(shape), gradient_(shape.parameters + kLanes) {
         const int* widths = shape.widths;
+        if (shape.parameters > kManyParameters && shape.batch_size > kLargeChunk / 2) chunk_ = kLargeChunk;
         int widest = 0;
         for (int l = 0; l < shape.layers; ++l) {
-            inputs_.emplace_back(static_cast<std::size_t>(padded(widths[l] + 1) + kLanes) * kChunk);
-            errors_.emplace_back(static_cast<std::size_t>(padded(widths[l + 1]) + kLanes) * kChunk);
+            inputs_.emplace_back(static_cast<std::size_t>(padded(widths[l] + 1) + kLanes) * chunk_);
+            errors_.emplace_back(static_cast<std::size_t>(padded(widths[l + 1]) + kLanes) * chunk_);
             widest = std::max(widest, padded(widths[l + 1]));
         }
-        rows_ = std::make_unique<Buffer>(static_cast<std::size_t>(widest) * kChunk);
-        targets_ = std::make_unique<Buffer>(static_cast<std::size_t>(padded(widths[shape.layers])) * kChunk);
+        rows_ = std::make_unique<Buffer>(static_cast<std::size_t>(widest) * chunk_);
+        targets_ = std::make_unique<Buffer>(static_cast<std::size_t>(padded(widths[shape.layers])) * chunk_);
     }
 
     /// Trains on batches of `order` from row `begin` to row `end`; adds up the loss each row had in its batch.
@@ -81,18 +82,21 @@ public:
             ++*numbers.step;
             for (int done = 0; done < rows;) {
                 const int left = rows - done;
-                const bool last = left <= kChunk;
+                const int size = std::min(left, chunk_ > kChunk && left > chunk_ / 2 ? chunk_ : kChunk);
+                const bool last = left == size;
                 const Pass pass{settings, rate, rows, done == 0, last};
                 const std::int32_t* rows_at = order + at + done;
-                const std::int64_t after = end - at - done - std::min(left, kChunk);
+                const std::int64_t after = end - at - done - size;
                 const int ahead = static_cast<int>(std::min<std::int64_t>(after, kChunk));
-                if (kLanes < kChunk && left <= kChunk / 2) {
-                    train_chunk<std::max(kLanes, kChunk / 2)>(pass, numbers, data, rows_at, left, ahead, batch);
+                if (size > kChunk) {
+                    train_chunk<kLargeChunk>(pass, numbers, data, rows_at, size, ahead, batch);
+                } else if (size > kChunk / 2) {
+                    train_chunk<kChunk>(pass, numbers, data, rows_at, size, ahead, batch);
                 } else {
-                    train_chunk<kChunk>(pass, numbers, data, rows_at, std::min(left, kChunk), ahead, batch);
+                    train_chunk<kChunk / 2>(pass, numbers, data, rows_at, size, ahead, batch);
                 }
                 if (!std::isfinite(batch.loss)) break;
-                done += std::min(left, kChunk);
+                done += size;
             }
             total.loss += batch.loss;
             total.correct += batch.correct;
@@ -235,6 +239,7 @@ private:
     }
 
     const Shape& shape_;
+    int chunk_ = kChunk;
     Buffer gradient_;
     std::vector<Buffer> inputs_;  // of each layer, feature-major, with a feature of ones
     std::vector<Buffer> errors_;  // of each layer's output: first z, then f'(z), then the error

@@ -16,6 +16,10 @@ namespace firstlight {
 /// Rows of a full chunk. Chosen so that the buffers of a 50-50 network stay in a 48 KiB first-level cache.
 constexpr int kChunk = 32;
 
+/// Rows of a chunk where the parameters do not fit the caches anyhow: they are read and written once per chunk.
+constexpr int kLargeChunk = 128;
+constexpr std::int64_t kManyParameters = 1 << 16;
+
 /// How a computed tile of the weight gradient is put away.
 enum class Sink { kStore, kAdd, kDescend, kAddAndDescend };
 

@@ -35,6 +35,16 @@ def test_every_way_to_cut_a_batch_agrees(study, batch_size):
     study((6, 50, 20, 1), batch_size=batch_size, rows=131).assert_agrees(epochs=1)
 
 
+@pytest.mark.parametrize("batch_size", [65, 128, 150, 300])
+def test_a_network_larger_than_the_caches_agrees(study, batch_size):
+    rule = {"kind": "sgd", "learning_rate": 0.01}
+    momentum = {**rule, "momentum": 0.5}
+    activations = [{"kind": "tanh"}, {"kind": "sigmoid"}]
+    study(
+        (256, 260, 3), batch_size=batch_size, rows=300, activations=activations, optimizers=[rule, momentum]
+    ).assert_agrees(epochs=2)
+
+
 @pytest.mark.parametrize("loss", ["mae", "mse", "huber", "cross_entropy"])
 @pytest.mark.parametrize("outputs", [2, 10, 19])
 def test_every_loss_agrees(study, loss, outputs):
