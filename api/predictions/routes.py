@@ -5,7 +5,10 @@ from starlette.responses import Response
 
 from api.answers import JsonAnswer
 from api.documentation import problems
+from api.state import ServicesDep
 from api.strict_json import StrictRoute
+from services.experiments import service as experiments
+from services.predictions.scorecard import ExperimentCheck, Scorecard, experiment_check, scorecard
 from services.predictions.service import PredictionRequest, Predictions, predict_networks
 
 router = APIRouter(prefix="/v1", tags=["predictions"], route_class=StrictRoute)
@@ -23,3 +26,29 @@ def predict(body: PredictionRequest) -> Response:
     Every activation is combined with every initializer. The sentence of each says what will happen at this depth.
     """
     return JsonAnswer(predict_networks(body).model_dump(mode="json"))
+
+
+@router.get("/predictions/scorecard", summary="How good predictions were", response_model=Scorecard)
+def read_scorecard(services: ServicesDep) -> Response:
+    """Predicted beside measured, over the newest trials whose untrained layers were measured (diagnostics of epoch 0).
+
+    By activation and initializer, with their default and with other parameters together.
+    """
+    with services.database.read() as session:
+        return JsonAnswer(scorecard(session).model_dump(mode="json"))
+
+
+@router.get(
+    "/experiments/{experiment_id}/predictions",
+    summary="Predicted beside measured layers",
+    response_model=ExperimentCheck,
+    responses=problems(404),
+)
+def check_experiment(services: ServicesDep, experiment_id: str) -> Response:
+    """Every arm's untrained layers: what theory expected of them, and what was measured, over the seeds.
+
+    Empty for an experiment without diagnostics of epoch 0; without expectations where theory has none.
+    """
+    with services.database.read() as session:
+        experiments.get(session, experiment_id)
+        return JsonAnswer(experiment_check(session, experiment_id).model_dump(mode="json"))

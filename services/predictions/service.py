@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from services.errors import FieldProblem, InvalidInputError
 from services.science.activations import Activation
@@ -35,6 +35,12 @@ class PredictionRequest(Strict):
 
     The shape is `hidden`, or `depth` layers of `width` units. `dataset` gives the inputs and outputs of a data set.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"activation": ["relu", "tanh"], "initializer": "glorot_uniform", "depth": 30, "width": 100}]
+        }
+    )
 
     activation: Activations = Field(description="One activation, or a list of them.")
     initializer: Initializers = Field(description="One initializer, or a list of them.")

@@ -60,3 +60,11 @@ def test_a_dry_run_warns_of_what_cannot_work(shared: Any) -> None:
     assert any(
         "glorot_uniform with relu at depth 30: activations shrink about 2^-" in text for text in plan["warnings"]
     )
+
+
+def test_the_scorecard_and_an_experiments_check_answer(shared: Any) -> None:
+    experiment = shared.submit()
+    base = f"/v1/experiments/{experiment['id']}/predictions"
+    assert shared.http.get(base).json() == {"arms": []}
+    assert shared.http.get("/v1/predictions/scorecard").json()["forward"]["n"] == 0
+    assert shared.http.get("/v1/experiments/exp_0/predictions").status_code == 404
