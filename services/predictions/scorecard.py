@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, Field
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.db.tables import DiagnosticRow, ExperimentRow, TrialRow
@@ -155,7 +155,7 @@ def experiment_check(session: Session, experiment_id: str) -> ExperimentCheck:
     )
 
 
-def _layers() -> Select[Any]:
+def _layers() -> Any:
     columns: list[Any] = [
         DiagnosticRow.trial_id,
         TrialRow.arm_key,
@@ -173,7 +173,7 @@ def _layers() -> Select[Any]:
     )
 
 
-def _read(session: Session, query: Select[Any]) -> list[_Trial]:
+def _read(session: Session, query: Any) -> list[_Trial]:
     found: dict[str, _Trial] = {}
     raw: dict[str, list[float]] = defaultdict(list)
     rows: Iterable[Any] = session.execute(query)
