@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,21 +11,46 @@ from services.training.native import build, structures
 NARROWER = ["-march=x86-64-v3", "-march=x86-64"] if platform.machine() in {"x86_64", "AMD64"} else ["-O2"]
 
 
-def test_the_kernel_is_compiled_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, "-O0"))
+@pytest.fixture
+def tiny(tmp_path_factory, monkeypatch):
+    """Sources that compile in no time in place of the kernel's."""
+    sources = tmp_path_factory.mktemp("sources")
+    (sources / "cohort.cpp").write_text(
+        '#include "answer.hpp"\nextern "C" __attribute__((visibility("default"))) int answer() { return kAnswer; }\n'
+    )
+    (sources / "answer.hpp").write_text("constexpr int kAnswer = 42;\n")
+    monkeypatch.setattr(build, "SOURCES", sources)
+    return sources
+
+
+def test_a_library_is_compiled_once(tmp_path, tiny):
     first = build.build_kernel(tmp_path)
     written = first.stat().st_mtime_ns
     assert build.build_kernel(tmp_path) == first
     assert first.stat().st_mtime_ns == written
     assert [path.name for path in tmp_path.iterdir()] == [first.name]
-    assert ctypes.CDLL(str(first)).firstlight_lanes() in {4, 8, 16}
+    assert ctypes.CDLL(str(first)).answer() == 42
+
+
+def test_changed_sources_are_compiled_anew(tmp_path, tiny):
+    first = build.build_kernel(tmp_path)
+    (tiny / "answer.hpp").write_text("constexpr int kAnswer = 43;\n")
+    second = build.build_kernel(tmp_path)
+    assert [ctypes.CDLL(str(path)).answer() for path in (first, second)] == [42, 43]
+
+
+def test_many_processes_may_compile_at_once(tmp_path, tiny):
+    with ThreadPoolExecutor(4) as pool:
+        paths = set(pool.map(lambda _: build.build_kernel(tmp_path), range(4)))
+    assert len(paths) == 1
+    assert list(tmp_path.iterdir()) == list(paths)
 
 
 @pytest.mark.parametrize("target", NARROWER)
 def test_the_same_source_serves_narrower_vectors(tmp_path, monkeypatch, study, target):
     monkeypatch.setattr(build, "_target_flags", lambda _: (target,))
     library = structures.kernel.__wrapped__(tmp_path)
-    assert library.firstlight_lanes() < 16
+    assert library.firstlight_lanes() in {4, 8}
     activations = [{"kind": kind} for kind in ("tanh", "sigmoid", "elu", "relu")]
     for batch_size, widths in ((7, (6, 50, 33, 1)), (100, (3, 17, 2))):
         study(widths, batch_size=batch_size, activations=activations).assert_agrees(library=library)
@@ -43,7 +69,7 @@ def test_a_named_compiler_that_is_missing_is_said(monkeypatch, tmp_path):
         build.build_kernel(tmp_path)
 
 
-def test_a_failing_compiler_is_quoted(monkeypatch, tmp_path):
+def test_a_failing_compiler_is_quoted(monkeypatch, tmp_path, tiny):
     monkeypatch.setattr(build, "FLAGS", (*build.FLAGS, "-fno-such-flag"))
     with pytest.raises(build.KernelUnavailableError, match=r"status 1[\s\S]*fno-such-flag"):
         build.build_kernel(tmp_path)
