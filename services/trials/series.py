@@ -1,7 +1,7 @@
 """Epoch rows of many trials: chosen by trial, arm and epoch, thinned on request, page by page or as one table."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,6 +131,11 @@ def page(
     return rows, None, of
 
 
+def ordered(names: Collection[str]) -> list[str]:
+    """The metrics in the order in which they are shown: those every row has a column for, then the others."""
+    return [name for name in COLUMNS if name in names] + sorted(set(names) - set(COLUMNS))
+
+
 def _part(member: Member, columns: TrialColumns, selection: Selection, asked: tuple[str, ...] | None) -> Part:
     metrics = columns.metrics
     if selection.points is not None and columns.epochs.size > selection.points:
@@ -148,7 +153,7 @@ def _part(member: Member, columns: TrialColumns, selection: Selection, asked: tu
 def _dictionaries(
     trial_id: str, epochs: NDArray[np.int64], metrics: dict[str, NDArray[np.float64]]
 ) -> list[dict[str, Any]]:
-    names = [name for name in COLUMNS if name in metrics] + sorted(set(metrics) - set(COLUMNS))
+    names = ordered(metrics)
     columns = [[None if value != value else value for value in metrics[name].tolist()] for name in names]  # noqa: PLR0124
     return [
         {"trial_id": trial_id, "epoch": epoch, **dict(zip(names, values, strict=True))}

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy.orm import Session
 
-from services.trials.rows import COLUMNS
-from services.trials.series import Member, Part, Selection, parts
+from services.trials.series import Member, Part, Selection, ordered, parts
 
 LEADING = ("trial_id", "arm", "seed", "epoch")
 
@@ -21,7 +20,7 @@ def columns_of(session: Session, wanted: Sequence[Member], selection: Selection)
     names: set[str] = set()
     for part in parts(session, wanted, selection):
         names.update(part.metrics)
-    return [name for name in COLUMNS if name in names] + sorted(names - set(COLUMNS))
+    return ordered(names)
 
 
 def csv_lines(session: Session, wanted: Sequence[Member], selection: Selection) -> Iterator[bytes]:
@@ -35,7 +34,7 @@ def csv_lines(session: Session, wanted: Sequence[Member], selection: Selection) 
 def json_lines(session: Session, wanted: Sequence[Member], selection: Selection) -> Iterator[bytes]:
     """One JSON object per row and line."""
     for part in parts(session, wanted, selection):
-        names = list(part.metrics)
+        names = ordered(part.metrics)
         keys = [*LEADING, *names]
         rows = (dict(zip(keys, cells, strict=True)) for cells in _cells(part, names))
         yield b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)

@@ -11,10 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from pydantic import SecretStr
 
-from api.__main__ import Server
+from api.__main__ import Server, configuration
 from api.app import create_app
 from services.cohorts.claim import claim
 from services.cohorts.commit import commit_epochs, started
@@ -83,7 +82,7 @@ def serving(home: Path, url: str, **overrides: Any) -> Iterator[Served]:
     settings = Settings(home=home, database_url=SecretStr(url), **overrides)
     database = Database(settings)
     app = create_app(settings, database=database, doorbell=SilentDoorbell())
-    config = uvicorn.Config(app, port=0, loop="uvloop", http="httptools", ws="none", log_config=None, access_log=False)
+    config = configuration(app, "127.0.0.1", 0)
     server = Server(config, app.state.services.hub)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -6,7 +6,7 @@ QUICKSTART = Preset(
     name="quickstart",
     title="relu and tanh, He and Glorot, on handwritten digits",
     description=(
-        "Four arms of two hidden layers on the 1,797 digits that come with scikit-learn, five seeds each. Small enough "
+        "Four arms of two hidden layers on the 1,797 digits that come with scikit-learn, ten seeds each. Small enough "
         "to finish in seconds, large enough to show what a comparison looks like: intervals, ties and a plain sentence."
     ),
     references=(
@@ -20,7 +20,7 @@ QUICKSTART = Preset(
         "activation": ["relu", "tanh"],
         "initializer": ["he_uniform", "glorot_uniform"],
         "epochs": 10,
-        "seeds": 5,
+        "seeds": 10,
         "hypotheses": ["val_loss(relu, he_uniform) < val_loss(relu, glorot_uniform)"],
     },
 )
