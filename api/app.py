@@ -15,8 +15,10 @@ import api.docs.routes
 import api.events.routes
 import api.experiments.routes
 import api.health.routes
+import api.initializers.routes
 import api.metrics.routes
 import api.predictions.routes
+import api.recommendations.routes
 import api.trials.routes
 from api import errors, openapi
 from api.envelope import Envelope
@@ -37,6 +39,8 @@ ROUTERS = (
     api.claims.routes.router,
     api.catalogue.routes.router,
     api.datasets.routes.router,
+    api.initializers.routes.router,
+    api.recommendations.routes.router,
     api.health.routes.router,
     api.docs.routes.router,
     api.dashboard.routes.router,
