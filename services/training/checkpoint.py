@@ -6,6 +6,7 @@ import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import orjson
@@ -62,6 +63,16 @@ def write(folder: Path, epoch: int, state: State, origin: Origin) -> CheckpointF
     finally:
         os.close(descriptor)
     return CheckpointFile(epoch, path, hashlib.sha256(content).hexdigest(), len(content))
+
+
+def engine_of(path: Path) -> Literal["auto", "eager"]:
+    """The engine to go on with from a checkpoint: the one that wrote it if it was PyTorch, else ``auto``."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            header = orjson.loads(archive[_ORIGIN].tobytes())
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return "auto"  # `read` will say what is wrong with the file
+    return "eager" if header.get("engine") == "eager" else "auto"
 
 
 def read(path: Path, sha256: str, epoch: int, origin: Origin) -> dict[str, NDArray[np.generic]]:

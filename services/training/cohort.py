@@ -10,9 +10,9 @@ import orjson
 from services.science.datasets import prepare
 from services.science.spec import Arm, ExperimentSpec
 from services.training import faults
-from services.training.checkpoint import Origin
+from services.training.checkpoint import Origin, engine_of
+from services.training.choose import build_engine
 from services.training.diagnostics import Probe
-from services.training.eager import EagerEngine
 from services.training.engine import CohortDescription, Engine, Rows, TrialPlan
 from services.training.initial import draw_layers
 
@@ -30,6 +30,8 @@ class Cohort:
 
 def build(message: dict[str, Any], device: str) -> Cohort:
     """Load the data, draw the weights and build the engine.
+
+    With ``auto``, a cohort that resumes goes on with the engine that wrote its checkpoint, where that can be had.
 
     Raises:
         pydantic.ValidationError: a spec or arm that is not valid.
@@ -65,7 +67,11 @@ def build(message: dict[str, Any], device: str) -> Cohort:
     )
     rows = Rows(data.x_train, data.y_train, data.x_validation, data.y_validation)
     initial = draw_layers(description, data.x_train)
-    engine = EagerEngine(description, initial, rows, device)
+    choice = message["engine"]
+    resume = message.get("resume")
+    if choice == "auto" and resume is not None:
+        choice = engine_of(Path(resume["path"]))
+    engine = build_engine(choice, description, initial, rows, device=device, threads=message["threads"])
     probe = None if spec.diagnostics is None else Probe(description, spec.diagnostics, initial, rows, device)
     identity = orjson.dumps([[arm.key(), trial["seed"]] for arm, trial in zip(arms, trials, strict=True)])
     origin = Origin(spec.digest(), hashlib.sha256(identity).hexdigest(), data.digest, engine.name)

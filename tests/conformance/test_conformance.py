@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from services.training.choose import Choice
 from services.training.observer import EpochReport
 from tests.conformance.recompute import recompute
 from tests.support.training import prepared, train
@@ -21,11 +22,18 @@ EPOCHS = 3
 COLUMNS = ("carat", "depth", "table", "x", "y", "z")
 
 
-def trained(document: dict[str, Any], data_dir: Path) -> tuple[list[tuple[str, str, int]], list[EpochReport]]:
+@pytest.fixture(params=["eager", "native"])
+def engine(request: pytest.FixtureRequest) -> Choice:
+    return request.param
+
+
+def trained(
+    document: dict[str, Any], data_dir: Path, engine: Choice
+) -> tuple[list[tuple[str, str, int]], list[EpochReport]]:
     """Train a whole spec as one cohort; (activation, initializer, seed) of each slot, and the reports."""
     description, rows = prepared(document, data_dir)
     names = [(trial.activation.kind, trial.initializer.kind, trial.seed) for trial in description.trials]
-    return names, train(description, rows).reports
+    return names, train(description, rows, engine=engine).reports
 
 
 def assert_agrees(names: list[tuple[str, str, int]], reports: list[EpochReport], x: Any, y: Any, **how: Any) -> None:
@@ -58,7 +66,9 @@ def diamonds(data_dir: Path) -> tuple[np.ndarray, np.ndarray]:
     return x, np.array([float(row["price"]) for row in table])
 
 
-def test_smooth_activations_on_all_of_diamonds(data_dir: Path, diamonds: tuple[np.ndarray, np.ndarray]) -> None:
+def test_smooth_activations_on_all_of_diamonds(
+    data_dir: Path, diamonds: tuple[np.ndarray, np.ndarray], engine: Choice
+) -> None:
     document = {
         "dataset": "diamonds",
         "activation": ["tanh", "sigmoid"],
@@ -66,11 +76,13 @@ def test_smooth_activations_on_all_of_diamonds(data_dir: Path, diamonds: tuple[n
         "epochs": EPOCHS,
         "seeds": [0, 7],
     }
-    names, reports = trained(document, data_dir)
+    names, reports = trained(document, data_dir, engine)
     assert_agrees(names, reports, *diamonds)
 
 
-def test_a_smooth_loss_on_all_of_diamonds_never_parts(data_dir: Path, diamonds: tuple[np.ndarray, np.ndarray]) -> None:
+def test_a_smooth_loss_on_all_of_diamonds_never_parts(
+    data_dir: Path, diamonds: tuple[np.ndarray, np.ndarray], engine: Choice
+) -> None:
     document = {
         "dataset": "diamonds",
         "activation": ["tanh", "sigmoid"],
@@ -79,11 +91,11 @@ def test_a_smooth_loss_on_all_of_diamonds_never_parts(data_dir: Path, diamonds: 
         "epochs": EPOCHS,
         "seeds": 2,
     }
-    names, reports = trained(document, data_dir)
+    names, reports = trained(document, data_dir, engine)
     assert_agrees(names, reports, *diamonds, loss="mse")
 
 
-def test_rectifiers_on_4096_rows(data_dir: Path, diamonds: tuple[np.ndarray, np.ndarray]) -> None:
+def test_rectifiers_on_4096_rows(data_dir: Path, diamonds: tuple[np.ndarray, np.ndarray], engine: Choice) -> None:
     document = {
         "dataset": {"name": "diamonds", "train_size": 4096},
         "activation": ["relu", "leaky_relu"],
@@ -91,11 +103,11 @@ def test_rectifiers_on_4096_rows(data_dir: Path, diamonds: tuple[np.ndarray, np.
         "epochs": EPOCHS,
         "seeds": 2,
     }
-    names, reports = trained(document, data_dir)
+    names, reports = trained(document, data_dir, engine)
     assert_agrees(names, reports, *diamonds, train_size=4096)
 
 
-def test_adam_on_4096_rows(data_dir: Path, diamonds: tuple[np.ndarray, np.ndarray]) -> None:
+def test_adam_on_4096_rows(data_dir: Path, diamonds: tuple[np.ndarray, np.ndarray], engine: Choice) -> None:
     document = {
         "dataset": {"name": "diamonds", "train_size": 4096},
         "activation": ["tanh", "sigmoid"],
@@ -105,11 +117,11 @@ def test_adam_on_4096_rows(data_dir: Path, diamonds: tuple[np.ndarray, np.ndarra
         "epochs": EPOCHS,
         "seeds": 2,
     }
-    names, reports = trained(document, data_dir)
+    names, reports = trained(document, data_dir, engine)
     assert_agrees(names, reports, *diamonds, train_size=4096, optimizer="adam", lr=0.001, batch=100)
 
 
-def test_cross_entropy_on_digits(data_dir: Path) -> None:
+def test_cross_entropy_on_digits(data_dir: Path, engine: Choice) -> None:
     document = {
         "dataset": "digits",
         "activation": ["tanh", "relu"],
@@ -118,6 +130,6 @@ def test_cross_entropy_on_digits(data_dir: Path) -> None:
         "epochs": EPOCHS,
         "seeds": 2,
     }
-    names, reports = trained(document, data_dir)
+    names, reports = trained(document, data_dir, engine)
     x, y = load_digits(return_X_y=True)
     assert_agrees(names, reports, x, y, loss="cross_entropy", lr=0.1)

@@ -11,8 +11,8 @@ from services.science.datasets import prepare
 from services.science.grid import Grid, expand
 from services.science.spec import ExperimentSpec
 from services.science.streams import Purpose, stream
-from services.training.eager import EagerEngine
-from services.training.engine import CohortDescription, Rows, TrialPlan
+from services.training.choose import Choice, build_engine
+from services.training.engine import CohortDescription, Engine, Rows, TrialPlan
 from services.training.initial import draw_layers
 from services.training.loop import TrainingRun
 from services.training.observer import EpochReport, StateOf
@@ -92,14 +92,21 @@ def class_rows(train: int = 200, validation: int = 60, inputs: int = 5, classes:
     return Rows(x[:train], y[:train], x[train:], y[train:])
 
 
-def engine_of(description: CohortDescription, rows: Rows) -> EagerEngine:
-    return EagerEngine(description, draw_layers(description, rows.x_train), rows, "cpu")
+def engine_of(description: CohortDescription, rows: Rows, engine: Choice = "eager", threads: int = 1) -> Engine:
+    initial = draw_layers(description, rows.x_train)
+    return build_engine(engine, description, initial, rows, device="cpu", threads=threads)
 
 
-def train(description: CohortDescription, rows: Rows, observer: Kept | None = None) -> Kept:
+def train(
+    description: CohortDescription,
+    rows: Rows,
+    observer: Kept | None = None,
+    engine: Choice = "eager",
+    threads: int = 1,
+) -> Kept:
     """Train to the end; the observer comes back."""
     observer = observer or Kept()
-    TrainingRun(engine_of(description, rows), description, rows, observer).run()
+    TrainingRun(engine_of(description, rows, engine, threads), description, rows, observer).run()
     return observer
 
 
