@@ -1,0 +1,55 @@
+"""The catalogue as plain values: complete, JSON without NaN, and helpful about wrong names."""
+
+import orjson
+import pytest
+
+from services.catalogue import families
+from services.errors import InvalidInputError, NotFoundError
+from services.science.activations import ACTIVATIONS
+from services.science.initializers import INITIALIZERS
+from services.science.presets import PRESETS
+from services.science.spec import ExperimentSpec
+
+
+def test_every_member_is_there_and_is_json() -> None:
+    assert [entry["kind"] for entry in families.activations()] == list(ACTIVATIONS)
+    assert [entry["kind"] for entry in families.initializers()] == list(INITIALIZERS)
+    for entry in (*families.activations(), *families.initializers(), *families.optimizers(), *families.models()):
+        assert entry["formula"]
+        assert entry["references"]
+        assert entry["description"]
+        orjson.dumps(entry)
+
+
+@pytest.mark.parametrize("kind", list(ACTIVATIONS))
+def test_an_activation_comes_with_its_curve_and_moments(kind: str) -> None:
+    found = families.activation(kind, {})
+    assert found["moments"]["q"] == 1.0
+    assert b"NaN" not in orjson.dumps(found)
+    if "curve" in found:
+        assert len(found["curve"]["x"]) == len(found["curve"]["value"]) == len(found["curve"]["derivative"])
+
+
+def test_parameters_change_the_curve() -> None:
+    found = families.activation("leaky_relu", {"negative_slope": "0.5"})
+    assert found["at"] == {"negative_slope": 0.5}
+    assert found["curve"]["value"][0] == -3.0
+    assert found["moments"]["second_moment"] == pytest.approx(0.5 * (1 + 0.25))
+
+
+def test_a_wrong_name_or_parameter_is_told_the_right_one() -> None:
+    with pytest.raises(NotFoundError, match="did you mean 'relu'"):
+        families.activation("rleu", {})
+    with pytest.raises(InvalidInputError, match="negative_slope"):
+        families.activation("leaky_relu", {"slope": "1"})
+    with pytest.raises(InvalidInputError) as caught:
+        families.activation("leaky_relu", {"negative_slope": "steep"})
+    assert caught.value.problems[0].pointer == "negative_slope"
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_a_preset_can_be_submitted_as_it_is(name: str) -> None:
+    found = families.preset(name)
+    assert ExperimentSpec.model_validate(found["spec"]).name == name
+    assert found["title"]
+    assert found["description"]

@@ -1,0 +1,53 @@
+"""The cost model: counts that can be checked by hand, and the directions it must have."""
+
+import pytest
+
+from services.errors import GridTooLargeError
+from services.experiments import cost
+from services.experiments.plan import Prepared
+from services.science import grid
+from services.science.spec import ExperimentSpec
+from services.settings import Settings
+
+
+def spec(**changes: object) -> ExperimentSpec:
+    base = {"dataset": "digits", "activation": "relu", "initializer": "he_uniform", "epochs": 10, "seeds": 4}
+    return ExperimentSpec.model_validate({**base, **changes}).resolved()
+
+
+def load(**changes: object) -> cost.Load:
+    found = spec(**changes)
+    expanded = grid.expand(found)
+    return cost.load(found, expanded, tuple(range(len(expanded.trials))))
+
+
+def test_parameters_are_weights_and_biases() -> None:
+    assert load().parameters == 65 * 50 + 51 * 50 + 51 * 10
+    assert load(dataset="diamonds", model={"kind": "mlp", "hidden": []}).parameters == 7
+
+
+def test_more_work_costs_more() -> None:
+    base = load()
+    assert load(epochs=20).seconds > base.seconds
+    assert load(seeds=8).seconds > base.seconds
+    assert load(model={"kind": "mlp", "hidden": [500, 500]}).seconds > base.seconds
+    assert load(batch_size=8).seconds > base.seconds
+    assert load(seeds=8).memory_bytes > base.memory_bytes
+    assert load(optimizer="adam").memory_bytes > base.memory_bytes
+    assert load(batch_size=256).memory_bytes > base.memory_bytes
+
+
+def test_ten_times_the_epochs_are_ten_times_the_training() -> None:
+    ten, hundred = load(epochs=10).seconds, load(epochs=100).seconds
+    assert (hundred - cost.STARTUP_SECONDS) == pytest.approx(10 * (ten - cost.STARTUP_SECONDS))
+
+
+def test_a_plan_cuts_the_grid_to_the_width() -> None:
+    prepared = Prepared(spec(seeds=10), Settings(cohort_width=4))
+    assert sorted(len(positions) for positions in prepared.cohorts) == [3, 3, 4]
+    assert sorted(sum(prepared.cohorts, ())) == list(range(10))
+
+
+def test_too_many_trials_are_counted_and_refused_before_they_are_built() -> None:
+    with pytest.raises(GridTooLargeError, match="1000 trials"):
+        Prepared(spec(seeds=1000), Settings(max_trials=999))
