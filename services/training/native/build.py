@@ -1,7 +1,8 @@
 """Compiles the kernel's C++ sources with the user's compiler at first use and keeps the library for the next time.
 
 The library's name carries a digest of the sources, the compiler and all it predefines for this processor, so that a
-library is never used on a machine or with sources it was not made for.
+library is never used on a machine or with sources it was not made for. ``python -m services.training.native.build``
+compiles ahead of the first use.
 """
 
 import ctypes
@@ -10,6 +11,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -130,3 +132,7 @@ def _run(command: list[str]) -> str:
         tail = "\n".join(done.stderr.splitlines()[-20:])
         raise KernelUnavailableError(f"the compiler {command[0]} ended with status {done.returncode}:\n{tail}")
     return done.stdout
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{build_kernel(cache_folder())}\n")

@@ -16,54 +16,30 @@ constexpr int column_vectors(int fan_out) {
     return fan_out / kLanes + (fan_out % kLanes > kMostSummed ? 1 : 0);
 }
 
-template <Sink kMode>
-constexpr bool adds() {
-    return kMode == Sink::kAdd || kMode == Sink::kAddAndDescend;
+/// Moves a weight by a gradient g. T is a float or a vector; `get` and `put` read and write it at an address.
+template <class T, class Get, class Put>
+FL_INLINE void descend(T g, const Target& at, const GradientSink& sink, Get&& get, Put&& put) {
+    const T w = get(at.w);
+    T residual = get(at.residual);
+    put(at.w, compensated_sum<T>(w, residual - sink.rate * g - sink.decay * w, residual));
+    put(at.residual, residual);
 }
 
-template <Sink kMode>
-constexpr bool descends() {
-    return kMode == Sink::kDescend || kMode == Sink::kAddAndDescend;
-}
-
-/// Puts a computed gradient g away. T is a float or a vector; `get` and `put` read and write it at an address.
-template <Sink kMode, class T, class Get, class Put>
-FL_INLINE void put_away(T g, const Target& at, const GradientSink& sink, Get&& get, Put&& put) {
-    if constexpr (adds<kMode>()) g += get(at.gradient);
-    if constexpr (descends<kMode>()) {
-        const T w = get(at.w);
-        T residual = get(at.residual);
-        put(at.w, compensated_sum<T>(w, residual - sink.rate * g - sink.decay * w, residual));
-        put(at.residual, residual);
-    } else {
-        put(at.gradient, g);
-    }
-}
-
-/// Puts a tile away; only the first `last` lanes of its last vectors are outputs.
-template <Sink kMode, int R, int V>
-FL_INLINE void put_tile_away(const Vec (&sum)[R][V], const Target& target, int fan_out, int last,
-                             const GradientSink& sink) {
-    const GradientSink local = sink;  // so that the compiler knows that no store changes it
+/// Calls f(row, vector, offset, get, put) for every vector of a tile. Only the first `last` lanes of a row's last
+/// vector are outputs, and `get` and `put` keep to them.
+template <int R, int V, class F>
+FL_INLINE void for_each_vector(int fan_out, int last, F&& f) {
     const auto get = [](const float* p) { return load(p); };
     const auto put = [](float* p, Vec v) { store(p, v); };
 #pragma GCC unroll 32
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-        for (int v = 0; v < V - 1; ++v)
-            put_away<kMode>(sum[r][v], target + (static_cast<long>(r) * fan_out + v * kLanes), local, get, put);
-    const Target edge = target + (V - 1) * kLanes;
-    if (last == kLanes) {
+        for (int v = 0; v < V - 1; ++v) f(r, v, static_cast<long>(r) * fan_out + v * kLanes, get, put);
+    const auto get_first = [last](const float* p) { return load_first(p, last); };
+    const auto put_first = [last](float* p, Vec v) { store_first(p, v, last); };
 #pragma GCC unroll 32
-        for (int r = 0; r < R; ++r)
-            put_away<kMode>(sum[r][V - 1], edge + static_cast<long>(r) * fan_out, local, get, put);
-    } else {
-        const auto get_first = [last](const float* p) { return load_first(p, last); };
-        const auto put_first = [last](float* p, Vec v) { store_first(p, v, last); };
-#pragma GCC unroll 32
-        for (int r = 0; r < R; ++r)
-            put_away<kMode>(sum[r][V - 1], edge + static_cast<long>(r) * fan_out, local, get_first, put_first);
-    }
+    for (int r = 0; r < R; ++r)
+        f(r, V - 1, static_cast<long>(r) * fan_out + (V - 1) * kLanes, get_first, put_first);
 }
 
 /// R rows (inputs) by V vectors of outputs; only the first `last` lanes of the last vector are outputs.
@@ -84,11 +60,19 @@ void gradient_tile(const float* in, const float* rows, int rows_stride, const Ta
 #pragma GCC unroll 4
             for (int v = 0; v < V; ++v) sum[r][v] += splat(in[r * C + b]) * row[v];
     }
-    switch (sink.mode) {
-    case Sink::kStore: put_tile_away<Sink::kStore>(sum, target, fan_out, last, sink); break;
-    case Sink::kAdd: put_tile_away<Sink::kAdd>(sum, target, fan_out, last, sink); break;
-    case Sink::kDescend: put_tile_away<Sink::kDescend>(sum, target, fan_out, last, sink); break;
-    case Sink::kAddAndDescend: put_tile_away<Sink::kAddAndDescend>(sum, target, fan_out, last, sink); break;
+    const GradientSink local = sink;  // so that the compiler knows that no store changes it
+    if (local.add)
+        for_each_vector<R, V>(fan_out, last, [&](int r, int v, long at, auto&& get, auto&&) {
+            sum[r][v] += get(target.gradient + at);
+        });
+    if (local.descend) {
+        for_each_vector<R, V>(fan_out, last, [&](int r, int v, long at, auto&& get, auto&& put) {
+            descend(sum[r][v], target + at, local, get, put);
+        });
+    } else {
+        for_each_vector<R, V>(fan_out, last, [&](int r, int v, long at, auto&&, auto&& put) {
+            put(target.gradient + at, sum[r][v]);
+        });
     }
 }
 
@@ -125,7 +109,7 @@ void transpose_delta(const float* delta, int fan_out, float* rows) {
 }
 
 /// Outputs from `first` on, one column of the gradient at a time. `in` may be read beyond its last row.
-template <int C, Sink kMode>
+template <int C>
 void summed_columns(const float* in, const float* delta, int inputs, int first, int fan_out, const Target& target,
                     const GradientSink& sink) {
     const GradientSink local = sink;
@@ -145,7 +129,14 @@ void summed_columns(const float* in, const float* delta, int inputs, int first, 
             Target at = target + (static_cast<long>(i) * fan_out + o);
             const auto get = [](const float* p) { return *p; };
             const auto put = [](float* p, float v) { *p = v; };
-            for (int r = 0; r < n; ++r, at = at + fan_out) put_away<kMode>(column[r], at, local, get, put);
+            for (int r = 0; r < n; ++r, at = at + fan_out) {
+                const float g = local.add ? column[r] + *at.gradient : column[r];
+                if (local.descend) {
+                    descend(g, at, local, get, put);
+                } else {
+                    *at.gradient = g;
+                }
+            }
         }
 }
 
@@ -165,13 +156,7 @@ void gradient_product(const float* in, const float* delta, const float* rows, in
                                              sink);
         });
     });
-    const auto rest = [&](auto summed) { summed(in, delta, inputs, covered, fan_out, target, sink); };
-    switch (sink.mode) {
-    case Sink::kStore: rest(summed_columns<C, Sink::kStore>); break;
-    case Sink::kAdd: rest(summed_columns<C, Sink::kAdd>); break;
-    case Sink::kDescend: rest(summed_columns<C, Sink::kDescend>); break;
-    case Sink::kAddAndDescend: rest(summed_columns<C, Sink::kAddAndDescend>); break;
-    }
+    summed_columns<C>(in, delta, inputs, covered, fan_out, target, sink);
 }
 
 }  // namespace firstlight

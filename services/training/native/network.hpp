@@ -218,9 +218,8 @@ private:
     void backward(const Pass& pass, const Numbers& numbers) {
         const int* widths = shape_.widths;
         const Settings& settings = pass.settings;
-        GradientSink sink{pass.first ? Sink::kStore : Sink::kAdd, static_cast<float>(pass.rate),
-                          static_cast<float>(pass.rate * settings.weight_decay)};
-        if (pass.last && settings.plain()) sink.mode = pass.first ? Sink::kDescend : Sink::kAddAndDescend;
+        const GradientSink sink{!pass.first, pass.last && settings.plain(), static_cast<float>(pass.rate),
+                                static_cast<float>(pass.rate * settings.weight_decay)};
         for (int l = shape_.layers - 1; l >= 0; --l) {
             float* delta = errors_[l].get();
             const float* weights = numbers.w + shape_.offsets[l];

@@ -20,12 +20,11 @@ constexpr int kChunk = 32;
 constexpr int kLargeChunk = 128;
 constexpr std::int64_t kManyParameters = 1 << 16;
 
-/// How a computed tile of the weight gradient is put away.
-enum class Sink { kStore, kAdd, kDescend, kAddAndDescend };
-
-/// What becomes of the weight gradient, and the step of plain gradient descent: w -= rate * g + decay * w.
+/// What becomes of a weight gradient: it is added to the one that is there or replaces it, and is stored or at once
+/// used for a step of plain gradient descent, w -= rate * g + decay * w.
 struct GradientSink {
-    Sink mode;
+    bool add;
+    bool descend;
     float rate;
     float decay;
 };
@@ -48,7 +47,7 @@ constexpr int tile_vectors() {
 }
 template <int C>
 constexpr int tile_rows() {
-    return (kRegisters - 4) / tile_vectors<C>();
+    return std::min(14, (kRegisters - 4) / tile_vectors<C>());
 }
 
 /// What a tile computes. A rectified forward product goes on to max(z, slope * z), 0 <= slope <= 1: identity, relu and

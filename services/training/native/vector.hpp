@@ -53,6 +53,7 @@ FL_INLINE Vec load_first(const float* p, int n) {
 #if defined(__AVX512F__)
     return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p);
 #else
+    if (n == kLanes) return load(p);
     float lanes[kLanes] = {};
     std::memcpy(lanes, p, sizeof(float) * n);
     return load(lanes);
@@ -64,6 +65,7 @@ FL_INLINE void store_first(float* p, Vec v, int n) {
 #if defined(__AVX512F__)
     _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), v);
 #else
+    if (n == kLanes) return store(p, v);
     float lanes[kLanes];
     store(lanes, v);
     std::memcpy(p, lanes, sizeof(float) * n);
