@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy import ColumnElement, and_, delete, insert, or_, select
 from sqlalchemy.orm import Session
 
 from services.cohorts import events
@@ -136,35 +136,36 @@ def _clauses(listing: Listing) -> list[ColumnElement[bool]]:
 
 
 def _store_grid(session: Session, experiment: ExperimentRow, prepared: Prepared) -> None:
+    """Insert cohorts and trials as plain rows: two statements, however large the grid is."""
     grid = prepared.grid
-    arms = [(arm.model_dump(mode="json"), arm.key(), label) for arm, label in zip(grid.arms, grid.labels, strict=True)]
-    cohorts: list[CohortRow] = []
-    trials: list[TrialRow] = []
+    arms = [
+        {"arm": arm.model_dump(mode="json"), "arm_key": arm.key(), "label": label}
+        for arm, label in zip(grid.arms, grid.labels, strict=True)
+    ]
+    cohorts: list[dict[str, Any]] = []
+    trials: list[dict[str, Any]] = []
     for position, members in enumerate(prepared.cohorts):
-        cohort = CohortRow(
-            id=new_id("coh"),
-            experiment_id=experiment.id,
-            position=position,
-            size=len(members),
-            epochs=experiment.epochs,
+        cohort_id = new_id("coh")
+        cohorts.append(
+            {
+                "id": cohort_id,
+                "experiment_id": experiment.id,
+                "position": position,
+                "size": len(members),
+                "epochs": experiment.epochs,
+            }
         )
-        cohorts.append(cohort)
-        for slot, member in enumerate(members):
-            arm, key, label = arms[grid.trials[member].arm_index]
-            trials.append(
-                TrialRow(
-                    id=new_id("trl"),
-                    experiment_id=experiment.id,
-                    cohort_id=cohort.id,
-                    slot=slot,
-                    position=member,
-                    arm=arm,
-                    arm_key=key,
-                    label=label,
-                    seed=grid.trials[member].seed,
-                )
-            )
-    session.add_all(cohorts)
-    session.flush()
-    session.add_all(trials)
-    session.flush()
+        trials += [
+            {
+                "id": new_id("trl"),
+                "experiment_id": experiment.id,
+                "cohort_id": cohort_id,
+                "slot": slot,
+                "position": member,
+                "seed": grid.trials[member].seed,
+                **arms[grid.trials[member].arm_index],
+            }
+            for slot, member in enumerate(members)
+        ]
+    session.execute(insert(CohortRow), cohorts)
+    session.execute(insert(TrialRow), trials)
