@@ -1,0 +1,33 @@
+"""The catalogue of figures: one discriminated union, and everything else derived from it."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from services.science.base import named
+from services.science.catalogue import by_kind
+from services.science.figures.base import Figure, FigureData, NoFigureData, Part
+from services.science.figures.curves import Curves
+from services.science.figures.heatmap import Heatmap
+from services.science.figures.study import ArmRuns, LayerRecord, Study
+
+AnyFigure = Curves | Heatmap
+
+FigureChoice = Annotated[AnyFigure, Field(discriminator="kind"), BeforeValidator(named)]
+"""A figure with its parameters; a bare name means its defaults."""
+
+FIGURES = by_kind(AnyFigure, Figure)
+"""Every figure by its kind, in the order of the union."""
+
+__all__ = [
+    "FIGURES",
+    "AnyFigure",
+    "ArmRuns",
+    "Figure",
+    "FigureChoice",
+    "FigureData",
+    "LayerRecord",
+    "NoFigureData",
+    "Part",
+    "Study",
+]
