@@ -18,6 +18,7 @@ from services.science.datasets.errors import DatasetInvalid, DatasetUnavailable
 from services.training import checkpoint, device
 from services.training.channel import Channel
 from services.training.cohort import build
+from services.training.energy import start_meter
 from services.training.initial import InitializationError
 from services.training.loop import TrainingRun
 from services.training.parent import die_with_parent
@@ -53,6 +54,8 @@ def main() -> None:
 def _train(message: dict[str, Any], channel: Channel, beat: Beat) -> dict[str, Any]:
     began = time.perf_counter()
     where = device.configure(message["device"], message["threads"])
+    meter = start_meter(where)
+    beat.alongside = meter.read
     cohort = build(message, where)
     reporter = Reporter(
         channel,
@@ -83,7 +86,7 @@ def _train(message: dict[str, Any], channel: Channel, beat: Beat) -> dict[str, A
             reporter.flush(run.state)
         return {"type": "stopped", "mode": channel.stop_mode}
     reporter.flush(None)
-    return {"type": "done", "energy": None, "duration_seconds": time.perf_counter() - began}
+    return {"type": "done", "energy": vars(meter.read()), "duration_seconds": time.perf_counter() - began}
 
 
 def _failure(error: Exception) -> dict[str, Any]:

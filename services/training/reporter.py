@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,8 @@ class Beat:
         self._position = (0, 0.0)
         self._moved_at = time.monotonic()
         self._ended = threading.Event()
+        self.alongside: Callable[[], object] | None = None
+        """Called before every beat; for what has to be looked at every now and then."""
         self._thread = threading.Thread(target=self._run, name="beat", daemon=True)
 
     def start(self) -> None:
@@ -123,6 +126,8 @@ class Beat:
 
     def _run(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
+            if self.alongside is not None:
+                self.alongside()
             if time.monotonic() - self._moved_at < SILENT_AFTER_SECONDS:
                 epoch, fraction = self._position
                 self._channel.send({"type": "beat", "epoch": epoch, "fraction": round(fraction, 4)})

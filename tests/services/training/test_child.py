@@ -134,6 +134,15 @@ def test_a_whole_cohort(spawn: Callable[..., Child], start_message: Callable[...
     assert len(messages[0]["dataset_digest"]) == 64
     assert messages[-1]["type"] == "done"
     assert messages[-1]["duration_seconds"] > 0
+    assert messages[-1]["energy"]["joules"] > 0
+    assert messages[-1]["energy"]["method"] in {"rapl_measured", "cpu_time_estimate"}
+    assert {row["epoch"] for message in messages if message["type"] == "epochs" for row in message["diagnostics"]} == {
+        0,
+        1,
+        2,
+        4,
+        6,
+    }
     epochs = [message for message in messages if message["type"] == "epochs"]
     assert (epochs[0]["from"], epochs[0]["to"]) == (0, 0)
     for message in epochs:
