@@ -18,6 +18,7 @@ import api.health.routes
 import api.initializers.routes
 import api.metrics.routes
 import api.predictions.routes
+import api.presets.routes
 import api.recommendations.routes
 import api.trials.routes
 from api import errors, openapi
@@ -40,6 +41,7 @@ ROUTERS = (
     api.catalogue.routes.router,
     api.datasets.routes.router,
     api.initializers.routes.router,
+    api.presets.routes.router,
     api.recommendations.routes.router,
     api.health.routes.router,
     api.docs.routes.router,

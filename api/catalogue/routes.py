@@ -11,7 +11,6 @@ from api.catalogue.schemas import (
     InitializerEntry,
     MemberEntry,
     OptimizerEntry,
-    PresetEntry,
 )
 from api.documentation import problems
 from api.pagination import Cursor, Limit, Page
@@ -77,15 +76,3 @@ def list_models(request: Request, limit: Limit = 100, cursor: Cursor = None) -> 
 def read_model(request: Request, kind: str) -> Response:
     """Structure, parameters and sources."""
     return with_etag(request, JsonAnswer(families.model(kind)))
-
-
-@router.get("/presets", summary="List the presets", response_model=Page[PresetEntry], responses=problems(422))
-def list_presets(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
-    """Studies that are ready to be submitted."""
-    return page(request, families.presets(), limit, cursor)
-
-
-@router.get("/presets/{name}", summary="Read a preset", response_model=PresetEntry, responses=problems(404))
-def read_preset(request: Request, name: str) -> Response:
-    """Its `spec` can be posted to /v1/experiments as it is."""
-    return with_etag(request, JsonAnswer(families.preset(name)))

@@ -65,13 +65,3 @@ class OptimizerEntry(MemberEntry):
     """An optimizer."""
 
     state: list[str] = Field(description="Arrays kept beside every parameter.")
-
-
-class PresetEntry(BaseModel):
-    """A study ready to be submitted."""
-
-    name: str
-    title: str
-    description: str
-    references: list[str]
-    spec: dict[str, Any]

@@ -16,7 +16,6 @@ from services.science.base import Member
 from services.science.initializers import INITIALIZERS, BaseInitializer
 from services.science.models import MODELS
 from services.science.optimizers import OPTIMIZERS, BaseOptimizer
-from services.science.presets import PRESETS, Preset
 
 Json = dict[str, Any]
 Found = TypeVar("Found")
@@ -74,16 +73,6 @@ def models() -> list[Json]:
 def model(kind: str) -> Json:
     """One model."""
     return _member(find(MODELS, kind, "model"))
-
-
-def presets() -> list[Json]:
-    """Every preset."""
-    return [_preset(preset) for preset in PRESETS.values()]
-
-
-def preset(name: str) -> Json:
-    """One preset; its spec can be posted as it is."""
-    return _preset(find(PRESETS, name, "preset"))
 
 
 def find(family: Mapping[str, Found], name: str, what: str) -> Found:
@@ -153,16 +142,6 @@ def _initializer(cls: type[BaseInitializer]) -> Json:
 @functools.cache
 def _optimizer(cls: type[BaseOptimizer]) -> Json:
     return {**_member(cls), "state": list(cls.state)}
-
-
-def _preset(preset: Preset) -> Json:
-    return {
-        "name": preset.name,
-        "title": preset.title,
-        "description": preset.description,
-        "references": list(preset.references),
-        "spec": preset.spec,
-    }
 
 
 def _finite(values: Any) -> list[float | None]:

@@ -3,11 +3,28 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from services.science.presets.base import Preset
-from services.science.presets.diamonds_article import DIAMONDS_ARTICLE
+from services.science.presets.base import DocumentClaim, Preset
+from services.science.presets.catalogue_tour import CATALOGUE_TOUR
+from services.science.presets.diamonds import DIAMONDS_RANDOM, DIAMONDS_TAIL
+from services.science.presets.landmarks import HE_VS_XAVIER_DEPTH, SELU_SELF_NORMALIZING
 from services.science.presets.quickstart import QUICKSTART
+from services.science.presets.symmetry import HISTOGRAM_NET, SYMMETRY_AND_SCALE
 
-PRESETS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset in (QUICKSTART, DIAMONDS_ARTICLE)})
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        preset.name: preset
+        for preset in (
+            QUICKSTART,
+            DIAMONDS_RANDOM,
+            DIAMONDS_TAIL,
+            CATALOGUE_TOUR,
+            SYMMETRY_AND_SCALE,
+            HISTOGRAM_NET,
+            HE_VS_XAVIER_DEPTH,
+            SELU_SELF_NORMALIZING,
+        )
+    }
+)
 """Every preset by its name; the first is the one to start with."""
 
-__all__ = ["PRESETS", "Preset"]
+__all__ = ["PRESETS", "DocumentClaim", "Preset"]
