@@ -20,7 +20,7 @@ class InjectedFaultError(RuntimeError):
 
 def point(name: str, **context: int) -> None:
     """Fire the faults set for this point whose conditions all hold."""
-    for place, conditions, action in _faults():
+    for place, conditions, action in planned():
         if place != name:
             continue
         once = dict(conditions).get("once")
@@ -31,7 +31,8 @@ def point(name: str, **context: int) -> None:
 
 
 @lru_cache(maxsize=1)
-def _faults() -> tuple[tuple[str, tuple[tuple[str, str], ...], str], ...]:
+def planned() -> tuple[tuple[str, tuple[tuple[str, str], ...], str], ...]:
+    """The faults set by the environment: (point, conditions, action)."""
     text = os.environ.get("FIRSTLIGHT_FAULT", "")
     if os.environ.get("FIRSTLIGHT_TESTING") != "1" or not text:
         return ()

@@ -10,9 +10,9 @@ from services.training import faults
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    faults._faults.cache_clear()
+    faults.planned.cache_clear()
     yield
-    faults._faults.cache_clear()
+    faults.planned.cache_clear()
 
 
 def set_fault(monkeypatch: pytest.MonkeyPatch, text: str, testing: str = "1") -> None:
