@@ -32,7 +32,9 @@ class ComparisonRequest(BaseModel):
     at: Literal["final", "best", "auc"] = "final"
     confidence: float = Field(0.95, ge=0.5, le=0.9999)
     method: Literal["t", "bca"] = "t"
-    by: list[Axis] = Field(default_factory=list, description="Average over every other axis.")
+    by: list[Axis | Literal["experiment"]] = Field(
+        default_factory=list[Axis | Literal["experiment"]], description="Average over every other axis."
+    )
     threshold: float | None = Field(None, description="Value whose first reaching is timed; default: from the data.")
 
 
@@ -59,7 +61,7 @@ def compare_experiment(
     """
     question = Question(metric, at, confidence, method, tuple(by or ()), threshold)
     with services.database.read() as session:
-        found = comparison(session, [experiment_id], question)
+        found = comparison(session, [experiment_id], question, services.settings.grid_grams_co2e_per_kwh)
     return with_etag(request, JsonAnswer(found.model_dump(mode="json")))
 
 
@@ -70,8 +72,13 @@ def compare_experiment(
     responses=problems(404, 409, 422),
 )
 def compare_experiments(services: ServicesDep, body: ComparisonRequest) -> Response:
-    """The arms of all of them side by side; seeds are paired where two arms share them."""
+    """The arms of all of them side by side; seeds are paired where two arms share them.
+
+    The experiments must have validated on the same rows, in the same units; anything else is refused with what differs.
+    Where arms of two experiments are the same, `experiment` is an axis too.
+    """
     question = Question(body.metric, body.at, body.confidence, body.method, tuple(body.by), body.threshold)
     with services.database.read() as session:
-        found = comparison(session, list(dict.fromkeys(body.experiments)), question)
+        ids = list(dict.fromkeys(body.experiments))
+        found = comparison(session, ids, question, services.settings.grid_grams_co2e_per_kwh)
     return JsonAnswer(found.model_dump(mode="json"))

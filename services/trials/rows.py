@@ -99,21 +99,32 @@ def _from_rows(
 def _from_curves(
     session: Session, ids: Sequence[str], low: int, high: int, wanted: tuple[str, ...] | None
 ) -> dict[str, TrialColumns]:
-    # `seconds` is packed for every trial, so a curve of it tells the trial's length whatever metric is asked for.
-    names = None if wanted is None else (*wanted, "seconds")
-    query = select(CurveRow.trial_id, CurveRow.metric, CurveRow.values).where(CurveRow.trial_id.in_(ids))
-    if names is not None:
-        query = query.where(CurveRow.metric.in_(names))
-    by_trial: dict[str, dict[str, NDArray[np.float64]]] = defaultdict(dict)
-    for trial_id, metric, content in session.execute(query):
-        by_trial[trial_id][metric] = np.frombuffer(content, dtype="<f8")[low : high + 1]
+    by_trial = _curves(session, ids, wanted)
+    # `seconds` is packed for every trial, so it tells the length of those that have none of the metrics asked for.
+    unknown = [trial_id for trial_id in ids if trial_id not in by_trial]
+    if wanted is not None and "seconds" not in wanted and unknown:
+        by_trial |= _curves(session, unknown, ("seconds",))
     found: dict[str, TrialColumns] = {}
     for trial_id, curves in by_trial.items():
-        epochs = np.arange(low, low + curves["seconds"].size, dtype=np.int64)
-        kept = {name: curve for name, curve in curves.items() if wanted is None or name in wanted}
+        cut = {name: curve[low : high + 1] for name, curve in curves.items()}
+        epochs = np.arange(low, low + max(curve.size for curve in cut.values()), dtype=np.int64)
+        kept = {name: curve for name, curve in cut.items() if wanted is None or name in wanted}
         measured = {name: curve for name, curve in kept.items() if not np.isnan(curve).all()}
         if epochs.size:
             found[trial_id] = TrialColumns(trial_id, epochs, measured)
+    return found
+
+
+def _curves(
+    session: Session, ids: Sequence[str], names: tuple[str, ...] | None
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """The whole packed curves of these trials and metrics."""
+    query = select(CurveRow.trial_id, CurveRow.metric, CurveRow.values).where(CurveRow.trial_id.in_(ids))
+    if names is not None:
+        query = query.where(CurveRow.metric.in_(names))
+    found: dict[str, dict[str, NDArray[np.float64]]] = defaultdict(dict)
+    for trial_id, metric, content in session.execute(query):
+        found[trial_id][metric] = np.frombuffer(content, dtype="<f8")
     return found
 
 

@@ -9,12 +9,13 @@ HIGHER_IS_BETTER = frozenset({"accuracy", "r2"})
 
 
 def metric_direction(metric: str) -> Direction:
-    """Direction of a metric such as ``val_loss`` or ``train_accuracy``: the part after the first word decides.
+    """Direction of a metric such as ``val_loss`` or ``train_accuracy``: the part after train_ or val_ decides.
 
     Raises:
         ValueError: an unknown metric; the message names the known ones.
     """
-    name = metric.removeprefix("train_").removeprefix("val_").removeprefix("test_")
+    # What follows says how it was measured: val_loss_recalibrated.
+    name = metric.removeprefix("train_").removeprefix("val_").removeprefix("test_").split("_")[0]
     if name in LOWER_IS_BETTER:
         return "lower"
     if name in HIGHER_IS_BETTER:

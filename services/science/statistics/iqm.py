@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from services.science.statistics.intervals import Interval, checked_confidence
 
@@ -17,7 +16,7 @@ def iqm(values: ArrayLike) -> float | None:
     Source: Agarwal et al. (2021), Deep reinforcement learning at the edge of the statistical precipice, section 4.2.
     """
     flat = np.asarray(values, dtype=np.float64).ravel()
-    return None if flat.size == 0 else float(stats.trim_mean(flat, 0.25))
+    return None if flat.size == 0 else float(iqm_rows(flat))
 
 
 def iqm_rows(values: Floats) -> Floats:
