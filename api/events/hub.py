@@ -6,6 +6,7 @@ experiments that are being watched.
 """
 
 import asyncio
+import sqlite3
 from collections import defaultdict
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -103,7 +104,7 @@ class Hub:
                     continue
                 version, looked = found, loop.time()
                 self._ring(await run_in_threadpool(self._sequences, list(self._waiting)))
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, sqlite3.Error) as error:
                 log.warning("event_watch_failed", error=type(error).__name__)
                 await asyncio.sleep(LONGEST_SECONDS)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from api.__main__ import Server, configuration
@@ -101,6 +102,14 @@ def serving(home: Path, url: str, **overrides: Any) -> Iterator[Served]:
             yield Served(client, database, settings, stop)
         finally:
             stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_log() -> Iterator[None]:
+    """One line of JSON for each event: the default draws every local variable of a traceback, which takes seconds."""
+    structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,6 @@ from services.catalogue import families
 from services.errors import InvalidInputError, NotFoundError
 from services.science.activations import ACTIVATIONS
 from services.science.initializers import INITIALIZERS
-from services.science.presets import PRESETS
-from services.science.spec import ExperimentSpec
 
 
 def test_every_member_is_there_and_is_json() -> None:
@@ -45,11 +43,3 @@ def test_a_wrong_name_or_parameter_is_told_the_right_one() -> None:
     with pytest.raises(InvalidInputError) as caught:
         families.activation("leaky_relu", {"negative_slope": "steep"})
     assert caught.value.problems[0].pointer == "negative_slope"
-
-
-@pytest.mark.parametrize("name", list(PRESETS))
-def test_a_preset_can_be_submitted_as_it_is(name: str) -> None:
-    found = families.preset(name)
-    assert ExperimentSpec.model_validate(found["spec"]).name == name
-    assert found["title"]
-    assert found["description"]
