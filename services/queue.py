@@ -87,9 +87,7 @@ class CeleryDoorbell:
         if patience > 0 and self.healthy is not False:
             self._idle.wait(patience)
         self._closed = True
-        self._wanted.set()
-        if self._thread is not None:
-            self._thread.join(timeout=2 * PUBLISH_SECONDS)
+        self._wanted.set()  # the thread ends by itself; it may sit in a connection attempt, and nothing waits for it
 
     def _run(self) -> None:
         rest = BREAK_SECONDS[0]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import structlog
 
 from services.cohorts import workers
+from services.cohorts.sweep import waiting
 from services.db.base import new_id
 from services.db.engine import Database
 from services.queue import CeleryDoorbell, make_app
@@ -82,7 +83,9 @@ class Host:
         in_time = not any(slot.is_alive() for slot in self._slots)
         if in_time:
             self.database.transact(lambda session: workers.forget(session, self.worker_id))
-            self._doorbell.ring()  # what was given back may be another worker's at once
+            with self.database.read() as session:
+                if waiting(session):
+                    self._doorbell.ring()  # what was given back may be another worker's at once
         self._doorbell.close(patience=0.5)
         self.database.dispose()
         return in_time
