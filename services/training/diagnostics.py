@@ -31,7 +31,7 @@ from services.training.network import StackedMlp
 from services.training.observer import LayerReport
 from services.training.signals import LayerSignals, silent
 
-SIGNAL_ROWS = 512
+SIGNAL_ROWS = 256
 DEAD_ROWS = 4096
 PROBE_ROWS = 256
 SATURATED_SLOPE = 0.05
