@@ -36,6 +36,7 @@ class Links(BaseModel):
     metrics: str
     events: str
     comparison: str
+    claims: str
     report: str
 
 
@@ -54,6 +55,7 @@ class Experiment(ExperimentView):
             metrics=f"{base}/metrics",
             events=f"{base}/events",
             comparison=f"{base}/comparison",
+            claims=f"{base}/claims",
             report=f"{base}/report.html",
         )
         return cls.model_construct(**dict(view), links=links)
