@@ -18,12 +18,21 @@ class JsonAnswer(Response):
         return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def with_etag(request: Request, response: Response) -> Response:
-    """Add an ETag of the body; answer 304 when the client has it already."""
-    tag = f'"{hashlib.sha256(bytes(response.body)).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    given = [item.strip().removeprefix("W/") for item in request.headers.get("if-none-match", "").split(",")]
-    if tag in given or "*" in given:
-        return Response(status_code=304, headers=headers)
-    response.headers.update(headers)
+def with_etag(request: Request, response: Response, tag: str | None = None) -> Response:
+    """Add an ETag, of the body unless one is given; answer 304 when the client has it already."""
+    tag = tag or hashlib.sha256(bytes(response.body)).hexdigest()[:32]
+    unchanged = not_modified(request, tag)
+    if unchanged is not None:
+        return unchanged
+    response.headers.update(_validator(tag))
     return response
+
+
+def not_modified(request: Request, tag: str) -> Response | None:
+    """The 304 for a client that has this ETag already, before anything is made for it; else None."""
+    given = [item.strip().removeprefix("W/") for item in request.headers.get("if-none-match", "").split(",")]
+    return Response(status_code=304, headers=_validator(tag)) if f'"{tag}"' in given or "*" in given else None
+
+
+def _validator(tag: str) -> dict[str, str]:
+    return {"ETag": f'"{tag}"', "Cache-Control": "private, no-cache"}

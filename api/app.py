@@ -11,9 +11,11 @@ import api.claims.routes
 import api.comparisons.routes
 import api.dashboard.routes
 import api.datasets.routes
+import api.diagnostics.routes
 import api.docs.routes
 import api.events.routes
 import api.experiments.routes
+import api.figures.routes
 import api.health.routes
 import api.initializers.routes
 import api.metrics.routes
@@ -27,6 +29,7 @@ from api.events.hub import Hub
 from api.state import Services
 from api.telemetry import Telemetry
 from services.db.engine import Database
+from services.figures.render import Renderer
 from services.queue import CeleryDoorbell, Doorbell
 from services.settings import Settings
 
@@ -37,7 +40,9 @@ ROUTERS = (
     api.metrics.routes.router,
     api.comparisons.routes.router,
     api.predictions.routes.router,
+    api.diagnostics.routes.router,
     api.claims.routes.router,
+    api.figures.routes.router,
     api.catalogue.routes.router,
     api.datasets.routes.router,
     api.initializers.routes.router,
@@ -59,6 +64,7 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
         doorbell=doorbell or CeleryDoorbell(settings),
         hub=Hub(database, settings.max_streams),
         telemetry=telemetry,
+        renderer=Renderer(settings.home / "figures"),
     )
 
     @asynccontextmanager
@@ -67,6 +73,7 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
         yield
         await services.hub.stop()
         services.doorbell.close()
+        services.renderer.close()
         database.dispose()
 
     app = FastAPI(

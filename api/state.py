@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
-from services.queue import Doorbell
 
 from api.events.hub import Hub
 from api.telemetry import Telemetry
 from services.db.engine import Database
+from services.figures.render import Renderer
+from services.queue import Doorbell
 from services.settings import Settings
 
 
@@ -21,6 +22,7 @@ class Services:
     doorbell: Doorbell
     hub: Hub
     telemetry: Telemetry
+    renderer: Renderer
 
 
 def _services(request: Request) -> Services:

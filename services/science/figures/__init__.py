@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from services.science.base import named
 from services.science.catalogue import by_kind
-from services.science.figures.base import Figure, FigureData, NoFigureData, Part
+from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part
 from services.science.figures.curves import Curves
 from services.science.figures.heatmap import Heatmap
 from services.science.figures.study import ArmRuns, LayerRecord, Study
@@ -27,7 +27,7 @@ __all__ = [
     "FigureChoice",
     "FigureData",
     "LayerRecord",
-    "NoFigureData",
+    "NoFigureDataError",
     "Part",
     "Study",
 ]

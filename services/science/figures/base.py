@@ -18,7 +18,7 @@ Part = Literal["curves", "comparison", "diagnostics", "energy"]
 """What a figure needs of a study besides its arms."""
 
 
-class NoFigureData(Exception):
+class NoFigureDataError(Exception):
     """The study holds nothing that this figure could show (yet); the message says what is missing."""
 
 
@@ -68,7 +68,7 @@ class Figure(Member):
         """Compute what is shown.
 
         Raises:
-            NoFigureData: the study holds nothing to show.
+            NoFigureDataError: the study holds nothing to show.
         """
         raise NotImplementedError
 

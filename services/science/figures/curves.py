@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from services.science.figures import palette
-from services.science.figures.base import Figure, FigureData, NoFigureData, Part, Record, finite, plural, span
+from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, finite, plural, span
 from services.science.figures.epochs import band, drawn_epochs
 from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.numerals import significant
@@ -47,27 +47,27 @@ class Curves(Figure):
     def numbers(self, study: Study) -> FigureData:
         """Mean, band and n of every arm at every drawn epoch."""
         arms = self._chosen(study)
-        facet = self._facet(study, arms)
+        facet = self._facet(arms)
         last = max(arm.curve(self.metric).shape[1] - 1 for arm in arms)
         epochs = drawn_epochs(min(self.epoch_from, last), last, len(arms))
         records: list[Record] = []
         for arm in arms:
             found = band(arm, self.metric, epochs, self.confidence)
-            for i in np.flatnonzero(found.n):
-                records.append(
-                    {
-                        "arm": arm.label,
-                        "panel": arm.axes[facet] if facet else "",
-                        "series": study.series(arm, facet),
-                        "epoch": int(found.epochs[i]),
-                        "mean": finite(found.mean[i]),
-                        "low": finite(found.low[i]),
-                        "high": finite(found.high[i]),
-                        "n": int(found.n[i]),
-                    }
-                )
+            records.extend(
+                {
+                    "arm": arm.label,
+                    "panel": arm.axes[facet] if facet else "",
+                    "series": study.series(arm, facet),
+                    "epoch": int(found.epochs[i]),
+                    "mean": finite(found.mean[i]),
+                    "low": finite(found.low[i]),
+                    "high": finite(found.high[i]),
+                    "n": int(found.n[i]),
+                }
+                for i in np.flatnonzero(found.n)
+            )
         if not records:
-            raise NoFigureData(f"no trial has a value of {self.metric!r} yet")
+            raise NoFigureDataError(f"no trial has a value of {self.metric!r} yet")
         return self._data(study, arms, facet, records, thinned=epochs.size < last - epochs[0] + 1)
 
     def _chosen(self, study: Study) -> list[ArmRuns]:
@@ -78,12 +78,12 @@ class Curves(Figure):
                 arms = [arm for arm in arms if wanted in (arm.axes[axis], arm.axes[axis].partition("(")[0])]
                 if not arms:
                     legal = ", ".join(study.order(axis))
-                    raise NoFigureData(f"no arm has the {axis} {wanted!r}; this experiment has: {legal}")
+                    raise NoFigureDataError(f"no arm has the {axis} {wanted!r}; this experiment has: {legal}")
         if not arms:
-            raise NoFigureData("the experiment has no arms")
+            raise NoFigureDataError("the experiment has no arms")
         return arms
 
-    def _facet(self, study: Study, arms: list[ArmRuns]) -> str | None:
+    def _facet(self, arms: list[ArmRuns]) -> str | None:
         if self.facet != "auto":
             return None if self.facet == "none" else self.facet
         several = [axis for axis in ("activation", "initializer") if len({arm.axes[axis] for arm in arms}) > 1]

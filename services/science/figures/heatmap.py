@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from services.science.figures import palette
-from services.science.figures.base import Figure, FigureData, NoFigureData, Part, Record, plural, span
+from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, plural, span
 from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.numerals import significant, with_halfwidth
 from services.science.figures.study import ArmRuns, Study
@@ -41,7 +41,7 @@ class Heatmap(Figure):
         records: list[Record] = [self._cell(study, arm) for arm in study.arms]
         means = [float(r["mean"]) for r in records if r["mean"] is not None]
         if not means and not study.diverged:
-            raise NoFigureData(f"no trial has a value of {self.metric!r} yet")
+            raise NoFigureDataError(f"no trial has a value of {self.metric!r} yet")
         title = metric_title(self.metric, study)
         low = lower_is_better(self.metric)
         best = (min(means) if low else max(means)) if means else None

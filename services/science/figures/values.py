@@ -12,7 +12,7 @@ AT_WORDS = {"final": "at the last epoch", "best": "at the epoch of the lowest va
 
 
 def trial_values(arm: ArmRuns, metric: str, at: At) -> Floats:
-    """The metric of every trial, (trials,); NaN where a trial diverged or has no number yet.
+    """The metric of every trial, (trials,); NaN where a trial did not succeed: diverged, not finished, or cut short.
 
     `best` reads the metric at the epoch of the trial's lowest validation loss, so that the epoch is never chosen by
     the metric that is then reported (unless that metric is the validation loss itself).
@@ -27,4 +27,5 @@ def trial_values(arm: ArmRuns, metric: str, at: At) -> Floats:
         usable = present.any(axis=1)
         picked = curve.shape[1] - 1 - np.argmax(present[:, ::-1], axis=1)
     found = curve[np.arange(curve.shape[0]), np.minimum(picked, curve.shape[1] - 1)]
-    return np.where(usable & arm.kept & np.isfinite(found), found, np.nan)
+    whole = np.array([state == "succeeded" for state in arm.states], dtype=bool)
+    return np.where(usable & whole & np.isfinite(found), found, np.nan)

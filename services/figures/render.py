@@ -1,0 +1,172 @@
+"""Pictures from Vega-Lite: asked of the drawing process, and kept by the digest of what they show."""
+
+import hashlib
+import importlib.metadata
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+import structlog
+
+from services.errors import BusyError, UnavailableError
+from services.figures.page import standalone
+
+Form = Literal["svg", "png", "pdf", "html"]
+
+MOST_BYTES = 200 * 2**20
+"""Of the folder of pictures; the ones written longest ago go first."""
+SECONDS = 60.0
+"""For one picture; a drawing process that takes longer is ended."""
+WAIT_SECONDS = 30.0
+"""For the pictures that others asked for before."""
+CHUNK = 1 << 16
+
+log = structlog.get_logger(__name__)
+
+
+class Renderer:
+    """Draws one picture at a time; made once by the composition root."""
+
+    def __init__(self, folder: Path, most_bytes: int = MOST_BYTES) -> None:
+        self._folder = folder
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._version = importlib.metadata.version("vl-convert-python")
+
+    def tag(self, spec: Mapping[str, Any], form: str) -> str:
+        """What tells two pictures apart before they are drawn: digest of spec, form and renderer."""
+        content = orjson.dumps([self._version, form, spec], option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(content).hexdigest()
+
+    def render(self, spec: Mapping[str, Any], form: Form, *, keep: bool = False) -> bytes:
+        """The picture, from the folder if it is there.
+
+        Args:
+            spec: Vega-Lite with its data inside.
+            form: svg, png (two pixels per pixel), pdf, or html that works without a network.
+            keep: store it for the next reader; for what will not change any more.
+
+        Raises:
+            BusyError: too many pictures are being drawn.
+            UnavailableError: it could not be drawn in time.
+        """
+        if form == "html":
+            return standalone(spec, self._script())
+        tag = self.tag(spec, form)
+        return self._kept(f"{tag}.{form}") or self._draw(spec, form, f"{tag}.{form}" if keep else None)
+
+    def close(self) -> None:
+        """End the drawing process."""
+        with self._lock:
+            self._end()
+
+    def _script(self) -> str:
+        name = f"vega-{self._version}.js"
+        return (self._kept(name) or self._draw({}, "script", name)).decode()
+
+    def _kept(self, name: str) -> bytes | None:
+        try:
+            return (self._folder / name).read_bytes()
+        except OSError:
+            return None
+
+    def _draw(self, spec: Mapping[str, Any], form: str, name: str | None) -> bytes:
+        if not self._lock.acquire(timeout=WAIT_SECONDS):
+            raise BusyError("too many pictures are being drawn; try again later", retry_after=5)
+        try:
+            request = orjson.dumps({"form": form, "spec": spec}) + b"\n"
+            try:
+                content = self._ask(request)
+            except (BrokenPipeError, EOFError):
+                # It may have gone idle just as it was asked.
+                self._end()
+                content = self._ask(request)
+        except (OSError, EOFError) as error:
+            self._end()
+            log.warning("drawing_failed", form=form, error=repr(error))
+            raise UnavailableError("the picture could not be drawn; try again, or ask for json or csv") from error
+        finally:
+            self._lock.release()
+        if name is not None:
+            self._keep(name, content)
+        return content
+
+    def _ask(self, request: bytes) -> bytes:
+        if self._process is None or self._process.poll() is not None:
+            self._process = _start()
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(request)
+        process.stdin.flush()
+        until = time.monotonic() + SECONDS
+        received = bytearray()
+        while b"\n" not in received:
+            received += _more(process.stdout.fileno(), until)
+        line, _, rest = received.partition(b"\n")
+        head = orjson.loads(line)
+        if "error" in head:
+            raise OSError(head["error"])
+        content = bytearray(rest)
+        while len(content) < head["bytes"]:
+            content += _more(process.stdout.fileno(), until)
+        return bytes(content)
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        self._process.kill()
+        # What was not yet written to it cannot be flushed any more.
+        with suppress(OSError):
+            self._process.communicate()
+        self._process = None
+
+    def _keep(self, name: str, content: bytes) -> None:
+        """Write it so that a reader sees all of it or nothing, then make room."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part = self._folder / f".{name}.{os.getpid()}.{threading.get_ident()}"
+            part.write_bytes(content)
+            part.replace(self._folder / name)
+            self._make_room()
+        except OSError as error:
+            log.warning("picture_not_kept", error=repr(error))
+
+    def _make_room(self) -> None:
+        files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in self._folder.iterdir())
+        total = sum(size for _, size, _ in files)
+        for _, size, path in files:
+            if total <= self._most_bytes:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
+
+
+def _start() -> subprocess.Popen[bytes]:
+    # It reads numbers and writes pictures; no setting and no password is any of its business.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "services.figures.drawing"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        env=environment,
+    )
+
+
+def _more(descriptor: int, until: float) -> bytes:
+    if not select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
+        raise TimeoutError(f"no picture within {SECONDS:g} s")
+    found = os.read(descriptor, CHUNK)
+    if not found:
+        raise EOFError("the drawing process ended")
+    return found
