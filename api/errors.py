@@ -67,7 +67,10 @@ def _validation(request: Request, error: Exception) -> Response:
     inside = [{**item, "loc": tuple(item["loc"][1:])} for item in found if item["loc"] and item["loc"][0] == "body"]
     outside = [item for item in found if not (item["loc"] and item["loc"][0] == "body")]
     fields = [
-        *(FieldProblem(str(item["loc"][-1]), _sentence(item)) for item in outside),
+        *(
+            FieldProblem(str(item["loc"][1] if len(item["loc"]) > 1 else item["loc"][-1]), _sentence(item))
+            for item in outside
+        ),
         *field_problems(inside, error.body, model),  # type: ignore[arg-type]
     ]
     detail = "; ".join(f"{field.pointer or 'the body'}: {field.message}" for field in fields[:3])
