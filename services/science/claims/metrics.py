@@ -18,5 +18,5 @@ def lower_is_better(metric: str) -> bool:
 
 
 def training_metric(metric: str) -> str:
-    """The training metric that a validation metric is held against for its gap."""
-    return "train_" + metric.removeprefix("val_")
+    """The training metric that a validation metric, however it was measured, is held against for its gap."""
+    return "train_" + metric.removeprefix("val_").split("_")[0]
