@@ -56,15 +56,17 @@ class Load:
     memory_bytes: int
 
 
-def weight_layers(spec: ExperimentSpec) -> tuple[WeightLayer, ...]:
-    """The layers of the spec's network on the spec's data."""
-    return _model(spec).weight_layers(math.prod(spec.dataset.input_shape), spec.dataset.outputs)
+def weight_layers(spec: ExperimentSpec, width_factor: int = 1) -> tuple[WeightLayer, ...]:
+    """The layers of the spec's network on the spec's data; a gated unit has a `width_factor` of 2."""
+    return _model(spec).weight_layers(math.prod(spec.dataset.input_shape), spec.dataset.outputs, width_factor)
 
 
 def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...]) -> Load:
     """Count the work of the cohort made of the trials at `positions`."""
     arm = grid.arms[grid.trials[positions[0]].arm_index]
-    layers = weight_layers(spec)
+    # Trials of one cohort may differ in their activation: the widest network is counted for all of them.
+    widest = max(grid.arms[grid.trials[position].arm_index].activation.width_factor for position in positions)
+    layers = weight_layers(spec, widest)
     train, validation = plan_rows(spec.dataset)
     parameters = sum(layer.parameters for layer in layers)
     units = sum(_units(layer, spec) for layer in layers)

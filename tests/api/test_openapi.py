@@ -118,7 +118,7 @@ def _probe(strategy: Any) -> None:
         suppress_health_check=list(HealthCheck),
     )
     def probe(case: Any) -> None:
-        answer = case.call(timeout=20)
+        answer = case.call(timeout=90)
         case.validate_response(answer, checks=CHECKS)
 
     probe()

@@ -26,6 +26,11 @@ def test_parameters_are_weights_and_biases() -> None:
     assert load(dataset="diamonds", model={"kind": "mlp", "hidden": []}).parameters == 7
 
 
+def test_gated_units_are_counted_twice_as_wide() -> None:
+    # 64 inputs to 2 x 50 pre-activations, 50 units to 2 x 50 again, 50 units to 10 outputs.
+    assert load(activation="geglu").parameters == 65 * 100 + 51 * 100 + 51 * 10
+
+
 def test_more_work_costs_more() -> None:
     base = load()
     assert load(epochs=20).seconds > base.seconds
