@@ -1,5 +1,6 @@
 """Learning curves: the mean over seeds of one metric by epoch, with a t band, arm by arm."""
 
+import textwrap
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.numerals import significant
 from services.science.figures.study import ArmRuns, Study
 from services.science.figures.theme import THEMES, framed
+from services.science.figures.ticks import log_ticks
 
 Facet = Literal["auto", "activation", "initializer", "none"]
 
@@ -153,7 +155,7 @@ class Curves(Figure):
         """Lines and bands, in panels if there is a facet; crosses at the top where trials diverged."""
         look = THEMES[theme]
         low, high, log = self._window(data)
-        values = data.values()
+        values: list[dict[str, Any]] = data.values()
         for record in values:
             # Only the drawing is cut to the frame: on a log axis a lower bound at or below zero has no place.
             if record["low"] is not None and record["high"] is not None:
@@ -163,19 +165,23 @@ class Curves(Figure):
         series = data.meta["series_order"]
         facet = data.meta["facet"]
         one_line = len(series) == 1
+        # The bands share the legend, and would lend it their faintness.
+        legend = {"orient": "bottom" if facet else "right", "columns": 4 if facet else 1, "symbolOpacity": 1}
         colour = {
             "field": "series",
             "type": "nominal",
             "title": None,
             "scale": palette.scale(series, look.ink),
-            "legend": None if one_line else {"orient": "bottom" if facet else "right", "columns": 4 if facet else 1},
+            "legend": None if one_line else legend,
         }
         axis = {
             "field": "mean",
             "type": "quantitative",
-            "title": data.meta["axis_title"] + (", log scale" if log else ""),
+            "title": textwrap.wrap(
+                data.meta["axis_title"] + (", log scale" if log else ""), 26 if facet else 48, break_on_hyphens=False
+            ),
             "scale": {"type": "log" if log else "linear", "domain": [low, high], "nice": False, "zero": False},
-            "axis": {"format": "~g", "tickCount": 6},
+            "axis": {"values": log_ticks(low, high)} if log else {"format": "~g", "tickCount": 6},
         }
         epoch = {
             "field": "epoch",
@@ -191,10 +197,11 @@ class Curves(Figure):
                 "encoding": {
                     "y": {**axis, "field": "low_drawn"},
                     "y2": {"field": "high_drawn"},
-                    "color": {**colour, "legend": None},
+                    "color": colour,
                 },
             },
             {
+                "transform": [{"filter": "isValid(datum.mean)"}],
                 "mark": {
                     "type": "line",
                     "strokeWidth": 2.2,
@@ -212,18 +219,19 @@ class Curves(Figure):
         if data.marks:
             layers.append(
                 {
-                    "data": {"values": [dict(mark) for mark in data.marks]},
-                    "mark": {"type": "text", "text": "×", "fontSize": 18, "fontWeight": "bold", "clip": False},
+                    "transform": [{"filter": "datum.seed != null"}],
+                    "mark": {"type": "text", "text": "×", "fontSize": 18, "fontWeight": "bold", "clip": True},
                     "encoding": {
-                        "y": {"value": 5},
-                        "color": {**colour, "legend": None},
+                        "y": {"value": 10},
+                        "color": colour,
                         "tooltip": [{"field": "arm"}, {"field": "seed"}],
                     },
                 }
             )
         width, height, columns = (270, 190, min(3, len(data.meta["facet_order"]))) if facet else (560, 360, 1)
         layered = {"encoding": {"x": epoch}, "layer": layers, "width": width, "height": height}
-        body: dict[str, Any] = {"data": {"values": values}}
+        # The crosses share the lines' data source: one of their own would be drawn in every panel.
+        body: dict[str, Any] = {"data": {"values": [*values, *(dict(mark) for mark in data.marks)]}}
         if facet:
             header = {"title": None, "labelAnchor": "start"}
             panel = {"field": "panel", "type": "nominal", "sort": data.meta["facet_order"], "header": header}

@@ -136,7 +136,6 @@ class Heatmap(Figure):
             },
         }
         text_colour = {"condition": {"test": "datum.dark", "value": "#ffffff"}, "value": "#101418"}
-        grey = {"condition": {"test": "!isValid(datum.mean)", "value": "#c9ced4"}, **colour}
         cell = {
             "x": {
                 "field": "activation",
@@ -149,9 +148,14 @@ class Heatmap(Figure):
         }
         layers: list[dict[str, Any]] = [
             {
+                "transform": [{"filter": "!isValid(datum.mean)"}],
+                "mark": {"type": "rect", "cornerRadius": 3, "color": "#c9ced4"},
+            },
+            {
+                "transform": [{"filter": "isValid(datum.mean)"}],
                 "mark": {"type": "rect", "cornerRadius": 3},
                 "encoding": {
-                    "color": grey,
+                    "color": colour,
                     "tooltip": [{"field": name} for name in ("arm", "mean", "low", "high", "n", "diverged")],
                 },
             },

@@ -97,7 +97,7 @@ def framed(data: FigureData, theme: Theme, body: Mapping[str, Any], width: float
         width: of the picture in pixels, so that subtitle lines are cut to it.
     """
     letters = max(44, int(width / 6.2))
-    lines = [line for sentence in data.subtitle for line in textwrap.wrap(sentence, letters)]
+    lines = [line for sentence in data.subtitle for line in textwrap.wrap(sentence, letters, break_on_hyphens=False)]
     return {
         "$schema": SCHEMA,
         "description": data.description,
