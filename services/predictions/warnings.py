@@ -8,7 +8,10 @@ from services.science.theory.scales import STRUCTURED, layer_scales
 from services.science.theory.warnings import seed_warnings, submission_warnings
 
 MOST_PAIRS = 100
-"""Pairs of activation and initializer that are looked at: some ten milliseconds each at depth thirty."""
+"""Pairs of activation and initializer that are looked at, at most."""
+MOST_LAYERS = 600
+"""Layers of all pairs together that are looked at: a submission must not wait for quadrature, and an oscillating
+activation takes a hundred times longer than relu."""
 MOST_WARNINGS = 20
 
 
@@ -18,10 +21,14 @@ def spec_warnings(spec: ExperimentSpec, grid: Grid) -> list[str]:
     pairs: dict[tuple[str, str], Arm] = {}
     for arm in grid.arms:
         pairs.setdefault((arm.activation.label(), arm.initializer.label()), arm)
-    for arm in list(pairs.values())[:MOST_PAIRS]:
+    model = spec.resolved().model
+    assert model is not None
+    depth = len(model.weight_layers(math.prod(spec.dataset.input_shape), spec.dataset.outputs))
+    looked_at = max(1, min(MOST_PAIRS, MOST_LAYERS // max(depth, 1)))
+    for arm in list(pairs.values())[:looked_at]:
         found += _arm_warnings(spec, arm)
-    if len(pairs) > MOST_PAIRS:
-        found.append(f"of {len(pairs)} pairs of activation and initializer the first {MOST_PAIRS} were looked at")
+    if len(pairs) > looked_at:
+        found.append(f"of {len(pairs)} pairs of activation and initializer the first {looked_at} were looked at")
     if len(found) > MOST_WARNINGS:
         found = [*found[:MOST_WARNINGS], f"and {len(found) - MOST_WARNINGS} more warnings of this sort"]
     return found
