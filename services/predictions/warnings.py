@@ -9,7 +9,7 @@ from services.science.theory.warnings import seed_warnings, submission_warnings
 
 MOST_PAIRS = 100
 """Pairs of activation and initializer that are looked at, at most."""
-MOST_LAYERS = 600
+MOST_LAYERS = 400
 """Layers of all pairs together that are looked at: a submission must not wait for quadrature, and an oscillating
 activation takes a hundred times longer than relu."""
 MOST_WARNINGS = 20

@@ -20,7 +20,7 @@ _PAIR_REACH = 9.0
 _BENDS = tuple(float(sign * 2.0**power) for power in range(-2, 7) for sign in (-1, 1))
 """Inputs around which smooth activations bend, on a log scale."""
 _TOLERANCE = 1e-11
-_PASSES = 6
+_PASSES = 4
 
 
 class ElementwiseActivation(Protocol):
