@@ -4,14 +4,16 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from api.answers import JsonAnswer, not_modified, with_etag
-from api.catalogue.pages import page
+from api.catalogue.pages import page as page_of
 from api.documentation import problems
 from api.pagination import Cursor, Limit, Page
 from api.state import ServicesDep
 from services.catalogue import figures as catalogue
+from services.comparisons.service import Question
+from services.figures import report
 from services.figures.page import POLICY
 from services.figures.service import chosen, figure
 from services.science.figures.theme import ThemeName
@@ -45,7 +47,7 @@ class FigureEntry(BaseModel):
 @router.get("/figures", summary="List the figures", response_model=Page[FigureEntry], responses=problems(422))
 def list_figures(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """What can be drawn of an experiment."""
-    return page(request, catalogue.figures(), limit, cursor)
+    return page_of(request, catalogue.figures(), limit, cursor)
 
 
 @router.get("/figures/{kind}", summary="Read a figure's kind", response_model=FigureEntry, responses=problems(404))
@@ -97,3 +99,25 @@ def draw_figure(
         return content
     picture = services.renderer.render(found.spec, form, keep=found.final)
     return with_etag(request, Response(picture, media_type=media_type, headers=headers), tag)
+
+
+@router.get(
+    "/experiments/{experiment_id}/report.html",
+    summary="Read the report of an experiment",
+    response_class=HTMLResponse,
+    responses=problems(404, 409, 422, 429),
+)
+def read_report(
+    request: Request,
+    services: ServicesDep,
+    experiment_id: str,
+    metric: Annotated[str, Query(max_length=64)] = "val_loss",
+    at: Annotated[Literal["final", "best", "auc"], Query(description="Which number of each trial.")] = "final",
+    confidence: Annotated[float, Query(ge=0.5, le=0.9999, allow_inf_nan=False)] = 0.95,
+) -> Response:
+    """One page that needs nothing from elsewhere: the answer, tables with intervals, pictures, claims, and the spec."""
+    question = Question(metric, at, confidence)
+    with services.database.read() as session:
+        found = report.collect(session, experiment_id, question, services.settings.grid_grams_co2e_per_kwh)
+    page = report.write(found, services.renderer, question)
+    return with_etag(request, HTMLResponse(page, headers={"Content-Security-Policy": report.POLICY}))

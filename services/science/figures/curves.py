@@ -34,13 +34,15 @@ class Curves(Figure):
     parts: ClassVar[frozenset[Part]] = frozenset({"curves"})
 
     kind: Literal["curves"] = "curves"
-    metric: str = Field("val_loss", pattern="^[a-z][a-z0-9_]{0,63}$", description="An epoch row's metric.")
-    facet: Facet = Field("auto", description="One panel per value of this axis; auto decides by the number of arms.")
-    scale: Literal["auto", "linear", "log"] = Field("auto", description="Of the vertical axis.")
-    confidence: float = Field(0.95, gt=0.0, lt=1.0, description="Of the band.")
-    activation: str | None = Field(None, max_length=200, description="Only the arms of this activation.")
-    initializer: str | None = Field(None, max_length=200, description="Only the arms of this initializer.")
-    epoch_from: int = Field(0, ge=0, description="First epoch shown; 0 is the untrained network.")
+    metric: str = Field(default="val_loss", pattern="^[a-z][a-z0-9_]{0,63}$", description="An epoch row's metric.")
+    facet: Facet = Field(
+        default="auto", description="One panel per value of this axis; auto decides by the number of arms."
+    )
+    scale: Literal["auto", "linear", "log"] = Field(default="auto", description="Of the vertical axis.")
+    confidence: float = Field(default=0.95, gt=0.0, lt=1.0, description="Of the band.")
+    activation: str | None = Field(default=None, max_length=200, description="Only the arms of this activation.")
+    initializer: str | None = Field(default=None, max_length=200, description="Only the arms of this initializer.")
+    epoch_from: int = Field(default=0, ge=0, description="First epoch shown; 0 is the untrained network.")
 
     def metrics(self) -> tuple[str, ...]:
         """The one metric shown."""

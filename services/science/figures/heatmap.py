@@ -28,9 +28,9 @@ class Heatmap(Figure):
     parts: ClassVar[frozenset[Part]] = frozenset({"curves"})
 
     kind: Literal["heatmap"] = "heatmap"
-    metric: str = Field("val_loss", pattern="^[a-z][a-z0-9_]{0,63}$", description="An epoch row's metric.")
-    at: At = Field("final", description="Which epoch of each trial counts.")
-    confidence: float = Field(0.95, gt=0.0, lt=1.0, description="Of the interval in each cell.")
+    metric: str = Field(default="val_loss", pattern="^[a-z][a-z0-9_]{0,63}$", description="An epoch row's metric.")
+    at: At = Field(default="final", description="Which epoch of each trial counts.")
+    confidence: float = Field(default=0.95, gt=0.0, lt=1.0, description="Of the interval in each cell.")
 
     def metrics(self) -> tuple[str, ...]:
         """The metric shown, and the one that chooses the best epoch."""
