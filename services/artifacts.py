@@ -7,6 +7,7 @@ An attempt writes only into its own folder, so that a zombie cannot touch what i
 
 import hashlib
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -66,6 +67,13 @@ class Artifacts:
     def remove_cohort(self, cohort_id: str) -> None:
         """Delete everything a cohort has written."""
         shutil.rmtree(self._cohorts / cohort_id, ignore_errors=True)
+
+    def age(self, cohort_id: str) -> float:
+        """Seconds since an attempt of the cohort last made its folder; for tidying up only."""
+        try:
+            return time.time() - (self._cohorts / cohort_id).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
     def cohorts(self) -> list[str]:
         """The cohorts that have a folder."""

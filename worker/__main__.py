@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None, command: Sequence[str] = COMMAN
     signal.signal(signal.SIGINT, stop)
     if settings.embedded:
         host.database.upgrade()
+    elif (problem := host.database.schema_problem()) is not None:
+        sys.exit(problem)
     host.start()
     asked.wait()
     host.drain()

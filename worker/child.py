@@ -33,6 +33,7 @@ class Child:
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.inbox: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.ready = False
         self._oom_kills = oom_kills()
@@ -46,12 +47,13 @@ class Child:
         )
         with contextlib.suppress(OSError):
             Path(f"/proc/{self.process.pid}/oom_score_adj").write_text(OOM_SCORE)
-        self._readers = [
+        self._threads = [
             threading.Thread(target=self._read_messages, name="child-out", daemon=True),
             threading.Thread(target=self._read_log, name="child-log", daemon=True),
+            threading.Thread(target=self._write, name="child-in", daemon=True),
         ]
-        for reader in self._readers:
-            reader.start()
+        for thread in self._threads:
+            thread.start()
 
     @property
     def pid(self) -> int:
@@ -64,11 +66,8 @@ class Child:
         return self.process.poll() is None
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Write one message; a child that has ended hears nothing, and its end is noticed elsewhere."""
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError, ValueError):
-            self.process.stdin.write(orjson.dumps(message) + b"\n")
-            self.process.stdin.flush()
+        """Send one message; never waits, for a child that has stopped reading must not stop its supervisor."""
+        self._outbox.put(orjson.dumps(message) + b"\n")
 
     def receive(self, timeout: float) -> dict[str, Any] | None:
         """The next message, or None when there is none within `timeout` or no more will come (see `drained`)."""
@@ -83,7 +82,7 @@ class Child:
     @property
     def drained(self) -> bool:
         """Whether it has closed its output and everything it said has been read."""
-        return not self._readers[0].is_alive() and self.inbox.qsize() == 1
+        return not self._threads[0].is_alive() and self.inbox.qsize() == 1
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to its whole process group."""
@@ -99,16 +98,21 @@ class Child:
         if status is None:
             self.kill()
             status = self.process.wait()
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        for reader in self._readers:
-            reader.join(timeout=1.0)
+        self._outbox.put(None)
+        for thread in self._threads:
+            thread.join(timeout=1.0)
         return status
 
     def out_of_memory(self) -> bool:
         """Whether the kernel has killed anything for want of memory since this child was started."""
         return oom_kills() > self._oom_kills
+
+    def _write(self) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self.process.stdin as pipe:
+            while (line := self._outbox.get()) is not None:
+                pipe.write(line)
+                pipe.flush()
 
     def _read_messages(self) -> None:
         assert self.process.stdout is not None

@@ -19,9 +19,10 @@ from worker.identity import lives
 
 log = structlog.get_logger(__name__)
 
-WATCH_SECONDS = 0.02
+WATCH_SECONDS = 0.05
 """How often SQLite is asked whether anybody has committed; the question costs some microseconds."""
 TIDY_SECONDS = 60.0
+FOREIGN_SECONDS = 86_400.0
 
 
 class Maintenance(threading.Thread):
@@ -108,6 +109,7 @@ class Maintenance(threading.Thread):
             pass
         present = self._artifacts.cohorts()
         with self._database.read() as session:
-            stale = unneeded(session, present)
-        for cohort_id in stale:
+            final, unknown = unneeded(session, present)
+        # A folder this database knows nothing of may belong to another database: it is given time.
+        for cohort_id in [*final, *(name for name in unknown if self._artifacts.age(name) > FOREIGN_SECONDS)]:
             self._artifacts.remove_cohort(cohort_id)

@@ -78,6 +78,7 @@ class Supervisor:
         self._draining = draining
         self._hurry = hurry
         self._idle = idle
+        self._begun = False
         self._stop: _Stop | None = None
         self._last_sign = time.monotonic()
         self._last: dict[str, Any] | None = None
@@ -117,6 +118,7 @@ class Supervisor:
             "device": settings.device,
             "threads": threads(settings),
             "engine": settings.engine,
+            "watts_per_core": settings.cpu_watts_per_core,
         }
 
     def _resume(self) -> dict[str, Any] | None:
@@ -156,7 +158,6 @@ class Supervisor:
                 return
 
     def _hear(self, message: Mapping[str, Any]) -> None:
-        self._last_sign = time.monotonic()
         match message["type"]:
             case "epochs":
                 self._store(message)
@@ -166,10 +167,12 @@ class Supervisor:
                 self._last = dict(message)
             case _:
                 pass  # ready, beat, and whatever a newer child may say
+        self._last_sign = time.monotonic()  # once more: storing may have taken long, and the child waited meanwhile
 
     def _begin(self, message: Mapping[str, Any]) -> None:
         claim, device, digest = self._claim, str(message["device"]), str(message["dataset_digest"])
         outcome = self._write(lambda session: started(session, claim.cohort_id, claim.attempt, device, digest))
+        self._begun = True
         if outcome is Outcome.FENCED:
             raise FencedError
         if outcome is None:
@@ -222,6 +225,8 @@ class Supervisor:
         """Whether the child must be killed now: it does not stop, or it does not move."""
         present = time.monotonic()
         if self._stop is not None:
+            if not self._begun:
+                return True  # it is still loading: there is nothing to save
             patience = 0.0 if self._stop.mode == "cancel" else DRAIN_SECONDS
             waited = present - self._stop.since - patience
             if waited >= TERM_AFTER_SECONDS and not self._stop.termed:
@@ -238,8 +243,8 @@ class Supervisor:
         """The child has been reaped: write down how it ended."""
         claim, last = self._claim, self._last
         kind = last["type"] if last is not None else None
+        energy = Energy.model_validate(last["energy"]) if last is not None and last.get("energy") else None
         if kind == "done" and self._failure is None and last is not None:
-            energy = Energy.model_validate(last["energy"]) if last.get("energy") else None
             try:
                 if self._write(lambda session: finish(session, claim.cohort_id, claim.attempt, energy)):
                     return "succeeded"
@@ -247,7 +252,7 @@ class Supervisor:
             except UnfinishedError as error:
                 self._failure = Failure("protocol", str(error))
         if self._failure is None and self._stop is not None and kind != "failed":
-            verdict = self._write(lambda session: release(session, claim.cohort_id, claim.attempt))
+            verdict = self._write(lambda session: release(session, claim.cohort_id, claim.attempt, energy=energy))
         else:
             failure = self._failure or (
                 exits.reported(last)

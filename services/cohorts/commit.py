@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from services.cohorts import events
 from services.cohorts.checkpoints import keep_newest
+from services.cohorts.energy import add_energy
 from services.cohorts.fence import hold
 from services.cohorts.messages import CheckpointReport, DiagnosticReport, EpochReport, EpochsMessage
 from services.cohorts.progress import progress
@@ -97,6 +98,7 @@ def commit_epochs(session: Session, cohort_id: str, attempt: int, message: Epoch
     if cohort is None:
         return _refused(session, cohort_id, attempt, message)
     cohort.seconds_per_epoch = _rate(cohort.seconds_per_epoch, message)
+    add_energy(cohort, message.energy)
     trials = _members(session, cohort_id)
     _insert_rows(session, trials, message.epochs)
     _insert_diagnostics(session, trials, message.diagnostics)

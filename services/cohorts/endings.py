@@ -6,6 +6,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from services.cohorts.checkpoints import keep_newest
+from services.cohorts.energy import add_energy
 from services.cohorts.fence import NO_LEASE, end_attempt, hold, move_trials
 from services.cohorts.messages import Energy
 from services.cohorts.packing import pack_soon, summaries
@@ -37,14 +38,15 @@ def finish(session: Session, cohort_id: str, attempt: int, energy: Energy | None
         raise UnfinishedError(
             f"the child is done after epoch {cohort.last_epoch} of {cohort.epochs}, and {training} trials are not"
         )
-    if energy is not None:
-        cohort.energy_joules, cohort.energy_method = energy.joules, energy.method
+    add_energy(cohort, energy)
     end_attempt(session, cohort_id, attempt, "done")
     close(session, cohort, "succeeded")
     return True
 
 
-def release(session: Session, cohort_id: str, attempt: int, outcome: str = "drained") -> str | None:
+def release(
+    session: Session, cohort_id: str, attempt: int, outcome: str = "drained", energy: Energy | None = None
+) -> str | None:
     """Give the cohort back after a drain, a pause or a cancel; the child has ended. None when the attempt is fenced.
 
     What becomes of it is what is asked of it: cancelled, paused, or queued again at once. No budget is touched.
@@ -52,6 +54,7 @@ def release(session: Session, cohort_id: str, attempt: int, outcome: str = "drai
     cohort = hold(session, cohort_id, attempt, {"interruptions": CohortRow.interruptions + 1})
     if cohort is None:
         return None
+    add_energy(cohort, energy)
     end_attempt(session, cohort_id, attempt, {"cancel": "cancelled", "pause": "paused"}.get(cohort.desired, outcome))
     return give_back(session, cohort, delay=0.0)
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from services.cohorts.checkpoints import keep_newest
 from services.cohorts.endings import close, give_back
+from services.cohorts.energy import share
 from services.cohorts.fence import end_attempt, hold
 from services.cohorts.settle import lock_experiment
 from services.cohorts.states import MAX_FAILURES, MAX_LOSSES
@@ -134,6 +135,7 @@ def split(session: Session, cohort: CohortRow, guilty_slot: int | None = None) -
         for slot, trial in enumerate(members):
             trial.cohort_id, trial.slot = part.id, slot
     cohort.size, cohort.failures, cohort.seconds_per_epoch = len(staying), MAX_FAILURES - 1, None
+    share(cohort, other)
     keep_newest(session, cohort.id, kept=0)
     session.flush()
     give_back(session, other, delay=0.0)

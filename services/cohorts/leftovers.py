@@ -11,10 +11,12 @@ from services.db.tables import CohortRow
 IDS_AT_ONCE = 400
 
 
-def unneeded(session: Session, cohort_ids: Sequence[str]) -> list[str]:
-    """Of these cohorts, those that are final or gone: nothing will resume from their files."""
-    alive: set[str] = set()
+def unneeded(session: Session, cohort_ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Of these cohorts, those that are final (nothing will resume from their files), and those that are unknown."""
+    states: dict[str, str] = {}
     for start in range(0, len(cohort_ids), IDS_AT_ONCE):
         part = cohort_ids[start : start + IDS_AT_ONCE]
-        alive.update(session.scalars(select(CohortRow.id).where(CohortRow.id.in_(part), CohortRow.state.not_in(FINAL))))
-    return [cohort_id for cohort_id in cohort_ids if cohort_id not in alive]
+        rows = session.execute(select(CohortRow.id, CohortRow.state).where(CohortRow.id.in_(part)))
+        states.update((row.id, row.state) for row in rows)
+    final = [cohort_id for cohort_id in cohort_ids if states.get(cohort_id) in FINAL]
+    return final, [cohort_id for cohort_id in cohort_ids if cohort_id not in states]

@@ -47,6 +47,13 @@ class CheckpointReport(_Message):
     bytes: int = Field(ge=0)
 
 
+class Energy(_Message):
+    """Energy of the whole cohort since the message before, and how it was found."""
+
+    joules: float = Field(ge=0)
+    method: str = Field(max_length=64)
+
+
 class EpochsMessage(_Message):
     """The epochs from `first` to `to`, both included, without a gap."""
 
@@ -55,10 +62,4 @@ class EpochsMessage(_Message):
     epochs: list[EpochReport]
     diagnostics: list[DiagnosticReport] = []
     checkpoint: CheckpointReport | None = None
-
-
-class Energy(_Message):
-    """Energy of the whole cohort, and how it was found."""
-
-    joules: float = Field(ge=0)
-    method: str
+    energy: Energy | None = None

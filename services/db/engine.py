@@ -98,6 +98,16 @@ class Database:
         finally:
             engine.dispose()
 
+    def schema_problem(self) -> str | None:
+        """What keeps this code from working with this database, in a sentence; None when nothing does.
+
+        A newer schema is no problem: migrations only add what older code does not look at, and remove it later.
+        """
+        with self.read_engine.connect() as connection:
+            if schema.current(connection) is None:
+                return "the database has no schema yet: run `python -m migrations` first"
+        return None
+
     def dispose(self) -> None:
         """Close every connection."""
         with self._watch_lock:

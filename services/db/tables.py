@@ -66,8 +66,8 @@ class CohortRow(Base):
 
     `attempt` is the fencing token: raised by each claim, compared by each write. Lease times are seconds since 1970 by
     the database's own clock, never a worker's. The lowest `priority` is claimed first, then the oldest.
-    `duration_seconds` is the time of all reported epochs, `seconds_per_epoch` a moving average of it. A cohort split off
-    another names it as `parent_id`, and in `parent_seq` the last event of the time before the split.
+    `duration_seconds` is the time of all reported epochs, `seconds_per_epoch` a moving average of it. A cohort that was
+    split off another names it as `parent_id`, and in `parent_seq` the last event of the time before the split.
     """
 
     __tablename__ = "cohorts"

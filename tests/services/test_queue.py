@@ -1,0 +1,154 @@
+"""The doorbell never blocks and never fails; Celery is configured as the delivery needs it."""
+
+import base64
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services import broker_folder
+from services.queue import QUEUE, TASK, CeleryDoorbell, SilentDoorbell, make_app
+from services.settings import Settings
+from tests.support.servers import free_port
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """A port that accepts connections and never answers."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(50)
+        yield server.getsockname()[1]
+
+
+def settle(bell: CeleryDoorbell, health: bool) -> None:
+    end = time.monotonic() + 60
+    while bell.healthy is not health and time.monotonic() < end:
+        time.sleep(0.01)
+    assert bell.healthy is health
+
+
+def test_ringing_costs_nothing_when_the_broker_is_a_black_hole(tmp_path: Path, black_hole: int) -> None:
+    bell = CeleryDoorbell(Settings(home=tmp_path, broker_url=f"redis://127.0.0.1:{black_hole}/0"))
+    bell.ring()  # starts the thread
+    began = time.monotonic()
+    for _ in range(10_000):
+        bell.ring()
+    assert time.monotonic() - began < 5, "ten thousand rings take some milliseconds"
+    settle(bell, False)
+    bell.close()
+
+
+def test_a_broker_that_refuses_is_left_alone_for_a_while(tmp_path: Path) -> None:
+    bell = CeleryDoorbell(Settings(home=tmp_path, broker_url=f"redis://127.0.0.1:{free_port()}/0"))
+    bell.ring()
+    settle(bell, False)
+    bell.ring()
+    bell.close(patience=30)
+
+
+def messages(home: Path) -> list[Path]:
+    return sorted((home / "broker" / "messages").glob(f"*.{QUEUE}.msg"))
+
+
+def test_many_rings_are_few_messages(tmp_path: Path) -> None:
+    bell = CeleryDoorbell(Settings(home=tmp_path))
+    for _ in range(1000):
+        bell.ring()
+    bell.close(patience=60)
+    assert bell.healthy
+    assert 1 <= len(messages(tmp_path)) < 50
+    assert (tmp_path / "broker").stat().st_mode & 0o077 == 0
+
+
+def test_the_message_carries_nothing(tmp_path: Path) -> None:
+    app = make_app(Settings(home=tmp_path), publisher=True)
+    app.send_task(TASK, queue=QUEUE, retry=False)
+    message = json.loads(messages(tmp_path)[0].read_text())
+    assert json.loads(base64.b64decode(message["body"]))[:2] == [[], {}]
+    assert message["content-type"] == "application/json"
+
+
+def test_a_broken_message_is_dropped_and_the_next_one_read(tmp_path: Path) -> None:
+    app = make_app(Settings(home=tmp_path), publisher=True)
+    folder = tmp_path / "broker" / "messages"
+    (folder / f"0_broken.{QUEUE}.msg").write_text('{"body": "')
+    (folder / f".0_unfinished.{QUEUE}.msg.tmp").write_text("{")
+    app.send_task(TASK, queue=QUEUE, retry=False)
+    with app.connection_for_read() as connection:
+        received = connection.SimpleQueue(QUEUE).get(timeout=10)
+        assert received.headers["task"] == TASK
+        received.ack()
+    assert messages(tmp_path) == []
+
+
+def test_writers_and_readers_of_the_folder_lose_and_break_nothing(tmp_path: Path) -> None:
+    app = make_app(Settings(home=tmp_path), publisher=True)
+    count, got, lock = 150, [], threading.Lock()
+
+    def write() -> None:
+        with app.connection_for_write() as connection:
+            queue = connection.SimpleQueue("numbers")
+            for number in range(count):
+                queue.put(number)
+
+    def read() -> None:
+        with app.connection_for_read() as connection:
+            queue = connection.SimpleQueue("numbers", no_ack=True)
+            while len(got) < 2 * count:
+                try:
+                    message = queue.get(timeout=0.2)
+                except queue.Empty:
+                    continue
+                with lock:
+                    got.append(message.payload)
+
+    workers = [threading.Thread(target=work) for work in (write, write, read, read)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert sorted(got) == sorted([*range(count), *range(count)])
+
+
+def test_celery_is_configured_as_the_delivery_needs_it(tmp_path: Path) -> None:
+    for broker in (None, "redis://127.0.0.1:1/0"):
+        conf = make_app(Settings(home=tmp_path, broker_url=broker), publisher=False).conf
+        assert conf.accept_content == ["json"]
+        assert conf.task_serializer == "json"
+        assert conf.result_backend is None
+        assert conf.task_ignore_result
+        assert not conf.task_acks_late
+        assert not conf.task_reject_on_worker_lost
+        assert conf.worker_prefetch_multiplier == 1
+        assert conf.worker_disable_prefetch == (broker is not None)
+        assert not conf.worker_enable_remote_control
+        assert not conf.worker_send_task_events
+        assert conf.broker_connection_max_retries is None
+    options = make_app(Settings(home=tmp_path, broker_url="redis://127.0.0.1:1/0"), publisher=True).conf
+    assert options.broker_transport_options["socket_timeout"] == 1.0
+    assert options.broker_transport_options["socket_connect_timeout"] == 1.0
+
+
+def test_celery_is_imported_only_when_a_bell_rings() -> None:
+    code = "import sys, services.queue; assert not {'celery', 'kombu'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_silent_doorbell_is_silent() -> None:
+    bell = SilentDoorbell()
+    bell.ring()
+    bell.close()
+    assert bell.healthy is None
+
+
+def test_the_folder_is_the_owners_alone(tmp_path: Path) -> None:
+    broker_folder.options(tmp_path / "deep" / "broker", 0.1)
+    for path in (tmp_path / "deep" / "broker").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0

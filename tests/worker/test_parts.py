@@ -1,0 +1,193 @@
+"""The small parts of a worker, without a worker."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from services.cohorts.workers import Identity
+from services.settings import Settings
+from worker import exits
+from worker.bell import Bell
+from worker.child import Child, boottime
+from worker.environment import child_environment, threads
+from worker.identity import lives, this_process
+
+
+def child(code: str, **environment: str) -> Child:
+    return Child([sys.executable, "-c", code], {"PATH": os.environ["PATH"], **environment})
+
+
+def until_drained(one: Child) -> list[dict]:
+    found = []
+    while not one.drained:
+        message = one.receive(0.05)
+        if message is not None:
+            found.append(message)
+    return found
+
+
+def test_a_ring_before_the_wait_is_not_missed() -> None:
+    bell = Bell()
+    seen = bell.rings
+    bell.ring()
+    began = time.monotonic()
+    bell.wait(seen, 30)
+    assert time.monotonic() - began < 20
+
+
+def test_a_ring_wakes_everybody() -> None:
+    bell = Bell()
+    woken = threading.Barrier(4, timeout=30)
+
+    def sleep(seen: int) -> None:
+        bell.wait(seen, 30)
+        woken.wait()
+
+    sleepers = [threading.Thread(target=sleep, args=(bell.rings,)) for _ in range(3)]
+    for sleeper in sleepers:
+        sleeper.start()
+    bell.ring()
+    woken.wait()
+    for sleeper in sleepers:
+        sleeper.join()
+
+
+def test_a_wait_without_a_ring_ends() -> None:
+    bell = Bell()
+    bell.wait(bell.rings, 0.01)
+
+
+def test_the_environment_is_an_allow_list(tmp_path: Path) -> None:
+    given = {
+        "PATH": "/bin",
+        "LC_ALL": "C",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "FIRSTLIGHT_DATABASE_URL": "postgresql://u:secret@h/d",
+        "FIRSTLIGHT_API_KEYS": "secret",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "PGPASSWORD": "secret",
+    }
+    made = child_environment(given, Settings(home=tmp_path, threads=3), "wrk_1")
+    assert "secret" not in str(made)
+    assert made["CUDA_VISIBLE_DEVICES"] == "1"
+    assert made["LC_ALL"] == "C"
+    assert made["OMP_NUM_THREADS"] == made["MKL_NUM_THREADS"] == "3"
+    assert made["FIRSTLIGHT_WORKER"] == "wrk_1"
+
+
+def test_slots_share_the_cores(tmp_path: Path) -> None:
+    cores = len(os.sched_getaffinity(0))
+    assert threads(Settings(home=tmp_path, slots=1)) == cores
+    assert threads(Settings(home=tmp_path, slots=64)) == max(1, cores // 64)
+    assert threads(Settings(home=tmp_path, slots=1, threads=7)) == 7
+
+
+def test_messages_both_ways_and_nonsense_between() -> None:
+    code = (
+        "import sys, json\n"
+        'print(\'{"type": "ready"}\', flush=True)\n'
+        "print('no json'); print('[1]'); print('{\"type\": 3}'); print('{}', flush=True)\n"
+        "message = json.loads(sys.stdin.readline())\n"
+        "print(json.dumps({'type': 'echo', 'heard': message['word']}), flush=True)\n"
+        "print('to the log', file=sys.stderr)\n"
+    )
+    one = child(code)
+    one.send({"type": "start", "word": "hello"})
+    assert until_drained(one) == [{"type": "ready"}, {"type": "echo", "heard": "hello"}]
+    assert one.end(10) == 0
+    assert list(one.tail) == ["to the log"]
+
+
+def test_a_child_that_does_not_read_does_not_stop_its_supervisor() -> None:
+    one = child("import time; time.sleep(600)")
+    for _ in range(100):
+        one.send({"type": "start", "much": "x" * 100_000})
+    assert one.end() == -signal.SIGKILL
+
+
+def test_a_child_that_ends_at_once_can_be_written_to() -> None:
+    one = child("pass")
+    one.process.wait()
+    one.send({"type": "start"})
+    assert one.end(1) == 0
+
+
+def test_its_whole_group_is_killed(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    code = (
+        "import subprocess, sys, time\n"
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        f"open({str(pid)!r}, 'w').write(str(p.pid)); print('{{\"type\": \"ready\"}}', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    one = child(code)
+    while one.receive(0.1) is None:
+        pass
+    one.end()
+    grandchild = Path(f"/proc/{pid.read_text()}/stat")
+    for _ in range(200):
+        if not grandchild.exists() or grandchild.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.02)
+    pytest.fail("a grandchild lives on")
+
+
+@pytest.mark.parametrize(
+    ("code", "failure", "words"),
+    [
+        ("import sys; print('oh dear', file=sys.stderr); sys.exit(3)", "crash", ["status 3", "oh dear"]),
+        ("pass", "crash", ["without saying it was done"]),
+        ("import os; os.kill(os.getpid(), 11)", "crash", ["signal 11", "SIGSEGV"]),
+        ("import os; os.kill(os.getpid(), 9)", "crash", ["signal 9", "SIGKILL"]),
+    ],
+)
+def test_an_end_without_a_word_is_explained(code: str, failure: str, words: list[str]) -> None:
+    one = child(code)
+    until_drained(one)
+    told = exits.unexplained(one, one.end(10))
+    assert told.code == failure
+    assert all(word in told.detail for word in words)
+
+
+def test_a_kill_by_the_kernel_for_memory_has_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = child("import os; os.kill(os.getpid(), 9)")
+    status = one.end(10)
+    monkeypatch.setattr(one, "out_of_memory", lambda: True)
+    assert exits.unexplained(one, status).code == "oom"
+
+
+def test_a_failure_the_child_names() -> None:
+    assert exits.reported({"code": "oom", "detail": "d", "slot": 2}).slot == 2
+    told = exits.reported({"type": "failed"})
+    assert (told.code, told.slot) == ("error", None)
+
+
+def test_this_process_lives_and_a_dead_one_does_not() -> None:
+    me = this_process()
+    assert lives(me)
+    assert not lives(Identity(me.host, me.boot_id, me.pid, me.pid_start_time - 100)), "the pid was used again"
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    import psutil
+
+    other = Identity(me.host, me.boot_id, process.pid, psutil.Process(process.pid).create_time())
+    assert lives(other)
+    process.kill()
+    for _ in range(500):
+        if not lives(other):
+            break
+        time.sleep(0.01)
+    assert not lives(other), "a zombie holds nothing"
+    process.communicate()
+    assert not lives(other)
+
+
+def test_boottime_moves() -> None:
+    first = boottime()
+    time.sleep(0.01)
+    assert boottime() > first
