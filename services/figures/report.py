@@ -25,7 +25,7 @@ from services.figures.render import Renderer
 from services.figures.report_tables import effect_rows, pair_table, ranking_rows
 from services.figures.study import load_study
 from services.science.claims import ClaimResults
-from services.science.figures import Curves, Figure, FigureData, Heatmap, NoFigureDataError, Study
+from services.science.figures import Curves, Figure, Heatmap, NoFigureDataError, Study
 from services.science.figures.study import shown
 from services.science.statistics.comparison_models import Comparison
 
@@ -55,6 +55,15 @@ class Run:
     seconds: float
     joules: float | None
     energy_method: str | None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure in the page: what it shows in words for those who do not see it, its finding, and the SVG."""
+
+    description: str
+    caption: str
+    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -157,9 +166,9 @@ def _figures(asked: Question, study: Study | None) -> list[Figure]:
     return chosen
 
 
-def _pictures(report: Report, renderer: Renderer, asked: Question) -> list[tuple[FigureData, Markup]]:
-    """The figures as inline SVG in the colour of the page's text, each with the numbers behind it."""
-    pictures: list[tuple[FigureData, Markup]] = []
+def _pictures(report: Report, renderer: Renderer, asked: Question) -> list[Picture]:
+    """The figures as inline SVG in the colour of the page's text."""
+    pictures: list[Picture] = []
     for wanted in _figures(asked, report.study):
         try:
             data = wanted.numbers(report.study)
@@ -170,7 +179,8 @@ def _pictures(report: Report, renderer: Renderer, asked: Question) -> list[tuple
         # Several pictures in one page must not share the ids of their clips and gradients.
         own = OWN_ID.sub(rf"\1f{len(pictures)}-\2", svg)
         # From our own renderer, which escapes every text in it.
-        pictures.append((data, Markup(own)))  # noqa: S704
+        caption = data.description.removesuffix(" ".join(data.subtitle)).strip()
+        pictures.append(Picture(data.description, caption, Markup(own)))  # noqa: S704
     return pictures
 
 
