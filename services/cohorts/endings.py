@@ -44,9 +44,7 @@ def finish(session: Session, cohort_id: str, attempt: int, energy: Energy | None
     return True
 
 
-def release(
-    session: Session, cohort_id: str, attempt: int, outcome: str = "drained", energy: Energy | None = None
-) -> str | None:
+def release(session: Session, cohort_id: str, attempt: int, energy: Energy | None = None) -> str | None:
     """Give the cohort back after a drain, a pause or a cancel; the child has ended. None when the attempt is fenced.
 
     What becomes of it is what is asked of it: cancelled, paused, or queued again at once. No budget is touched.
@@ -55,7 +53,7 @@ def release(
     if cohort is None:
         return None
     add_energy(cohort, energy)
-    end_attempt(session, cohort_id, attempt, {"cancel": "cancelled", "pause": "paused"}.get(cohort.desired, outcome))
+    end_attempt(session, cohort_id, attempt, {"cancel": "cancelled", "pause": "paused"}.get(cohort.desired, "drained"))
     return give_back(session, cohort, delay=0.0)
 
 
@@ -65,6 +63,7 @@ def give_back(session: Session, cohort: CohortRow, delay: float) -> str:
         close(session, cohort, "cancelled")
         return "cancelled"
     state = "paused" if cohort.desired == "pause" else "queued"
+    session.flush()
     session.execute(
         update(CohortRow)
         .where(CohortRow.id == cohort.id)

@@ -99,6 +99,7 @@ def retry_failed(session: Session, experiment_id: str) -> int:
     for cohort in _cohorts(session, experiment_id, ("failed",)):
         cohort.failures = cohort.losses = 0
         cohort.last_epoch, cohort.duration_seconds = -1, 0.0
+        cohort.energy_joules = cohort.energy_method = None
         cohort.error = cohort.finished_at = None
         _queue(session, cohort)
     experiment.desired, experiment.error, experiment.finished_at = "run", None, None

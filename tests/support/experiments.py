@@ -69,6 +69,7 @@ def message(
     diverged: dict[int, int] | None = None,
     checkpoint: dict[str, Any] | None = None,
     seconds: float = 0.1,
+    energy: float | None = None,
 ) -> EpochsMessage:
     """Epochs `first` to `to` of trials with these seeds, by slot; `diverged` maps a slot to its epoch of divergence."""
     gone = diverged or {}
@@ -85,7 +86,9 @@ def message(
                 "diverged": [{"slot": slot, "layer": "dense_1"} for slot, at in gone.items() if at == epoch],
             }
         )
-    return EpochsMessage.model_validate({"from": first, "to": to, "epochs": reports, "checkpoint": checkpoint})
+    joules = None if energy is None else {"joules": energy, "method": "measured"}
+    told = {"from": first, "to": to, "epochs": reports, "checkpoint": checkpoint, "energy": joules}
+    return EpochsMessage.model_validate(told)
 
 
 def seeds_of(session: Session, cohort_id: str) -> list[int]:

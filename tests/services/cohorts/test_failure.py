@@ -85,7 +85,7 @@ def test_a_split_keeps_stored_epochs_and_what_the_events_meant(database: Databas
     taken = next_claim(database)
     assert taken is not None
     with database.write() as session:
-        commit_epochs(session, taken.cohort_id, taken.attempt, message(0, 2, [0, 1, 2, 3]), TTL)
+        commit_epochs(session, taken.cohort_id, taken.attempt, message(0, 2, [0, 1, 2, 3], energy=8.0), TTL)
         seq = session.execute(select(ExperimentRow.event_seq)).scalar_one()
         everybody = [trial.id for trial in taken.trials]
         assert fail(session, taken.cohort_id, taken.attempt, Failure("error", "x", slot=2)) == "split"
@@ -98,11 +98,13 @@ def test_a_split_keeps_stored_epochs_and_what_the_events_meant(database: Databas
         assert part is not None
         seeds = [trial.seed for trial in part.trials]
         with database.write() as session:
-            commit_epochs(session, part.cohort_id, part.attempt, message(3, 6, seeds), TTL)
+            commit_epochs(session, part.cohort_id, part.attempt, message(3, 6, seeds, energy=3.0), TTL)
             finish(session, part.cohort_id, part.attempt)
     with database.read() as session:
         for columns in read_rows(session, everybody).values():
             assert columns.epochs.tolist() == list(range(7))
+        shares = session.scalars(select(TrialRow.energy_joules).order_by(TrialRow.position)).all()
+        assert shares == [3.0, 3.0, 5.0, 3.0]  # a quarter of 8 J each, then 3 J for one and 3 J for three
 
 
 def test_losses_have_their_own_budget_and_progress_restores_it(database: Database) -> None:

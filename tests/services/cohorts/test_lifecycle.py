@@ -66,9 +66,9 @@ def test_the_whole_way(database: Database, experiment: str) -> None:
     with database.write() as session:
         assert started(session, first.cohort_id, 1, "cpu", "d" * 64) is Outcome.COMMITTED
     assert commit(database, first, 0, 0) is Outcome.COMMITTED
-    assert commit(database, first, 1, 3) is Outcome.COMMITTED
+    assert commit(database, first, 1, 3, energy=4.0) is Outcome.COMMITTED
     with database.write() as session:
-        assert finish(session, first.cohort_id, 1, Energy(joules=10.0, method="measured"))
+        assert finish(session, first.cohort_id, 1, Energy(joules=6.0, method="measured"))
     second = take(database)
     assert second.cohort_id != first.cohort_id
     run_through(database, second)
@@ -97,6 +97,7 @@ def test_the_whole_way(database: Database, experiment: str) -> None:
         assert trials[0].best["val_loss"] == values[best]
         assert trials[0].duration_seconds == pytest.approx(0.4)
         assert trials[0].energy_joules == 5.0
+        assert trials[0].energy_method == "measured"
         assert trials[2].energy_joules is None
         assert session.scalar(select(func.count()).select_from(EpochRow)) == 0
         assert session.scalar(select(func.count()).select_from(CurveRow)) == 4 * 4
