@@ -8,10 +8,13 @@ from services.science.base import named
 from services.science.catalogue import by_kind
 from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part
 from services.science.figures.curves import Curves
+from services.science.figures.differences import Differences
 from services.science.figures.heatmap import Heatmap
+from services.science.figures.ranking import Ranking
+from services.science.figures.seeds import Seeds
 from services.science.figures.study import ArmRuns, LayerRecord, Study
 
-AnyFigure = Curves | Heatmap
+AnyFigure = Curves | Heatmap | Ranking | Differences | Seeds
 
 FigureChoice = Annotated[AnyFigure, Field(discriminator="kind"), BeforeValidator(named)]
 """A figure with its parameters; a bare name means its defaults."""
@@ -23,11 +26,16 @@ __all__ = [
     "FIGURES",
     "AnyFigure",
     "ArmRuns",
+    "Curves",
+    "Differences",
     "Figure",
     "FigureChoice",
     "FigureData",
+    "Heatmap",
     "LayerRecord",
     "NoFigureDataError",
     "Part",
+    "Ranking",
+    "Seeds",
     "Study",
 ]

@@ -6,19 +6,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from services.science.figures import palette
 from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, finite, plural, span
 from services.science.figures.epochs import band, drawn_epochs
+from services.science.figures.facets import Facet, chosen_facet, in_panels, line_signs
 from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.numerals import significant
 from services.science.figures.study import ArmRuns, Study
 from services.science.figures.theme import THEMES, framed
 from services.science.figures.ticks import log_ticks
 
-Facet = Literal["auto", "activation", "initializer", "none"]
-
-CROWDED = 8
-"""More lines than this in one panel are spread over panels, if the facet is left to us."""
 SPREAD_RATIO = 40.0
 """Means that differ by more than this factor get a logarithmic axis, if the scale is left to us."""
 
@@ -51,7 +47,7 @@ class Curves(Figure):
     def numbers(self, study: Study) -> FigureData:
         """Mean, band and n of every arm at every drawn epoch."""
         arms = self._chosen(study)
-        facet = self._facet(arms)
+        facet = chosen_facet(self.facet, arms)
         last = max(arm.curve(self.metric).shape[1] - 1 for arm in arms)
         epochs = drawn_epochs(min(self.epoch_from, last), last, len(arms))
         records: list[Record] = []
@@ -86,12 +82,6 @@ class Curves(Figure):
         if not arms:
             raise NoFigureDataError("the experiment has no arms")
         return arms
-
-    def _facet(self, arms: list[ArmRuns]) -> str | None:
-        if self.facet != "auto":
-            return None if self.facet == "none" else self.facet
-        several = [axis for axis in ("activation", "initializer") if len({arm.axes[axis] for arm in arms}) > 1]
-        return several[0] if len(arms) > CROWDED and several else None
 
     def _data(
         self, study: Study, arms: list[ArmRuns], facet: str | None, records: list[Record], thinned: bool
@@ -166,16 +156,8 @@ class Curves(Figure):
         cut = sum(r.get("low_drawn") != r["low"] or r.get("high_drawn") != r["high"] for r in values)
         series = data.meta["series_order"]
         facet = data.meta["facet"]
-        one_line = len(series) == 1
-        # The bands share the legend, and would lend it their faintness.
-        legend = {"orient": "bottom" if facet else "right", "columns": 4 if facet else 1, "symbolOpacity": 1}
-        colour = {
-            "field": "series",
-            "type": "nominal",
-            "title": None,
-            "scale": palette.scale(series, look.ink),
-            "legend": None if one_line else legend,
-        }
+        # The bands share the legend of the lines; `symbolOpacity` keeps them from lending it their faintness.
+        colour, dash = line_signs(series, look.ink, below=bool(facet))
         axis = {
             "field": "mean",
             "type": "quantitative",
@@ -213,7 +195,7 @@ class Curves(Figure):
                 "encoding": {
                     "y": axis,
                     "color": colour,
-                    "strokeDash": {**colour, "scale": palette.dash_scale(series)},
+                    "strokeDash": dash,
                     "tooltip": [{"field": name} for name in ("arm", "epoch", "mean", "low", "high", "n")],
                 },
             },
@@ -233,13 +215,8 @@ class Curves(Figure):
         width, height, columns = (270, 190, min(3, len(data.meta["facet_order"]))) if facet else (560, 360, 1)
         layered = {"encoding": {"x": epoch}, "layer": layers, "width": width, "height": height}
         # The crosses share the lines' data source: one of their own would be drawn in every panel.
-        body: dict[str, Any] = {"data": {"values": [*values, *(dict(mark) for mark in data.marks)]}}
-        if facet:
-            header = {"title": None, "labelAnchor": "start"}
-            panel = {"field": "panel", "type": "nominal", "sort": data.meta["facet_order"], "header": header}
-            body |= {"facet": panel, "columns": columns, "spec": layered}
-        else:
-            body |= layered
+        marked = [*values, *(dict(mark) for mark in data.marks)]
+        body = in_panels(layered, marked, facet, data.meta["facet_order"], columns)
         noted = data if not cut else _with_line(data, "A band that reaches beyond the frame is cut there.")
         return framed(noted, look, body, width=columns * (width + 40))
 
