@@ -36,11 +36,13 @@ def trained(
     return names, train(description, rows, engine=engine).reports
 
 
-def assert_agrees(names: list[tuple[str, str, int]], reports: list[EpochReport], x: Any, y: Any, **how: Any) -> None:
-    """Every row agrees to 1e-4, but for trials under mae that came within rounding of a zero residual.
+def assert_agrees(
+    names: list[tuple[str, str, int]], reports: list[EpochReport], x: Any, y: Any, *, may_part: bool = False, **how: Any
+) -> None:
+    """Every row agrees to 1e-4.
 
-    There the sign of the residual, and with it the gradient, is decided by rounding: such a trial may part from its
-    reference from that epoch on, and at most half of the trials may.
+    With `may_part`, trials under mae that came within rounding of a zero residual are let off from that epoch on: there
+    the sign of the residual, and with it the gradient, is decided by rounding. At most half of the trials may part.
     """
     parted = 0
     for slot, (activation, initializer, seed) in enumerate(names):
@@ -51,7 +53,7 @@ def assert_agrees(names: list[tuple[str, str, int]], reports: list[EpochReport],
             for name in ("train_loss", "val_loss"):
                 if row[name] is not None:
                     worst = max(worst, abs(report.metrics[name][slot] / row[name] - 1.0))
-            decided = row["closest"] > ROUNDING if how.get("loss", "mae") == "mae" else True
+            decided = not may_part or row["closest"] > ROUNDING
             where = f"{activation} x {initializer}, seed {seed}, epoch {row['epoch']}"
             assert worst < (RELATIVE if decided else PARTED), where
         parted += worst >= RELATIVE
@@ -77,7 +79,8 @@ def test_smooth_activations_on_all_of_diamonds(
         "seeds": [0, 7],
     }
     names, reports = trained(document, data_dir, engine)
-    assert_agrees(names, reports, *diamonds)
+    # Weights of plain float32 meet other signs than float64 in places; the kernel's compensated weights do not.
+    assert_agrees(names, reports, *diamonds, may_part=engine == "eager")
 
 
 def test_a_smooth_loss_on_all_of_diamonds_never_parts(

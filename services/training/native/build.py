@@ -35,9 +35,7 @@ class KernelUnavailableError(RuntimeError):
 
 
 def cache_folder() -> Path:
-    """``$FIRSTLIGHT_HOME/kernels``, else ``$XDG_CACHE_HOME/firstlight/kernels``, else the same below ``~/.cache``."""
-    if home := os.environ.get("FIRSTLIGHT_HOME"):
-        return Path(home).expanduser() / "kernels"
+    """``$XDG_CACHE_HOME/firstlight/kernels``, or the same below ``~/.cache``: one for all homes of this user."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "firstlight" / "kernels"
 
@@ -134,5 +132,15 @@ def _run(command: list[str]) -> str:
     return done.stdout
 
 
+def main() -> int:
+    """Compile ahead of the first use; 1 and a reason where that cannot be done."""
+    try:
+        sys.stdout.write(f"{build_kernel(cache_folder())}\n")
+    except KernelUnavailableError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    sys.stdout.write(f"{build_kernel(cache_folder())}\n")
+    sys.exit(main())

@@ -90,8 +90,17 @@ def test_a_broken_library_is_said(tmp_path, monkeypatch):
 
 
 def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("FIRSTLIGHT_HOME", str(tmp_path))
-    assert build.cache_folder() == tmp_path / "kernels"
-    monkeypatch.delenv("FIRSTLIGHT_HOME")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert build.cache_folder() == tmp_path / "firstlight" / "kernels"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert build.cache_folder() == tmp_path / "cache" / "firstlight" / "kernels"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert build.cache_folder() == tmp_path / ".cache" / "firstlight" / "kernels"
+
+
+def test_compiling_ahead_without_a_compiler_gives_a_reason(monkeypatch, capsys):
+    def none():
+        raise build.KernelUnavailableError("no C++ compiler")
+
+    monkeypatch.setattr(build, "find_compiler", none)
+    assert build.main() == 1
+    assert "no C++ compiler" in capsys.readouterr().err
