@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     hung_seconds: float = Field(120.0, gt=1.0, description="A child silent for so long is killed.")
 
     cpu_watts_per_core: float = Field(
-        10.0, ge=0.0, description="Power of one busy core, for the energy of trials where no counter can be read."
+        7.0, ge=0.0, description="Power of one busy core, for the energy of trials where no counter can be read."
     )
     grid_grams_co2e_per_kwh: float = Field(
         445.0, ge=0.0, description="CO2 equivalent of the electricity; default: world average of 2024 (IEA 2025)."

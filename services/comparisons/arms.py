@@ -158,8 +158,9 @@ def _energy(trials: Sequence[StoredTrial], grams_per_kwh: float | None) -> Energ
         return None
     joules = np.array([np.nan if trial.joules is None else trial.joules for trial in trials])
     grams = None if grams_per_kwh is None else joules / JOULES_PER_KWH * grams_per_kwh
-    measured = all(method.startswith("measured") for method in methods)
-    return EnergyInput(joules, grams, "measured" if measured else "estimated", SHARE_RULE)
+    measured = all("measured" in method for method in methods)
+    rule = f"{SHARE_RULE}; {', '.join(dict.fromkeys(methods))}"
+    return EnergyInput(joules, grams, "measured" if measured else "estimated", rule)
 
 
 def _outcome(trial: StoredTrial, columns: Mapping[str, TrialColumns], metric: str) -> Outcome:

@@ -18,7 +18,7 @@ from services.science.datasets.errors import DatasetInvalid, DatasetUnavailable
 from services.training import checkpoint, device
 from services.training.channel import Channel
 from services.training.cohort import build
-from services.training.energy import start_meter
+from services.training.energy import WATTS_PER_CORE, Stretches, start_meter
 from services.training.initial import InitializationError
 from services.training.loop import TrainingRun
 from services.training.parent import die_with_parent
@@ -54,7 +54,8 @@ def main() -> None:
 def _train(message: dict[str, Any], channel: Channel, beat: Beat) -> dict[str, Any]:
     began = time.perf_counter()
     where = device.configure(message["device"], message["threads"])
-    meter = start_meter(where)
+    meter = start_meter(where, message.get("watts_per_core", WATTS_PER_CORE))
+    energy = Stretches(meter)
     beat.alongside = meter.read
     cohort = build(message, where)
     reporter = Reporter(
@@ -64,6 +65,7 @@ def _train(message: dict[str, Any], channel: Channel, beat: Beat) -> dict[str, A
         checkpoint_dir=Path(message["checkpoint_dir"]),
         checkpoint_seconds=message["checkpoint_seconds"],
         origin=cohort.origin,
+        energy=energy.take,
     )
     run = TrainingRun(cohort.engine, cohort.description, cohort.rows, reporter, cohort.probe)
     resume = message.get("resume")
@@ -84,9 +86,9 @@ def _train(message: dict[str, Any], channel: Channel, beat: Beat) -> dict[str, A
     if run.run() == "stopped":
         if channel.stop_mode != "cancel":
             reporter.flush(run.state)
-        return {"type": "stopped", "mode": channel.stop_mode}
+        return {"type": "stopped", "mode": channel.stop_mode, "energy": energy.take()}
     reporter.flush(None)
-    return {"type": "done", "energy": vars(meter.read()), "duration_seconds": time.perf_counter() - began}
+    return {"type": "done", "energy": energy.take(), "duration_seconds": time.perf_counter() - began}
 
 
 def _failure(error: Exception) -> dict[str, Any]:

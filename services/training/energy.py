@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 
@@ -36,6 +36,20 @@ class Meter(Protocol):
     def read(self) -> Energy:
         """The energy since the meter was made."""
         ...
+
+
+class Stretches:
+    """Cuts what a meter counts into stretches, so that each message carries its own part and none is counted twice."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+        self._told = 0.0
+
+    def take(self) -> dict[str, Any]:
+        """The energy since the last call, or since the meter was made."""
+        total = self.meter.read()
+        joules, self._told = max(0.0, total.joules - self._told), total.joules
+        return {"joules": joules, "method": total.method}
 
 
 class CpuTimeMeter:
@@ -99,16 +113,19 @@ class NvmlMeter:
         return value.value
 
 
-def start_meter(device: str) -> Meter:
-    """The best meter there is for a run on `device` (``cpu`` or ``cuda``)."""
+def start_meter(device: str, watts_per_core: float = WATTS_PER_CORE) -> Meter:
+    """The best meter there is for a run on `device` (``cpu`` or ``cuda``).
+
+    Where nothing can be read it is estimated from processor time and `watts_per_core`.
+    """
     if device == "cuda":
         try:
             uuid = f"GPU-{torch.cuda.get_device_properties(0).uuid}"
             return NvmlMeter(ctypes.CDLL("libnvidia-ml.so.1"), uuid)
         except (OSError, AttributeError, RuntimeError, AssertionError):
-            return CpuTimeMeter(WATTS_PER_CORE)
+            return CpuTimeMeter(watts_per_core)
     zones = readable_zones(RAPL_FOLDER)
-    return RaplMeter(zones, _busy_seconds) if zones else CpuTimeMeter(WATTS_PER_CORE)
+    return RaplMeter(zones, _busy_seconds) if zones else CpuTimeMeter(watts_per_core)
 
 
 def readable_zones(folder: Path) -> list[Path]:

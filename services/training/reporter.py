@@ -30,6 +30,7 @@ class Reporter:
         checkpoint_dir: Path,
         checkpoint_seconds: float,
         origin: checkpoint.Origin,
+        energy: Callable[[], object] | None = None,
     ) -> None:
         self._channel = channel
         self._beat = beat
@@ -37,6 +38,7 @@ class Reporter:
         self._folder = checkpoint_dir
         self._checkpoint_seconds = checkpoint_seconds
         self._origin = origin
+        self._energy = energy
         self._pending: list[EpochReport] = []
         self._sent = report_after
         self._channel.acknowledged = max(self._channel.acknowledged, report_after)
@@ -91,6 +93,7 @@ class Reporter:
                 "epochs": [_epoch(report) for report in reports],
                 "diagnostics": [row for report in reports for row in _diagnostics(report)],
                 "checkpoint": saved,
+                "energy": None if self._energy is None else self._energy(),
             }
         )
         faults.point("child.after_send", epoch=last)

@@ -66,7 +66,7 @@ def store(
                 seed=seed,
                 state="diverged" if values is None else "succeeded",
                 energy_joules=joules,
-                energy_method=None if joules is None else "estimated_cpu",
+                energy_method=None if joules is None else "cpu_time_estimate",
             )
             place += 1
             session.add(trial)
@@ -194,6 +194,7 @@ def test_energy_becomes_carbon_dioxide_only_with_a_grid(database: Database) -> N
         a = store(session, {("relu", "he"): falling(2, 0.5)}, joules=7200.0)
     environment = ask(database, a).arms[0].environment
     assert (environment.joules_per_trial, environment.joules_total) == (7200.0, 28_800.0)
+    assert environment.share_rule.endswith("; cpu_time_estimate")
     assert (environment.method, environment.grams_co2e_per_trial) == ("estimated", None)
     environment = ask(database, a, grams_per_kwh=500.0).arms[0].environment
     # 7,200 J are 2 Wh, at 0.5 g each.

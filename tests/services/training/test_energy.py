@@ -55,3 +55,22 @@ def test_counters_turn_over_and_are_shared_by_processor_time(tmp_path: Path, mon
 def test_there_is_always_a_meter() -> None:
     assert start_meter("cpu").read().joules >= 0.0
     assert start_meter("cuda").read().joules >= 0.0
+
+
+def test_stretches_add_up_to_what_the_meter_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = [10.0]
+    monkeypatch.setattr(energy.time, "process_time", lambda: seconds[0])
+    stretches = energy.Stretches(CpuTimeMeter(5.0))
+    taken = []
+    for seconds[0] in (11.0, 11.0, 14.5):
+        taken.append(stretches.take()["joules"])
+    assert taken == [5.0, 0.0, 17.5]
+
+
+def test_the_watts_of_a_core_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(energy, "readable_zones", lambda _folder: [])
+    seconds = [0.0]
+    monkeypatch.setattr(energy.time, "process_time", lambda: seconds[0])
+    meter = start_meter("cpu", 12.0)
+    seconds[0] = 2.0
+    assert meter.read() == energy.Energy(24.0, "cpu_time_estimate")
