@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from services.db.tables import CohortRow, ExperimentRow
 from services.science.datasets import plan_rows
 from services.science.grid import Grid
-from services.science.models import Model
-from services.science.models.layers import WeightLayer
+from services.science.models import Model, Perceptron
+from services.science.models.layers import Stage
+from services.science.models.layers import parameters as count_parameters
 from services.science.spec import ExperimentSpec
 
 FLOAT_BYTES = 4
@@ -26,6 +27,13 @@ STEP_SECONDS = 60e-6
 """Fixed cost of one step of one cohort: calling the kernels."""
 TRIAL_STEP_SECONDS = 4e-6
 """Fixed cost of one step of one trial."""
+LAYER_SECONDS = 50e-6
+"""Fixed cost of one layer in one step of a network that PyTorch trains."""
+NORM_FLOPS = 30
+"""Operations of a normalisation for each number, there and back."""
+EVALUATION_FLOATS = 1_000_000
+"""Numbers in one activation tensor of a convolutional network's evaluation."""
+RECALIBRATION_ROWS = 8192
 FLOPS = 4e10
 """Sustained arithmetic of small layers on a few CPU cores, multiply and add counted apart."""
 HISTORY = 20
@@ -56,9 +64,9 @@ class Load:
     memory_bytes: int
 
 
-def weight_layers(spec: ExperimentSpec, width_factor: int = 1) -> tuple[WeightLayer, ...]:
-    """The layers of the spec's network on the spec's data; a gated unit has a `width_factor` of 2."""
-    return _model(spec).weight_layers(math.prod(spec.dataset.input_shape), spec.dataset.outputs, width_factor)
+def stages(spec: ExperimentSpec, width_factor: int = 1) -> tuple[Stage, ...]:
+    """The stages of the spec's network on the spec's data; a gated unit has a `width_factor` of 2."""
+    return _model(spec).stages(spec.dataset.input_shape, spec.dataset.outputs, width_factor)
 
 
 def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...]) -> Load:
@@ -66,23 +74,32 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...]) -> Load:
     arm = grid.arms[grid.trials[positions[0]].arm_index]
     # Trials of one cohort may differ in their activation: the widest network is counted for all of them.
     widest = max(grid.arms[grid.trials[position].arm_index].activation.width_factor for position in positions)
-    layers = weight_layers(spec, widest)
+    model = _model(spec)
+    network = stages(spec, widest)
     train, validation = plan_rows(spec.dataset)
-    parameters = sum(layer.parameters for layer in layers)
-    units = sum(_units(layer, spec) for layer in layers)
-    work = sum(layer.parameters * _positions(layer, spec) for layer in layers)
+    parameters = count_parameters(network)
+    units = sum(_kept(stage) for stage in network)
+    dropped = sum(math.prod(stage.shape) for stage in network if stage.dropout)
+    work = sum(stage.layer.parameters * stage.places for stage in network)
     batch = min(arm.batch_size, train)
     steps = math.ceil(train / batch)
     trials = len(positions)
+    images = bool(network[0].space)
+    # Convolutional networks are run one after the other: many calls, but one trial's activations at a time.
+    passes, together = (trials, 1) if images else (1, trials)
+    fixed = STEP_SECONDS if isinstance(model, Perceptron) and model.plain else LAYER_SECONDS * len(network)
     # Forward, backward to the input and to the weights: three products of two operations; validation is forward only.
-    arithmetic = 6 * work * train + 2 * work * validation
-    epoch = steps * (STEP_SECONDS + trials * TRIAL_STEP_SECONDS) + trials * arithmetic / FLOPS
+    arithmetic = 6 * work * train + 2 * work * _evaluated(network, train, validation)
+    arithmetic += NORM_FLOPS * train * sum(stage.norm_width * stage.places for stage in network)
+    epoch = steps * (passes * fixed + trials * TRIAL_STEP_SECONDS) + trials * arithmetic / FLOPS
     state = len(getattr(type(arm.optimizer), "state", ()))
-    per_trial = parameters * (3 + state) + 4 * batch * units
     rows = (train + validation) * (math.prod(spec.dataset.input_shape) + 1)
-    evaluation = min(validation, 8192) * max(_units(layer, spec) for layer in layers)
-    memory = FLOAT_BYTES * (rows + trials * (per_trial + evaluation))
-    return Load(parameters, STARTUP_SECONDS + spec.epochs * epoch, memory)
+    evaluation = min(validation, 8192) * max(stage.layer.channels for stage in network)
+    if images:
+        widest = max(stage.places * stage.layer.channels for stage in network)
+        evaluation = 4 * min(max(EVALUATION_FLOATS, widest), validation * widest)
+    held = trials * (parameters * (3 + state) + 2 * batch * dropped) + together * (4 * batch * units + evaluation)
+    return Load(parameters, STARTUP_SECONDS + spec.epochs * epoch, FLOAT_BYTES * (rows + held))
 
 
 def predict(session: Session, raw_seconds: list[float], lanes: int) -> Seconds:
@@ -120,10 +137,12 @@ def _model(spec: ExperimentSpec) -> Model:
     return model
 
 
-def _positions(layer: WeightLayer, spec: ExperimentSpec) -> int:
-    """How often a layer's weights are used for one row: once, or at most at every pixel of the input."""
-    return 1 if len(layer.shape) == 2 else math.prod(spec.dataset.input_shape[1:])
+def _kept(stage: Stage) -> int:
+    """Numbers of one row that a stage keeps for the way back: pre-activations, and what a normalisation adds."""
+    return stage.places * (stage.layer.channels + stage.norm_width)
 
 
-def _units(layer: WeightLayer, spec: ExperimentSpec) -> int:
-    return layer.shape[1] if len(layer.shape) == 2 else layer.shape[0] * _positions(layer, spec)
+def _evaluated(network: tuple[Stage, ...], train: int, validation: int) -> int:
+    """Rows of one epoch that only run forward: validation by each sort of batch norm statistics."""
+    kinds = next((stage.batch_norm.evaluation for stage in network if stage.batch_norm), ("moving",))
+    return validation * len(kinds) + (min(train, RECALIBRATION_ROWS) if "recalibrated" in kinds else 0)

@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 from services.claims.check import claim_problems
 from services.datasets.service import fill_upload
 from services.errors import FieldProblem, GridTooLargeError, SpecInvalidError
-from services.experiments.cost import Load, Seconds, load, predict, weight_layers
+from services.experiments.cost import Load, Seconds, load, predict, stages
 from services.experiments.population import live_slots
 from services.experiments.problems import field_problems
 from services.predictions.warnings import spec_warnings
 from services.science import grid as grids
 from services.science.datasets import plan_notes, plan_rows
 from services.science.grid import Grid
+from services.science.models.layers import parameters as count_parameters
 from services.science.spec import ExperimentSpec
 from services.settings import Settings
 
@@ -136,7 +137,7 @@ def plan(session: Session, spec: ExperimentSpec, settings: Settings) -> Plan:
         training_rows=train,
         validation_rows=validation,
         steps=steps,
-        parameters=sum(layer.parameters for layer in weight_layers(prepared.spec)),
+        parameters=count_parameters(stages(prepared.spec)),
         predicted_seconds=prepared.seconds(session, settings),
         memory_bytes=prepared.memory_bytes,
         warnings=[*prepared.warnings, *no_worker(session)],

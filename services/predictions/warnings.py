@@ -1,8 +1,7 @@
 """What the theory says about a spec before it runs: scales that cannot work, seeds that cannot decide."""
 
-import math
-
 from services.science.grid import Grid
+from services.science.models import Perceptron
 from services.science.spec import Arm, ExperimentSpec
 from services.science.theory.scales import STRUCTURED, layer_scales
 from services.science.theory.warnings import seed_warnings, submission_warnings
@@ -23,7 +22,7 @@ def spec_warnings(spec: ExperimentSpec, grid: Grid) -> list[str]:
         pairs.setdefault((arm.activation.label(), arm.initializer.label()), arm)
     model = spec.resolved().model
     assert model is not None
-    depth = len(model.weight_layers(math.prod(spec.dataset.input_shape), spec.dataset.outputs))
+    depth = len(model.stages(spec.dataset.input_shape, spec.dataset.outputs))
     looked_at = max(1, min(MOST_PAIRS, MOST_LAYERS // max(depth, 1)))
     for arm in list(pairs.values())[:looked_at]:
         found += _arm_warnings(spec, arm)
@@ -39,13 +38,11 @@ def _arm_warnings(spec: ExperimentSpec, arm: Arm) -> list[str]:
         return []
     model = spec.resolved().model
     assert model is not None
-    inputs, outputs = math.prod(spec.dataset.input_shape), spec.dataset.outputs
-    layers = model.weight_layers(inputs, outputs, arm.activation.width_factor)
+    layers = model.weight_layers(spec.dataset.input_shape, spec.dataset.outputs, arm.activation.width_factor)
     try:
         scales = layer_scales(arm.activation, arm.initializer, layers)
     except ValueError as error:
         return [f"{arm.initializer.label()} with {arm.activation.label()}: {error}"]
-    normalized = getattr(model, "batch_norm", None) or getattr(model, "layer_norm", None)
-    return submission_warnings(
-        arm.activation, scales, arm.activation.label(), arm.initializer.label(), batch_norm=bool(normalized)
-    )
+    if not isinstance(model, Perceptron) or model.batch_norm or model.layer_norm or model.residual:
+        return []  # the theory is about plain dense layers, whose signals nothing rescales
+    return submission_warnings(arm.activation, scales, arm.activation.label(), arm.initializer.label())

@@ -150,6 +150,12 @@ class ExperimentSpec(Strict):
             raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _model_fits_rows(self) -> Self:
+        model = self.model or self.dataset.default_model()
+        model.stages(self.dataset.input_shape, self.dataset.outputs)
+        return self
+
     def resolved(self) -> "ExperimentSpec":
         """Return the spec with the defaults that depend on the data set filled in."""
         loss: Loss = self.loss or ("cross_entropy" if self.dataset.task == "classification" else "mae")

@@ -10,7 +10,11 @@ Quantities and where they are measured:
   one row's loss gradient with respect to a pre-activation.
 - update_ratio: ||W_e - W_{e-1}|| / ||W_{e-1}|| over the epoch just finished.
 - with moments and gradients, at epoch 0: what theory expects of them, see `services.training.expectations`.
-- distinct_units, effective_rank: see `services.training.layer_statistics`.
+- distinct_units, effective_rank: of the weights alone, see `services.training.layer_statistics`.
+
+A pre-activation is what goes into the activation, after a normalisation that comes before it. Batch norm takes the
+statistics of the rows measured and dropout rests. Convolutional networks are measured on an eighth of the rows, each
+place of a channel counting as a row.
 """
 
 from typing import Any
@@ -22,12 +26,13 @@ from torch import Tensor
 
 from services.science.activations import BaseActivation
 from services.science.diagnostics import Diagnostics, Quantity
-from services.training.eager import evaluation_chunks, flat_rows, to_tensor
+from services.training.eager import chunks, evaluation_size, network_rows, to_tensor
 from services.training.engine import CohortDescription, LayerParameters, Rows, State
 from services.training.expectations import expected_layers
 from services.training.layer_statistics import distinct_units, effective_rank, relative_change
 from services.training.losses import row_losses
-from services.training.network import StackedMlp
+from services.training.network import StackedNetwork, Watch
+from services.training.normalization import batch_moments
 from services.training.observer import LayerReport
 from services.training.signals import LayerSignals, silent
 
@@ -35,6 +40,8 @@ SIGNAL_ROWS = 256
 DEAD_ROWS = 4096
 PROBE_ROWS = 256
 SATURATED_SLOPE = 0.05
+IMAGE_SHARE = 8
+"""Convolutional networks are measured on so much fewer rows: each has hundreds of places."""
 LARGEST_RANK = 512
 """Weights whose smaller side exceeds this have no effective rank: the decomposition would cost too much."""
 
@@ -55,10 +62,13 @@ class Probe:
     ) -> None:
         self._description = description
         self._diagnostics = diagnostics
-        self._network = StackedMlp(description, initial, device)
-        self._x, self._y = (flat_rows(rows.x_train[:PROBE_ROWS], device), to_tensor(rows.y_train[:PROBE_ROWS], device))
-        self._x_validation = flat_rows(rows.x_validation, device)
-        self._signal_rows = rows.x_validation[:SIGNAL_ROWS]
+        self._network = StackedNetwork(description, initial, device)
+        fewer = IMAGE_SHARE if self._network.images else 1
+        self._few, self._many, probes = (count // fewer for count in (SIGNAL_ROWS, DEAD_ROWS, PROBE_ROWS))
+        self._x = network_rows(self._network, rows.x_train[:probes], device)
+        self._y = to_tensor(rows.y_train[:probes], device)
+        self._x_validation = network_rows(self._network, rows.x_validation[: self._many], device)
+        self._signal_rows = rows.x_validation[: self._few]
         steepest = [steepest_slope(description.trials[slot].activation) for slot in self._network.order]
         self._flat_below = SATURATED_SLOPE * torch.tensor(steepest, device=device).view(-1, 1, 1)
 
@@ -76,7 +86,7 @@ class Probe:
             before: its weights before that epoch; None for epoch 0.
             healthy: the slots that have not diverged.
         """
-        self._network.load({name: array for name, array in state.items() if name.startswith("parameters.")})
+        self._network.load(state)
         values: Values = [[{} for _ in self._network.order] for _ in self._network.layers]
         wanted = set(self._diagnostics.quantities)
         if wanted & {"moments", "histogram", "saturation", "dead_units"}:
@@ -99,11 +109,11 @@ class Probe:
         slopes = bool(wanted & {"saturation", "dead_units"})
 
         def watch(index: int, pre: Tensor, post: Tensor) -> None:
-            slope = self._slope(index, pre) if slopes else None
+            pre, post = pre.flatten(1, -2), post.flatten(1, -2)
+            slope = self._slope(index, pre, self._network.everyone) if slopes else None
             signals.append(LayerSignals(pre, post, slope, self._flat_below, wanted))
 
-        trials = len(self._network.order)
-        outputs = self._network.forward(self._x_validation[:SIGNAL_ROWS].expand(trials, -1, -1), watch)
+        outputs = self._run(self._x_validation[: self._few], watch, self._network.everyone)
         signals.append(LayerSignals(outputs, None, None, self._flat_below, wanted))
         dead = [layer.dead for layer in signals if layer.dead is not None]
         if dead:
@@ -122,43 +132,58 @@ class Probe:
 
         Only the groups of trials with such units are run, and no further than until none is left.
         """
-        for group, (_, start, end) in enumerate(self._network.groups):
+        for _, start, end in self._network.groups:
 
-            def watch(
-                index: int, pre: Tensor, post: Tensor, group: int = group, part: slice = slice(start, end)
-            ) -> None:
-                dead[index][part] &= silent(post, self._slope(index, pre, group))
+            def watch(index: int, pre: Tensor, post: Tensor, part: slice = slice(start, end)) -> None:
+                dead[index][part] &= silent(post.flatten(1, -2), self._slope(index, pre.flatten(1, -2), part))
 
-            rest = self._x_validation[SIGNAL_ROWS:DEAD_ROWS]
-            for first, last in evaluation_chunks(self._description, len(rest)):
+            rest = self._x_validation[self._few : self._many]
+            # A fixed size under batch norm, whose statistics must not depend on how many trials there are.
+            size = self._few if self._network.moving.buffers else evaluation_size(self._network)
+            for first, last in chunks(len(rest), size):
                 if not any(layer[start:end].any() for layer in dead):
                     break
-                self._network.forward(rest[first:last].expand(end - start, -1, -1), watch, group)
+                self._run(rest[first:last], watch, slice(start, end))
 
-    def _slope(self, index: int, pre: Tensor, group: int | None = None) -> Tensor | None:
+    def _run(self, rows: Tensor, watch: Watch, part: slice) -> Tensor:
+        """Run the same rows ``[rows, ...]`` through some trials; batch norm takes the statistics of these rows."""
+        together = rows.expand(part.stop - part.start, *rows.shape)
+        return self._network.forward(together, watch, part, statistics=batch_moments)
+
+    def _slope(self, index: int, pre: Tensor, part: slice) -> Tensor | None:
         """The slope of each trial's activation at `pre`; None for gated units."""
         if self._description.width_factor != 1:
             return None
         with torch.enable_grad():
             inputs = pre.detach().requires_grad_()
-            return torch.autograd.grad(self._network.activate(index, inputs, group).sum(), inputs)[0]
+            return torch.autograd.grad(self._network.activate(index, inputs, part).sum(), inputs)[0]
 
     def _backward(self, values: Values) -> None:
-        network, trials = self._network, len(self._network.order)
-        pres: list[Tensor] = []
-        rows = self._x.expand(trials, -1, -1)
-        outputs = network.forward(rows, lambda _index, pre, _post: pres.append(pre))
-        pres.append(outputs)
-        targets = self._y.expand(trials, *self._y.shape)
-        loss = row_losses(self._description.loss, outputs, targets).mean(dim=1).sum()
-        weights = [network.leaves[2 * layer.index] for layer in network.layers]
-        gradients = torch.autograd.grad(loss, [*weights, *pres])
-        for index, (weight, pre) in enumerate(zip(gradients[: len(weights)], gradients[len(weights) :], strict=True)):
-            per_weight = weight.double().reshape(trials, -1)
-            _store(values[index], "gradient_norm", torch.linalg.vector_norm(per_weight, dim=1))
-            _store(values[index], "gradient_variance", per_weight.var(dim=1, correction=0))
-            per_row = pre.double() * len(self._x)
-            _store(values[index], "backward_second_moment", per_row.square().mean(dim=(1, 2)))
+        network = self._network
+        for part in network.parts:
+            pres: list[Tensor] = []
+            leaves = network.leaves_of(part)
+            together = part.stop - part.start
+            outputs = network.forward(
+                self._x.expand(together, *self._x.shape),
+                lambda _index, pre, _post, pres=pres: pres.append(pre),
+                part,
+                statistics=batch_moments,
+                leaves=leaves,
+            )
+            pres.append(outputs)
+            targets = self._y.expand(together, *self._y.shape)
+            loss = row_losses(self._description.loss, outputs, targets).mean(dim=1).sum()
+            weights = [leaves[2 * layer.index] for layer in network.layers]
+            gradients = torch.autograd.grad(loss, [*weights, *pres])
+            per_layer = zip(gradients[: len(weights)], gradients[len(weights) :], strict=True)
+            for layer, (weight, pre) in zip(values, per_layer, strict=True):
+                trials = layer[part]
+                per_weight = weight.double().reshape(together, -1)
+                _store(trials, "gradient_norm", torch.linalg.vector_norm(per_weight, dim=1))
+                _store(trials, "gradient_variance", per_weight.var(dim=1, correction=0))
+                per_row = pre.double() * len(self._x)
+                _store(trials, "backward_second_moment", per_row.square().flatten(1).mean(dim=1))
 
     def _expectations(self, values: Values, wanted: set[Quantity]) -> None:
         """What theory expects of the untrained networks, beside what was measured of them."""
@@ -177,12 +202,14 @@ class Probe:
                     continue
                 if "update_ratio" in wanted and before is not None:
                     found["update_ratio"] = relative_change(before[layer.index].weight[slot], weight[place])
+                # A convolution's kernels stand in columns, like the weights of a dense layer's units.
+                matrix = weight[place] if weight.ndim == 3 else weight[place].reshape(layer.channels, -1).T
                 if "distinct_units" in wanted and not layer.is_output:
                     factor = self._description.width_factor
-                    found["units"] = weight.shape[-1] // factor
-                    found["distinct_units"] = distinct_units(weight[place], bias[place], factor)
-                if "effective_rank" in wanted and min(weight.shape[1:]) <= LARGEST_RANK:
-                    found["effective_rank"] = effective_rank(weight[place])
+                    found["units"] = layer.channels // factor
+                    found["distinct_units"] = distinct_units(matrix, bias[place], factor)
+                if "effective_rank" in wanted and min(matrix.shape) <= LARGEST_RANK:
+                    found["effective_rank"] = effective_rank(matrix)
 
 
 def steepest_slope(activation: BaseActivation) -> float:

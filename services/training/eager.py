@@ -1,12 +1,15 @@
 """The reference engine: a cohort as one PyTorch program over a stacked trial axis, gradients by autograd."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from services.science.models.layers import Evaluation
+from services.training.dropout import DropoutMasks
 from services.training.engine import (
     CohortDescription,
     EpochSums,
@@ -17,12 +20,17 @@ from services.training.engine import (
     Tick,
 )
 from services.training.losses import correct, row_losses
-from services.training.network import StackedMlp
+from services.training.network import StackedNetwork
+from services.training.normalization import PooledStatistics, Statistics, batch_moments
 from services.training.order import distinct_seeds, epoch_orders
 from services.training.updates import UPDATES, Update
 
 EVALUATION_FLOATS = 1_000_000
 """Most numbers in one activation tensor of an evaluation chunk: 4 MB, which keeps memory flat and caches warm."""
+
+
+RECALIBRATION_ROWS = 8192
+"""Training rows, from the first on, whose statistics stand for those of the training set."""
 
 
 class EagerEngine:
@@ -35,13 +43,14 @@ class EagerEngine:
     ) -> None:
         self.device = device
         self.description = description
-        self.network = StackedMlp(description, tuple(initial), device)
-        self._x, self._x_validation = (flat_rows(x, device) for x in (rows.x_train, rows.x_validation))
+        self.network = StackedNetwork(description, initial, device)
+        self._x, self._x_validation = (network_rows(self.network, x, device) for x in (rows.x_train, rows.x_validation))
         self._y, self._y_validation = (to_tensor(y, device) for y in (rows.y_train, rows.y_validation))
         self._seeds, seed_of_slot = distinct_seeds(tuple(trial.seed for trial in description.trials))
         seed_of_trial = seed_of_slot[self.network.order]
-        one_each = np.array_equal(seed_of_trial, np.arange(len(self._seeds)))
-        self._seed_of_trial = None if one_each else torch.from_numpy(seed_of_trial).to(device)
+        self._one_each = np.array_equal(seed_of_trial, np.arange(len(self._seeds)))
+        self._seed_of_trial = torch.from_numpy(seed_of_trial).to(device)
+        self._masks = DropoutMasks(self.network.stages, self._seeds, device)
         self._update = self._make_update()
 
     def train_epoch(self, epoch: int, tick: Tick) -> EpochSums | None:
@@ -53,44 +62,87 @@ class EagerEngine:
         hits = torch.zeros(trials, dtype=torch.int64, device=self.device)
         classes = self.description.loss == "cross_entropy"
         self._update.start_epoch(epoch)
+        self._masks.start_epoch(epoch)
         for first in range(0, n, size):
-            if tick(first / n):
-                return None
             index = orders[:, first : first + size]
-            x, y = self._gather(self._x, index), self._gather(self._y, index)
-            outputs = self.network.forward(x)
-            losses = row_losses(self.description.loss, outputs, y).mean(dim=1)
-            gradients = torch.autograd.grad(losses.sum(), self.network.leaves)
-            with torch.no_grad():
-                loss_sum.add_(losses.double(), alpha=index.shape[1])
-                if classes:
-                    hits += correct(outputs, y)
-                self._update.step(torch.cat([gradient.reshape(trials, -1) for gradient in gradients], dim=1))
+            masks = self._masks.draw(index.shape[1])
+            found: list[Tensor] = []
+            for part in self.network.parts:
+                if tick((first + size * part.start / trials) / n):
+                    return None
+                y = self._gather(self._y, index, part)
+                leaves = self.network.leaves_of(part)
+                outputs = self.network.forward(
+                    self._gather(self._x, index, part),
+                    part=part,
+                    statistics=self.network.moving.training(part),
+                    masks={layer: self._of_trials(mask, part) for layer, mask in masks.items()},
+                    leaves=leaves,
+                )
+                losses = row_losses(self.description.loss, outputs, y).mean(dim=1)
+                gradients = torch.autograd.grad(losses.sum(), leaves)
+                with torch.no_grad():
+                    loss_sum[part].add_(losses.double(), alpha=index.shape[1])
+                    if classes:
+                        hits[part] += correct(outputs, y)
+                    found.append(torch.cat([gradient.reshape(len(losses), -1) for gradient in gradients], dim=1))
+            self._update.step(found[0] if len(found) == 1 else torch.cat(found))
         return EpochSums(n, self._by_slot(loss_sum), self._by_slot(hits.double()) if classes else None)
 
     @torch.no_grad()
     def evaluate(self, tick: Tick) -> EvaluationSums | None:
         """See `Engine.evaluate`."""
+        norms = [stage.batch_norm for stage in self.network.stages if stage.batch_norm is not None]
+        kinds = norms[0].evaluation if norms else ("moving",)
+        found: dict[str, EvaluationSums] = {}
+        for kind in kinds:
+            sums = self._evaluate(kind, tick)
+            if sums is None:
+                return None
+            found[kind] = sums
+        return replace(found.pop(kinds[0]), others=found)
+
+    def _evaluate(self, kind: Evaluation, tick: Tick) -> EvaluationSums | None:
+        """Measure every trial on the validation rows under one sort of batch norm statistics."""
         n, trials = len(self._x_validation), len(self.description.trials)
         sums = torch.zeros((3, trials), dtype=torch.float64, device=self.device)
-        classes = self.description.loss == "cross_entropy"
-        for first, last in evaluation_chunks(self.description, n):
-            if tick(first / n):
-                return None
-            x = self._x_validation[first:last].expand(trials, -1, -1)
-            y = self._y_validation[first:last].expand(trials, *self._y_validation[first:last].shape)
-            outputs = self.network.forward(x)
-            sums[0] += row_losses(self.description.loss, outputs, y).sum(dim=1, dtype=torch.float64)
-            if classes:
-                sums[1] += correct(outputs, y)
-            else:
-                error = outputs - y
-                sums[1] += error.abs().sum(dim=(1, 2), dtype=torch.float64)
-                sums[2] += error.double().square().sum(dim=(1, 2))
+        size = self.description.batch_size if kind == "batch" else evaluation_size(self.network)
+        for part in self.network.parts:
+            together = part.stop - part.start
+            statistics = self._statistics(kind, part, tick)
+            for first, last in chunks(n, size):
+                if statistics is None or tick((part.start + first / n * together) / trials):
+                    return None
+                x, y = (values[first:last].unsqueeze(0) for values in (self._x_validation, self._y_validation))
+                y = y.expand(together, *y.shape[1:])
+                outputs = self.network.forward(x.expand(together, *x.shape[1:]), part=part, statistics=statistics)
+                sums[0, part] += row_losses(self.description.loss, outputs, y).sum(dim=1, dtype=torch.float64)
+                if self.description.loss == "cross_entropy":
+                    sums[1, part] += correct(outputs, y)
+                else:
+                    error = outputs - y
+                    sums[1, part] += error.abs().sum(dim=(1, 2), dtype=torch.float64)
+                    sums[2, part] += error.double().square().sum(dim=(1, 2))
         loss, second, third = (self._by_slot(row) for row in sums)
-        if classes:
+        if self.description.loss == "cross_entropy":
             return EvaluationSums(n, loss, correct=second)
         return EvaluationSums(n, loss, absolute=second, squared=third)
+
+    def _statistics(self, kind: Evaluation, part: slice, tick: Tick) -> Statistics | None:
+        """What batch norm normalises validation rows by; None when `tick` asked to stop."""
+        if kind == "moving":
+            return self.network.moving.present(part)
+        if kind == "batch":
+            return batch_moments
+        pooled = PooledStatistics()
+        rows = self._x[:RECALIBRATION_ROWS]
+        for first in range(0, len(rows), self.description.batch_size):
+            if tick(0.0):
+                return None
+            x = rows[first : first + self.description.batch_size].unsqueeze(0)
+            x = x.expand(part.stop - part.start, *x.shape[1:])
+            self.network.forward(x, part=part, statistics=pooled.add)
+        return pooled.pooled
 
     def parameters(self) -> tuple[LayerParameters, ...]:
         """See `Engine.parameters`."""
@@ -102,20 +154,17 @@ class EagerEngine:
 
     def finite(self) -> NDArray[np.bool_]:
         """See `Engine.finite`."""
-        per_layer: list[NDArray[np.bool_]] = []
-        for layer in self.network.layers:
-            first, last = self.network.spans_of_layer(layer.index)
-            per_layer.append(self._by_slot(torch.isfinite(self.network.flat[:, first:last]).all(dim=1)))
-        return np.stack(per_layer, axis=1)
+        return self.network.finite()[self.network.place]
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """See `Engine.state`: every leaf, every moment of every leaf, and the number of steps."""
+        """See `Engine.state`: every leaf, every moment of every leaf, moving statistics, and the number of steps."""
         trials = len(self.description.trials)
         found: dict[str, NDArray[np.generic]] = {"steps": np.full(trials, self._update.steps, dtype=np.int64)}
         for prefix, tensor in self._stored().items():
             array = self._by_slot(tensor)
             for name, shape, (first, last) in self._leaf_places():
                 found[f"{prefix}.{name}"] = np.ascontiguousarray(array[:, first:last]).reshape(trials, *shape)
+        found.update({name: self._by_slot(buffer) for name, buffer in self.network.moving.buffers.items()})
         return found
 
     def load_state(self, state: State) -> None:
@@ -134,6 +183,8 @@ class EagerEngine:
                 for name, _, (first, last) in self._leaf_places():
                     array = state[f"{prefix}.{name}"].reshape(trials, -1)[self.network.order]
                     tensor[:, first:last] = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+            for name, buffer in self.network.moving.buffers.items():
+                buffer.copy_(to_tensor(state[name][self.network.order], self.device))
         self._update.steps = int(np.asarray(state["steps"])[0])
 
     def _make_update(self) -> Update:
@@ -149,20 +200,34 @@ class EagerEngine:
     def _leaf_places(self) -> list[tuple[str, tuple[int, ...], tuple[int, int]]]:
         return list(zip(self.network.names, self.network.shapes, self.network.spans, strict=True))
 
-    def _gather(self, values: Tensor, index: Tensor) -> Tensor:
+    def _gather(self, values: Tensor, index: Tensor, part: slice) -> Tensor:
         """Rows of each trial's own order: ``index`` is ``[seeds, batch]``, the answer ``[trials, batch, ...]``."""
-        rows = values.index_select(0, index.reshape(-1)).view(*index.shape, *values.shape[1:])
-        return rows if self._seed_of_trial is None else rows.index_select(0, self._seed_of_trial)
+        if part == self.network.everyone:
+            rows = values.index_select(0, index.reshape(-1)).view(*index.shape, *values.shape[1:])
+            return self._of_trials(rows, part)
+        own = self._of_trials(index, part)
+        return values.index_select(0, own.reshape(-1)).view(*own.shape, *values.shape[1:])
+
+    def _of_trials(self, values: Tensor, part: slice) -> Tensor:
+        """From one entry per seed to one per trial."""
+        if self._one_each:
+            return values[part]
+        return values.index_select(0, self._seed_of_trial[part])
 
     def _by_slot(self, tensor: Tensor) -> NDArray:
         """A tensor of the network's trial order as an array in slot order; always a copy."""
         return tensor.cpu().numpy()[self.network.place]
 
 
-def evaluation_chunks(description: CohortDescription, rows: int) -> list[tuple[int, int]]:
-    """Cut `rows` into runs (first, last + 1) that keep the widest activation tensor small."""
-    widest = max(description.inputs, *(layer.shape[-1] for layer in description.weight_layers))
-    size = max(1, min(rows, EVALUATION_FLOATS // (len(description.trials) * widest)))
+def evaluation_size(network: StackedNetwork) -> int:
+    """Rows of an evaluation chunk that keep the widest activation tensor small."""
+    widest = max(stage.places * stage.layer.channels for stage in network.stages)
+    together = max(part.stop - part.start for part in network.parts)
+    return max(1, EVALUATION_FLOATS // (together * max(widest, network.stages[0].layer.fan_in)))
+
+
+def chunks(rows: int, size: int) -> list[tuple[int, int]]:
+    """Cut `rows` into runs (first, last + 1) of `size`; the last may be shorter."""
     return [(first, min(first + size, rows)) for first in range(0, rows, size)]
 
 
@@ -171,6 +236,6 @@ def to_tensor(array: NDArray, device: str) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 
-def flat_rows(array: NDArray, device: str) -> Tensor:
-    """Rows ``[n, ...]`` as ``[n, inputs]`` on a device."""
-    return to_tensor(array.reshape(len(array), -1), device)
+def network_rows(network: StackedNetwork, array: NDArray, device: str) -> Tensor:
+    """Rows ``[n, ...]`` as the network takes them: images as they are, anything else as ``[n, inputs]``."""
+    return to_tensor(array if network.images else array.reshape(len(array), -1), device)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from services.science.activations import BaseActivation
 from services.science.initializers import BaseInitializer
-from services.science.models import Mlp
-from services.science.models.layers import WeightLayer
+from services.science.models import AnyModel
+from services.science.models.layers import Stage, WeightLayer
 from services.science.optimizers import BaseOptimizer
 
 State = Mapping[str, NDArray[np.generic]]
@@ -40,7 +40,7 @@ class CohortDescription:
     """
 
     trials: tuple[TrialPlan, ...]
-    model: Mlp
+    model: AnyModel
     loss: Literal["mae", "mse", "cross_entropy"]
     input_shape: tuple[int, ...]
     outputs: int
@@ -65,9 +65,14 @@ class CohortDescription:
         return factors.pop()
 
     @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The layers that own weights with what follows each, from the input to the output."""
+        return self.model.stages(self.input_shape, self.outputs, self.width_factor)
+
+    @property
     def weight_layers(self) -> tuple[WeightLayer, ...]:
         """The layers that own weights, from the input to the output."""
-        return self.model.weight_layers(self.inputs, self.outputs, self.width_factor)
+        return tuple(stage.layer for stage in self.stages)
 
 
 @dataclass(frozen=True)
@@ -91,13 +96,17 @@ class EpochSums:
 
 @dataclass(frozen=True)
 class EvaluationSums:
-    """What the validation rows added up to, per slot, in float64: `absolute` and `squared` errors for regression."""
+    """What the validation rows added up to, per slot, in float64: `absolute` and `squared` errors for regression.
+
+    `others` has the same under other batch norm statistics, by their names.
+    """
 
     rows: int
     loss: NDArray[np.float64]
     correct: NDArray[np.float64] | None = None
     absolute: NDArray[np.float64] | None = None
     squared: NDArray[np.float64] | None = None
+    others: Mapping[str, "EvaluationSums"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

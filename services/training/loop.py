@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from services.training import faults
 from services.training.diagnostics import Probe
 from services.training.engine import CohortDescription, Engine, EpochSums, Rows, State
-from services.training.metrics import Metrics, epoch_metrics, target_scatter
+from services.training.metrics import Metrics, epoch_metrics, other_metrics, target_scatter
 from services.training.observer import Divergence, EpochReport, LayerReport, Observer
 
 LONG_EPOCH_SECONDS = 0.2
@@ -94,19 +94,21 @@ class TrainingRun:
                 self.engine.load_state(before)
             return None
         metrics = epoch_metrics(training, validation, self.description.outputs, self._scatter)
-        diverged = self._freeze(epoch, metrics)
+        extra = other_metrics(validation, self.description.outputs, self._scatter)
+        diverged = self._freeze(epoch, metrics, extra)
         self.epoch = epoch
         self._seconds = time.perf_counter() - began
         diagnostics: tuple[LayerReport, ...] = ()
         if probe is not None:
             diagnostics = probe.measure(self.engine.state(), weights, self.diverged_at == HEALTHY)
-        return EpochReport(epoch, self._seconds, metrics, diverged=diverged, diagnostics=diagnostics)
+        return EpochReport(epoch, self._seconds, metrics, extra, diverged, diagnostics)
 
-    def _freeze(self, epoch: int, metrics: Metrics) -> tuple[Divergence, ...]:
+    def _freeze(self, epoch: int, metrics: Metrics, extra: Metrics) -> tuple[Divergence, ...]:
         """Find the slots that diverged in this epoch and blank the numbers of those that did before."""
         frozen = self.diverged_at != HEALTHY
-        for name, values in metrics.items():
-            metrics[name] = np.where(frozen, np.nan, values)
+        for table in (metrics, extra):
+            for name, values in table.items():
+                table[name] = np.where(frozen, np.nan, values)
         finite = self.engine.finite()
         losses = [metrics["val_loss"]] if epoch == 0 else [metrics["train_loss"], metrics["val_loss"]]
         ill = ~(finite.all(axis=1) & np.isfinite(losses).all(axis=0)) & ~frozen

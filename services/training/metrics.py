@@ -39,3 +39,13 @@ def epoch_metrics(training: EpochSums | None, validation: EvaluationSums, output
         found["val_rmse"] = np.sqrt(validation.squared / count)
         found["val_r2"] = 1.0 - validation.squared / scatter if scatter > 0.0 else unknown
     return found
+
+
+def other_metrics(validation: EvaluationSums, outputs: int, scatter: float) -> Metrics:
+    """The validation metrics under further batch norm statistics, such as ``val_loss_recalibrated``."""
+    found: Metrics = {}
+    for kind, sums in validation.others.items():
+        for name, values in epoch_metrics(None, sums, outputs, scatter).items():
+            if name.startswith("val_"):
+                found[f"{name}_{kind}"] = values
+    return found

@@ -1,113 +1,201 @@
-"""A cohort's multilayer perceptrons as one tensor program over a stacked trial axis."""
+"""A cohort's networks as one tensor program over a stacked trial axis."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from services.science.activations import BaseActivation
+from services.science.models.layers import Stage
 from services.training.activations import activate
+from services.training.convolution import convolve, max_pool
+from services.training.dropout import Masks, drop
 from services.training.engine import CohortDescription, LayerParameters, State
+from services.training.normalization import MovingStatistics, Statistics, layer_norm, scaled
 
 Watch = Callable[[int, Tensor, Tensor], None]
-"""Called with (hidden layer, pre-activations, activations), both ``[trials, rows, units]`` in the network's order."""
+"""Called with (hidden layer, pre-activations, activations), ``[trials, rows, ..., units]`` in the network's order."""
 
 
-class StackedMlp:
+class StackedNetwork:
     """Parameters and forward pass of T networks of one shape.
 
     Trials are sorted by activation, so that each activation is applied to one contiguous slice; `order[i]` is the slot
     of the network's trial i, and `place[slot]` the reverse. All parameters of a trial lie in one row of `flat`
-    ``[T, P]``; `leaves` are views of it, one per weight, bias and learned activation parameter.
+    ``[T, P]``; `leaves` are views of it, one per weight, bias, learned activation parameter, and scale and shift of a
+    normalisation. Images run through the network with their channels last.
+
+    Attributes:
+        parts: the trials that are run together, in order: all of them, or one at a time where there are convolutions,
+            whose activations would not fit otherwise.
+        moving: batch norm's moving statistics.
     """
 
-    def __init__(self, description: CohortDescription, initial: tuple[LayerParameters, ...], device: str) -> None:
+    def __init__(self, description: CohortDescription, initial: Sequence[LayerParameters], device: str) -> None:
         trials = description.trials
         sort = sorted(range(len(trials)), key=lambda slot: (trials[slot].activation.label(), slot))
         self.order: NDArray[np.int64] = np.array(sort, dtype=np.int64)
         self.place: NDArray[np.int64] = np.argsort(self.order)
-        self.layers = description.weight_layers
+        self.stages = description.stages
+        self.layers = tuple(stage.layer for stage in self.stages)
         self.groups = _groups(description, sort)
         self.device = device
-        self.names: list[str] = []
-        arrays: list[NDArray[np.float32]] = []
-        for layer in initial:
-            self.names += [f"{layer.name}.weight", f"{layer.name}.bias"]
-            arrays += [layer.weight[self.order], layer.bias[self.order]]
-        self._learned_count = max(len(trial.activation.learned) for trial in trials)
-        if self._learned_count:
-            for layer in initial[:-1]:
-                self.names.append(f"{layer.name}.activation")
-                arrays.append(self._learned_start())
-        self.shapes = [array.shape[1:] for array in arrays]
-        stacked = np.concatenate([array.reshape(len(trials), -1) for array in arrays], axis=1)
+        self.images = bool(self.stages[0].space)
+        self.everyone = slice(0, len(trials))
+        self.parts = [slice(i, i + 1) for i in range(len(trials))] if self.images else [self.everyone]
+        arrays = self._start(description, initial)
+        self.names = list(arrays)
+        self.shapes = [array.shape[1:] for array in arrays.values()]
+        stacked = np.concatenate([array.reshape(len(trials), -1) for array in arrays.values()], axis=1)
         self.flat: Tensor = torch.from_numpy(np.ascontiguousarray(stacked)).to(device)
-        sizes = [int(np.prod(shape)) for shape in self.shapes]
-        bounds = [0, *itertools.accumulate(sizes)]
+        bounds = [0, *itertools.accumulate(int(np.prod(shape)) for shape in self.shapes)]
         self.spans = list(itertools.pairwise(bounds))
         self.leaves: list[Tensor] = [
             self.flat[:, a:b].view(len(trials), *shape).requires_grad_()
             for (a, b), shape in zip(self.spans, self.shapes, strict=True)
         ]
+        self.moving = MovingStatistics(self.stages, len(trials), device)
+        self._at = {name: index for index, name in enumerate(self.names)}
 
-    def forward(self, x: Tensor, watch: Watch | None = None, group: int | None = None) -> Tensor:
+    def leaves_of(self, part: slice) -> list[Tensor]:
+        """The leaves of some trials, to be differentiated by."""
+        if part == self.everyone:
+            return self.leaves
+        return [leaf[part].detach().requires_grad_() for leaf in self.leaves]
+
+    def forward(
+        self,
+        x: Tensor,
+        watch: Watch | None = None,
+        part: slice | None = None,
+        *,
+        statistics: Statistics | None = None,
+        masks: Masks | None = None,
+        leaves: Sequence[Tensor] | None = None,
+    ) -> Tensor:
         """Run rows ``[trials, rows, inputs]`` through every trial's network; outputs or logits come back.
 
-        With `group`, only through the trials of one of `groups`.
+        Args:
+            x: rows; ``[trials, rows, channels, height, width]`` for a convolutional network.
+            watch: sees every hidden layer.
+            part: the trials that are run; all of them when left out.
+            statistics: what batch norm normalises by; the moving statistics when left out.
+            masks: which activations dropout lets stay, ``[trials, rows, ...]`` by layer; all of them when left out.
+            leaves: the parameters of `part`; the network's own when left out.
         """
-        leaves = self.leaves
-        if group is not None:
-            _, first, last = self.groups[group]
-            leaves = [leaf[first:last] for leaf in leaves]
-        hidden = len(self.layers) - 1
-        for index in range(hidden):
-            pre = torch.baddbmm(leaves[2 * index + 1].unsqueeze(1), x, leaves[2 * index])
-            x = self.activate(index, pre, group)
+        part = part or self.everyone
+        statistics = statistics or self.moving.present(part)
+        if leaves is None:
+            leaves = self.leaves if part == self.everyone else [leaf[part] for leaf in self.leaves]
+        if self.images:
+            x = x.movedim(2, -1)
+        for index, stage in enumerate(self.stages[:-1]):
+            entering, norm = x, stage.norm
+            x = self._weigh(stage, x, leaves)
+            if norm is not None and norm.position == "before":
+                x = self._normalize(stage, x, statistics, leaves)
+            pre, x = x, self.activate(index, x, part, leaves)
             if watch is not None:
                 watch(index, pre, x)
-        return torch.baddbmm(leaves[2 * hidden + 1].unsqueeze(1), x, leaves[2 * hidden])
+            if norm is not None and norm.position == "after":
+                x = self._normalize(stage, x, statistics, leaves)
+            if stage.pooled:
+                x = max_pool(x)
+            if masks and index in masks:
+                x = drop(x, masks[index], stage.dropout)
+            if stage.skip:
+                x = x + entering
+        return self._weigh(self.stages[-1], x, leaves)
 
     def load(self, state: State) -> None:
-        """Take over the parameters ``parameters.<name>`` of a state, which are in slot order."""
+        """Take over parameters and moving statistics of a state, which are in slot order."""
+        found = {f"parameters.{name}": leaf for name, leaf in zip(self.names, self.leaves, strict=True)}
         with torch.no_grad():
-            for name, leaf in zip(self.names, self.leaves, strict=True):
-                array = np.ascontiguousarray(state[f"parameters.{name}"][self.order])
-                leaf.copy_(torch.from_numpy(array))
+            for name, tensor in {**found, **self.moving.buffers}.items():
+                tensor.copy_(torch.from_numpy(np.ascontiguousarray(state[name][self.order])))
 
-    def spans_of_layer(self, index: int) -> tuple[int, int]:
-        """The columns of `flat` that hold one layer's weight and bias."""
-        return self.spans[2 * index][0], self.spans[2 * index + 1][1]
+    def finite(self) -> NDArray[np.bool_]:
+        """Which layers of which trials hold finite numbers only, ``[trials, layers]`` in the network's order."""
+        found = torch.ones((len(self.order), len(self.layers)), dtype=torch.bool, device=self.device)
+        tensors = [(name, self.flat[:, a:b]) for name, (a, b) in zip(self.names, self.spans, strict=True)]
+        tensors += [(name.removeprefix("batch_norm."), buffer) for name, buffer in self.moving.buffers.items()]
+        column = {layer.name: layer.index for layer in self.layers}
+        for name, tensor in tensors:
+            found[:, column[name.rpartition(".")[0]]] &= torch.isfinite(tensor).all(dim=1)
+        return found.cpu().numpy()
 
-    def activate(self, layer: int, pre: Tensor, group: int | None = None) -> Tensor:
-        """Apply each trial's activation to one hidden layer's pre-activations ``[trials, rows, units]``."""
-        parts: list[Tensor] = []
-        groups = self.groups if group is None else [self.groups[group]]
+    def activate(self, layer: int, pre: Tensor, part: slice, leaves: Sequence[Tensor] | None = None) -> Tensor:
+        """Apply each trial's activation to one hidden layer's pre-activations ``[trials, ..., units]`` of `part`."""
+        if leaves is None:
+            leaves = self.leaves if part == self.everyone else [leaf[part] for leaf in self.leaves]
+        done: list[Tensor] = []
+        groups = _within(self.groups, part)
         # split and not slices: its gradient is put together in one piece.
         pieces = pre.split([last - first for _, first, last in groups])
-        for (activation, first, last), part in zip(groups, pieces, strict=True):
+        for (activation, first, last), piece in zip(groups, pieces, strict=True):
             learned: dict[str, Tensor] | None = None
             if activation.learned:
-                leaf = self.leaves[2 * len(self.layers) + layer]
-                learned = {name: leaf[first:last, k].view(-1, 1, 1) for k, name in enumerate(activation.learned)}
-            parts.append(activate(activation, part, learned))
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+                leaf = leaves[self._at[f"{self.layers[layer].name}.activation"]]
+                shape = (-1, *[1] * (pre.dim() - 1))
+                learned = {name: leaf[first:last, k].view(shape) for k, name in enumerate(activation.learned)}
+            done.append(activate(activation, piece, learned))
+        return done[0] if len(done) == 1 else torch.cat(done)
 
-    def _learned_start(self) -> NDArray[np.float32]:
-        start = np.zeros((len(self.order), self._learned_count), dtype=np.float32)
-        for activation, first, last in self.groups:
-            for k, name in enumerate(activation.learned):
-                start[first:last, k] = getattr(activation, name)
-        return start
+    def _weigh(self, stage: Stage, x: Tensor, leaves: Sequence[Tensor]) -> Tensor:
+        """Weights and bias of one stage."""
+        weight, bias = leaves[2 * stage.layer.index], leaves[2 * stage.layer.index + 1]
+        if stage.space:
+            return convolve(x, weight, bias)
+        return torch.baddbmm(bias.unsqueeze(1), x.flatten(2), weight)
+
+    def _normalize(self, stage: Stage, x: Tensor, statistics: Statistics, leaves: Sequence[Tensor]) -> Tensor:
+        gamma, beta = (leaves[self._at[f"{stage.layer.name}.{name}"]] for name in ("gamma", "beta"))
+        if stage.batch_norm is not None:
+            return scaled(x, *statistics(stage.layer.index, x), stage.batch_norm.epsilon, gamma, beta)
+        assert stage.layer_norm is not None
+        return layer_norm(x, stage.layer_norm.epsilon, gamma, beta)
+
+    def _start(
+        self, description: CohortDescription, initial: Sequence[LayerParameters]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Everything that is trained, by name and in the order of `flat`, as it is before the first step."""
+        trials = len(self.order)
+        found: dict[str, NDArray[np.float32]] = {}
+        for layer in initial:
+            found[f"{layer.name}.weight"] = layer.weight[self.order]
+            found[f"{layer.name}.bias"] = layer.bias[self.order]
+        if most := max(len(trial.activation.learned) for trial in description.trials):
+            start = np.zeros((trials, most), dtype=np.float32)
+            for activation, first, last in self.groups:
+                for k, name in enumerate(activation.learned):
+                    start[first:last, k] = getattr(activation, name)
+            found.update({f"{layer.name}.activation": start for layer in self.layers[:-1]})
+        for stage in self.stages:
+            if stage.norm is not None:
+                found[f"{stage.layer.name}.gamma"] = np.ones((trials, stage.norm_width), dtype=np.float32)
+                found[f"{stage.layer.name}.beta"] = np.zeros((trials, stage.norm_width), dtype=np.float32)
+        return found
 
 
-def _groups(description: CohortDescription, order: list[int]) -> list[tuple]:
-    """Runs of equal activations along the sorted trials: (activation, first, last + 1)."""
-    groups: list[tuple] = []
+Group = tuple[BaseActivation, int, int]
+"""An activation and its trials: first, last + 1."""
+
+
+def _groups(description: CohortDescription, order: list[int]) -> list[Group]:
+    """Runs of equal activations along the sorted trials."""
+    groups: list[Group] = []
     first = 0
     for activation, run in itertools.groupby(description.trials[slot].activation for slot in order):
         last = first + len(list(run))
         groups.append((activation, first, last))
         first = last
     return groups
+
+
+def _within(groups: list[Group], part: slice) -> list[Group]:
+    """The groups of some trials, counted from the first of these."""
+    cut = [(activation, max(a, part.start), min(b, part.stop)) for activation, a, b in groups]
+    return [(activation, a - part.start, b - part.start) for activation, a, b in cut if a < b]

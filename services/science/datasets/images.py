@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from services.science.datasets.base import BuiltIn, RawData, Task
 from services.science.datasets.errors import DatasetInvalid
 from services.science.datasets.files import SourceFile, check_all, fetch_file
+from services.science.models import Cnn, Model
 
 CIFAR_FOLDER = "cifar-10-batches-bin"
 CIFAR_RECORD = 1 + 3 * 32 * 32
@@ -84,6 +85,10 @@ class Cifar10(ImageSet):
         SourceFile(f"{CIFAR_FOLDER}/{name}.bin", CIFAR_BATCH * CIFAR_RECORD)
         for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
     )
+
+    def default_model(self) -> Model:
+        """A small convolutional network: the pictures are photographs."""
+        return Cnn()
 
     def fetch(self, data_dir: Path) -> None:
         if all((data_dir / source.path).is_file() for source in self.files):

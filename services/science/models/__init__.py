@@ -9,11 +9,15 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from services.science.base import named
-from services.science.models.mlp import Mlp
+from services.science.models.cnn import Cnn
+from services.science.models.mlp import DeepMlp, Mlp, Perceptron
 
-Model = Annotated[Mlp, Field(), BeforeValidator(named)]
+AnyModel = Mlp | DeepMlp | Cnn
+"""A member of the family."""
+
+Model = Annotated[AnyModel, Field(discriminator="kind"), BeforeValidator(named)]
 """A model's object, or its bare name."""
 
-MODELS: Mapping[str, type[Mlp]] = {"mlp": Mlp}
+MODELS: Mapping[str, type[AnyModel]] = {"mlp": Mlp, "deep_mlp": DeepMlp, "cnn": Cnn}
 
-__all__ = ["MODELS", "Mlp", "Model"]
+__all__ = ["MODELS", "AnyModel", "Cnn", "DeepMlp", "Mlp", "Model", "Perceptron"]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from services.science.models import Perceptron
 from services.training.engine import (
     CohortDescription,
     EpochSums,
@@ -33,9 +34,7 @@ MOMENTS = {
 
 def unsupported(description: CohortDescription) -> str | None:
     """Why this engine cannot train a cohort on this machine, or None if it can."""
-    extras = description.model.model_dump(exclude={"kind", "hidden"})
-    used = [name for name, value in extras.items() if value]
-    if description.model.kind != "mlp" or used:
+    if not isinstance(description.model, Perceptron) or not description.model.plain:
         return f"the kernel has plain multilayer perceptrons only, not {description.model.label()}"
     if len({trial.optimizer.kind for trial in description.trials}) != 1:
         return "the trials of a cohort share one kind of optimizer"
@@ -145,8 +144,9 @@ class NativeEngine:
 
 
 def _native(description: CohortDescription) -> NativeDescription:
+    assert isinstance(description.model, Perceptron)
     return NativeDescription(
-        widths=(description.inputs, *description.model.hidden, description.outputs),
+        widths=(description.inputs, *description.model.widths, description.outputs),
         loss=description.loss,
         batch_size=description.batch_size,
         activations=[trial.activation.model_dump() for trial in description.trials],

@@ -1,0 +1,30 @@
+"""Convolution and pooling of a cohort's images ``[trials, rows, height, width, channels]``, trial by trial."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Convolve every trial's rows with its own kernels; zeros around keep the size.
+
+    Args:
+        x: ``[trials, rows, height, width, in]``.
+        weight: ``[trials, out, in, kh, kw]``, kh and kw odd.
+        bias: ``[trials, out]``.
+
+    Returns:
+        ``[trials, rows, height, width, out]``.
+    """
+    done: list[Tensor] = []
+    for rows, kernels, shift in zip(x, weight, bias, strict=True):
+        found = functional.conv2d(rows.permute(0, 3, 1, 2), kernels, shift, padding="same")
+        done.append(found.permute(0, 2, 3, 1))
+    return done[0].unsqueeze(0) if len(done) == 1 else torch.stack(done)
+
+
+def max_pool(x: Tensor) -> Tensor:
+    """The largest of every 2 x 2 places; an odd last row or column is left out."""
+    trials, rows = x.shape[:2]
+    found = functional.max_pool2d(x.flatten(0, 1).permute(0, 3, 1, 2), 2)
+    return found.permute(0, 2, 3, 1).unflatten(0, (trials, rows))
