@@ -220,6 +220,7 @@ class Supervisor:
         if self._stop is None or mode == "cancel":
             self._stop = _Stop(mode)
             self._child.send({"type": "stop", "mode": mode})
+            self._log.info("child_asked_to_stop", mode=mode)
 
     def _press(self) -> bool:
         """Whether the child must be killed now: it does not stop, or it does not move."""
