@@ -8,7 +8,7 @@ from pydantic import Field
 
 from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, finite, plural, span
 from services.science.figures.epochs import band, drawn_epochs
-from services.science.figures.facets import Facet, chosen_facet, in_panels, line_signs
+from services.science.figures.facets import Facet, chosen_facet, columns_for, in_panels, line_signs
 from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.numerals import significant
 from services.science.figures.study import ArmRuns, Study
@@ -212,7 +212,7 @@ class Curves(Figure):
                     },
                 }
             )
-        width, height, columns = (270, 190, min(3, len(data.meta["facet_order"]))) if facet else (560, 360, 1)
+        width, height, columns = (270, 190, columns_for(len(data.meta["facet_order"]))) if facet else (560, 360, 1)
         layered = {"encoding": {"x": epoch}, "layer": layers, "width": width, "height": height}
         # The crosses share the lines' data source: one of their own would be drawn in every panel.
         marked = [*values, *(dict(mark) for mark in data.marks)]

@@ -20,10 +20,12 @@ def chosen_facet(wanted: Facet, arms: Sequence[ArmRuns]) -> str | None:
     return several[0] if len(arms) > CROWDED and several else None
 
 
-def line_signs(series: Sequence[str], ink: str, *, below: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Encodings of colour and dash with one legend, below the panels or at the right.
+def line_signs(
+    series: Sequence[str], ink: str, *, below: bool, overlapping: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Encodings of colour and dash with one legend, below the panels or at the right; a single line needs none.
 
-    A single line needs no legend.
+    Lines that may lie on one another are dashed even if they are few, so that the lower ones show.
     """
     legend = {"orient": "bottom" if below else "right", "columns": 4 if below else 1, "symbolOpacity": 1}
     colour = {
@@ -33,16 +35,31 @@ def line_signs(series: Sequence[str], ink: str, *, below: bool) -> tuple[dict[st
         "scale": palette.scale(series, ink),
         "legend": legend if len(series) > 1 else None,
     }
-    return colour, {**colour, "scale": palette.dash_scale(series)}
+    return colour, {**colour, "scale": palette.dash_scale(series, always=overlapping)}
 
 
 def in_panels(
-    layered: dict[str, Any], values: list[dict[str, Any]], facet: str | None, order: Sequence[str], columns: int
+    layered: dict[str, Any],
+    values: list[dict[str, Any]],
+    facet: str | None,
+    order: Sequence[str],
+    columns: int,
+    *,
+    own_y: bool = False,
 ) -> dict[str, Any]:
-    """The body of a drawing: one panel, or one per value of `panel`."""
+    """The body of a drawing: one panel, or one per value of `panel`; `own_y` gives each its own vertical scale."""
     body: dict[str, Any] = {"data": {"values": values}}
     if not facet:
         return {**body, **layered}
     header = {"title": None, "labelAnchor": "start"}
     panel = {"field": "panel", "type": "nominal", "sort": list(order), "header": header}
-    return {**body, "facet": panel, "columns": columns, "spec": layered}
+    resolve: dict[str, Any] = {"scale": {"y": "independent"}} if own_y else {}
+    if len({value["panel"] for value in values}) % columns:
+        # A shared axis is drawn below the last row, also where that row has no panel.
+        resolve["axis"] = {"x": "independent"}
+    return {**body, "facet": panel, "columns": columns, "spec": layered, **({"resolve": resolve} if resolve else {})}
+
+
+def columns_for(panels: int, most: int = 3) -> int:
+    """How many panels stand side by side: as many as fit, but four are two by two."""
+    return 2 if panels == 4 else max(1, min(most, panels))

@@ -27,12 +27,12 @@ def colours(count: int, ink: str) -> list[str]:
     return [cycle[i % len(cycle)] for i in range(count)]
 
 
-def dashes(count: int) -> list[list[int]]:
+def dashes(count: int, *, always: bool = False) -> list[list[int]]:
     """One dash per series. It changes with every series beyond the first four, and with every turn of the hues.
 
-    Four lines or fewer are told apart by hue alone and stay solid; more carry a second sign besides their hue.
+    Four lines or fewer are told apart by hue alone and stay solid, unless `always`; more carry a second sign.
     """
-    if count <= 4:
+    if count <= 4 and not always:
         return [list(DASHES[0])] * count
     turn = len(HUES) + 1
     return [list(DASHES[(i + i // turn) % len(DASHES)]) for i in range(count)]
@@ -43,6 +43,6 @@ def scale(domain: Sequence[str], ink: str) -> dict[str, object]:
     return {"domain": list(domain), "range": colours(len(domain), ink)}
 
 
-def dash_scale(domain: Sequence[str]) -> dict[str, object]:
+def dash_scale(domain: Sequence[str], *, always: bool = False) -> dict[str, object]:
     """The dash scale that goes with `scale`."""
-    return {"domain": list(domain), "range": dashes(len(domain))}
+    return {"domain": list(domain), "range": dashes(len(domain), always=always)}

@@ -1,0 +1,41 @@
+"""What figures of layers share: the records of the one trial per arm that is shown, and their numbers."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from services.science.figures.base import NoFigureDataError, finite
+from services.science.figures.study import LayerRecord, Study
+
+ONE_TRIAL = "one trial of each arm, its first seed that finished"
+
+
+def layer_records(study: Study, name: str) -> list[LayerRecord]:
+    """The records that carry the quantity, in the order of the grid, the epochs and the layers.
+
+    Raises:
+        NoFigureDataError: there are none.
+    """
+    place = {arm.key: i for i, arm in enumerate(study.arms)}
+    found = [record for record in study.diagnostics if record.values.get(name) is not None and record.arm_key in place]
+    if not found:
+        raise NoFigureDataError(f"no layer has a {name!r}: the experiment's diagnostics do not keep it, or not yet")
+    return sorted(found, key=lambda record: (place[record.arm_key], record.epoch, record.layer_index))
+
+
+def number(values: Mapping[str, Any], name: str) -> float | None:
+    """A quantity of a layer, None where it is missing or not finite."""
+    found = values.get(name)
+    return None if found is None else finite(found)
+
+
+def depth_order(records: Iterable[LayerRecord]) -> list[str]:
+    """The layers' names from the input to the output."""
+    return list(dict.fromkeys(r.layer for r in sorted(records, key=lambda r: (r.layer_index, r.layer))))
+
+
+def spread_over(epochs: Iterable[int], most: int) -> list[int]:
+    """At most so many of the epochs, the first and the last among them, as evenly as their order allows."""
+    known = sorted(set(epochs))
+    if len(known) <= most:
+        return known
+    return [known[round(i * (len(known) - 1) / (most - 1))] for i in range(most)]
