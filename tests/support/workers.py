@@ -25,7 +25,7 @@ from tests.support.experiments import make_experiment
 from tests.support.fake_child import first_value, next_value
 
 FAKE = Path(__file__).with_name("fake_child.py")
-PATIENCE = 60.0
+PATIENCE = 120.0
 ENDLESS = 100_000
 """Epochs of a study that is called off by its test."""
 

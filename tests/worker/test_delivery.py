@@ -9,11 +9,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from sqlalchemy import select, update
 
 from services.cohorts.requests import request_cancel, request_pause, resume
 from services.db.tables import CheckpointRow, CohortRow, ExperimentRow, TrialRow, WorkerRow
 from tests.support.workers import ENDLESS, Workshop, eventually
+
+# What the child does and what becomes of files is the same on either stack: one is enough.
+ONE_OF_THEM = {stack: pytest.mark.parametrize("workshop", [stack], indirect=True) for stack in ("embedded", "servers")}
 
 
 def test_work_is_done_and_the_worker_leaves_nothing(workshop: Workshop) -> None:
@@ -134,6 +138,7 @@ def test_pause_and_resume_elsewhere(workshop: Workshop) -> None:
         assert [(row.failures, row.losses) for row in session.scalars(select(CohortRow))] == [(0, 0), (0, 0)]
 
 
+@ONE_OF_THEM["servers"]
 def test_a_killed_child_is_tried_again_from_its_checkpoint(workshop: Workshop, tmp_path: Path) -> None:
     worker = workshop.worker()
     once = {"action": "kill", "epoch": 20, "mark": str(tmp_path / "mark")}
@@ -147,6 +152,7 @@ def test_a_killed_child_is_tried_again_from_its_checkpoint(workshop: Workshop, t
     assert worker.poll() is None
 
 
+@ONE_OF_THEM["embedded"]
 def test_a_child_that_exits_without_a_word_has_failed(workshop: Workshop, tmp_path: Path) -> None:
     workshop.worker()
     once = {"action": "exit", "epoch": 3, "mark": str(tmp_path / "mark")}
@@ -155,6 +161,7 @@ def test_a_child_that_exits_without_a_word_has_failed(workshop: Workshop, tmp_pa
     assert workshop.outcomes(experiment) == ["failed", "done"]
 
 
+@ONE_OF_THEM["embedded"]
 def test_a_hung_child_is_killed_and_tried_again(workshop: Workshop, tmp_path: Path) -> None:
     workshop.worker(FIRSTLIGHT_HUNG_SECONDS="1.5")
     once = {"action": "stop", "epoch": 3, "mark": str(tmp_path / "mark")}
@@ -164,6 +171,7 @@ def test_a_hung_child_is_killed_and_tried_again(workshop: Workshop, tmp_path: Pa
     assert workshop.outcomes(experiment) == ["failed", "done"]
 
 
+@ONE_OF_THEM["embedded"]
 def test_a_poisonous_trial_fails_alone(workshop: Workshop) -> None:
     worker = workshop.worker()
     experiment = workshop.submit((8,), epochs=5, kill_seeds=[3])
@@ -179,6 +187,7 @@ def test_a_poisonous_trial_fails_alone(workshop: Workshop) -> None:
     assert worker.poll() is None
 
 
+@ONE_OF_THEM["servers"]
 def test_a_damaged_checkpoint_is_replaced_by_the_one_before(workshop: Workshop) -> None:
     first = workshop.worker()
     experiment = workshop.submit((2,), epochs=40, epoch_seconds=0.05)
@@ -196,6 +205,7 @@ def test_a_damaged_checkpoint_is_replaced_by_the_one_before(workshop: Workshop) 
     assert "checkpoints_damaged" in workshop.logs()
 
 
+@ONE_OF_THEM["embedded"]
 def test_every_checkpoint_gone_means_from_the_beginning(workshop: Workshop) -> None:
     first = workshop.worker()
     experiment = workshop.submit((2,), epochs=25, epoch_seconds=0.05)
