@@ -58,10 +58,10 @@ def neighbours(session: Session, host: str, boot_id: str) -> list[tuple[str, Ide
     return [(row.id, Identity(row.host, row.boot_id, row.pid, row.pid_start_time)) for row in rows]
 
 
-def alive(session: Session, within: float = ALIVE_SECONDS) -> int:
-    """How many workers have beaten lately and take work."""
-    return session.execute(
-        select(func.count())
-        .select_from(WorkerRow)
-        .where(WorkerRow.heartbeat_at > CLOCK - within, WorkerRow.draining.is_(False))
-    ).scalar_one()
+def alive(session: Session, within: float = ALIVE_SECONDS, host: str | None = None) -> int:
+    """How many workers, on this host or on all, have beaten lately and take work."""
+    query = select(func.count()).select_from(WorkerRow)
+    query = query.where(WorkerRow.heartbeat_at > CLOCK - within, WorkerRow.draining.is_(False))
+    if host is not None:
+        query = query.where(WorkerRow.host == host)
+    return session.execute(query).scalar_one()
