@@ -16,11 +16,9 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     Returns:
         ``[trials, rows, height, width, out]``.
     """
-    done: list[Tensor] = []
-    for rows, kernels, shift in zip(x, weight, bias, strict=True):
-        found = functional.conv2d(rows.permute(0, 3, 1, 2), kernels, shift, padding="same")
-        done.append(found.permute(0, 2, 3, 1))
-    return done[0].unsqueeze(0) if len(done) == 1 else torch.stack(done)
+    if len(x) == 1:
+        return _convolve(x.squeeze(0), weight.squeeze(0), bias.squeeze(0)).unsqueeze(0)
+    return torch.stack([_convolve(*one) for one in zip(x, weight, bias, strict=True)])
 
 
 def max_pool(x: Tensor) -> Tensor:
@@ -28,3 +26,7 @@ def max_pool(x: Tensor) -> Tensor:
     trials, rows = x.shape[:2]
     found = functional.max_pool2d(x.flatten(0, 1).permute(0, 3, 1, 2), 2)
     return found.permute(0, 2, 3, 1).unflatten(0, (trials, rows))
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return functional.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding="same").permute(0, 2, 3, 1)

@@ -32,7 +32,7 @@ from services.training.expectations import expected_layers
 from services.training.layer_statistics import distinct_units, effective_rank, relative_change
 from services.training.losses import row_losses
 from services.training.network import StackedNetwork, Watch
-from services.training.normalization import batch_moments
+from services.training.normalization import by_batch
 from services.training.observer import LayerReport
 from services.training.signals import LayerSignals, silent
 
@@ -148,7 +148,7 @@ class Probe:
     def _run(self, rows: Tensor, watch: Watch, part: slice) -> Tensor:
         """Run the same rows ``[rows, ...]`` through some trials; batch norm takes the statistics of these rows."""
         together = rows.expand(part.stop - part.start, *rows.shape)
-        return self._network.forward(together, watch, part, statistics=batch_moments)
+        return self._network.forward(together, watch, part, normalizer=by_batch)
 
     def _slope(self, index: int, pre: Tensor, part: slice) -> Tensor | None:
         """The slope of each trial's activation at `pre`; None for gated units."""
@@ -168,7 +168,7 @@ class Probe:
                 self._x.expand(together, *self._x.shape),
                 lambda _index, pre, _post, pres=pres: pres.append(pre),
                 part,
-                statistics=batch_moments,
+                normalizer=by_batch,
                 leaves=leaves,
             )
             pres.append(outputs)

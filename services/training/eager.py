@@ -21,7 +21,7 @@ from services.training.engine import (
 )
 from services.training.losses import correct, row_losses
 from services.training.network import StackedNetwork
-from services.training.normalization import PooledStatistics, Statistics, batch_moments
+from services.training.normalization import Normalizer, PooledStatistics, by_batch
 from services.training.order import distinct_seeds, epoch_orders
 from services.training.updates import UPDATES, Update
 
@@ -75,7 +75,7 @@ class EagerEngine:
                 outputs = self.network.forward(
                     self._gather(self._x, index, part),
                     part=part,
-                    statistics=self.network.moving.training(part),
+                    normalizer=self.network.moving.training(part),
                     masks={layer: self._of_trials(mask, part) for layer, mask in masks.items()},
                     leaves=leaves,
                 )
@@ -109,13 +109,13 @@ class EagerEngine:
         size = self.description.batch_size if kind == "batch" else evaluation_size(self.network)
         for part in self.network.parts:
             together = part.stop - part.start
-            statistics = self._statistics(kind, part, tick)
+            normalizer = self._normalizer(kind, part, tick)
             for first, last in chunks(n, size):
-                if statistics is None or tick((part.start + first / n * together) / trials):
+                if normalizer is None or tick((part.start + first / n * together) / trials):
                     return None
                 x, y = (values[first:last].unsqueeze(0) for values in (self._x_validation, self._y_validation))
                 y = y.expand(together, *y.shape[1:])
-                outputs = self.network.forward(x.expand(together, *x.shape[1:]), part=part, statistics=statistics)
+                outputs = self.network.forward(x.expand(together, *x.shape[1:]), part=part, normalizer=normalizer)
                 sums[0, part] += row_losses(self.description.loss, outputs, y).sum(dim=1, dtype=torch.float64)
                 if self.description.loss == "cross_entropy":
                     sums[1, part] += correct(outputs, y)
@@ -128,12 +128,12 @@ class EagerEngine:
             return EvaluationSums(n, loss, correct=second)
         return EvaluationSums(n, loss, absolute=second, squared=third)
 
-    def _statistics(self, kind: Evaluation, part: slice, tick: Tick) -> Statistics | None:
-        """What batch norm normalises validation rows by; None when `tick` asked to stop."""
+    def _normalizer(self, kind: Evaluation, part: slice, tick: Tick) -> Normalizer | None:
+        """How batch norm normalises validation rows; None when `tick` asked to stop."""
         if kind == "moving":
             return self.network.moving.present(part)
         if kind == "batch":
-            return batch_moments
+            return by_batch
         pooled = PooledStatistics()
         rows = self._x[:RECALIBRATION_ROWS]
         for first in range(0, len(rows), self.description.batch_size):
@@ -141,7 +141,7 @@ class EagerEngine:
                 return None
             x = rows[first : first + self.description.batch_size].unsqueeze(0)
             x = x.expand(part.stop - part.start, *x.shape[1:])
-            self.network.forward(x, part=part, statistics=pooled.add)
+            self.network.forward(x, part=part, normalizer=pooled.add)
         return pooled.pooled
 
     def parameters(self) -> tuple[LayerParameters, ...]:

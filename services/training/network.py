@@ -14,7 +14,7 @@ from services.training.activations import activate
 from services.training.convolution import convolve, max_pool
 from services.training.dropout import Masks, drop
 from services.training.engine import CohortDescription, LayerParameters, State
-from services.training.normalization import MovingStatistics, Statistics, layer_norm, scaled
+from services.training.normalization import MovingStatistics, Normalizer, layer_norm
 
 Watch = Callable[[int, Tensor, Tensor], None]
 """Called with (hidden layer, pre-activations, activations), ``[trials, rows, ..., units]`` in the network's order."""
@@ -72,7 +72,7 @@ class StackedNetwork:
         watch: Watch | None = None,
         part: slice | None = None,
         *,
-        statistics: Statistics | None = None,
+        normalizer: Normalizer | None = None,
         masks: Masks | None = None,
         leaves: Sequence[Tensor] | None = None,
     ) -> Tensor:
@@ -82,12 +82,12 @@ class StackedNetwork:
             x: rows; ``[trials, rows, channels, height, width]`` for a convolutional network.
             watch: sees every hidden layer.
             part: the trials that are run; all of them when left out.
-            statistics: what batch norm normalises by; the moving statistics when left out.
+            normalizer: how batch norm normalises; by the moving statistics when left out.
             masks: which activations dropout lets stay, ``[trials, rows, ...]`` by layer; all of them when left out.
             leaves: the parameters of `part`; the network's own when left out.
         """
         part = part or self.everyone
-        statistics = statistics or self.moving.present(part)
+        normalizer = normalizer or self.moving.present(part)
         if leaves is None:
             leaves = self.leaves if part == self.everyone else [leaf[part] for leaf in self.leaves]
         if self.images:
@@ -96,12 +96,12 @@ class StackedNetwork:
             entering, norm = x, stage.norm
             x = self._weigh(stage, x, leaves)
             if norm is not None and norm.position == "before":
-                x = self._normalize(stage, x, statistics, leaves)
+                x = self._normalize(stage, x, normalizer, leaves)
             pre, x = x, self.activate(index, x, part, leaves)
             if watch is not None:
                 watch(index, pre, x)
             if norm is not None and norm.position == "after":
-                x = self._normalize(stage, x, statistics, leaves)
+                x = self._normalize(stage, x, normalizer, leaves)
             if stage.pooled:
                 x = max_pool(x)
             if masks and index in masks:
@@ -133,8 +133,8 @@ class StackedNetwork:
             leaves = self.leaves if part == self.everyone else [leaf[part] for leaf in self.leaves]
         done: list[Tensor] = []
         groups = _within(self.groups, part)
-        # split and not slices: its gradient is put together in one piece.
-        pieces = pre.split([last - first for _, first, last in groups])
+        # split and not slices: its gradient is put together in one piece; and nothing to put together for one.
+        pieces = pre.split([last - first for _, first, last in groups]) if len(groups) > 1 else [pre]
         for (activation, first, last), piece in zip(groups, pieces, strict=True):
             learned: dict[str, Tensor] | None = None
             if activation.learned:
@@ -151,10 +151,10 @@ class StackedNetwork:
             return convolve(x, weight, bias)
         return torch.baddbmm(bias.unsqueeze(1), x.flatten(2), weight)
 
-    def _normalize(self, stage: Stage, x: Tensor, statistics: Statistics, leaves: Sequence[Tensor]) -> Tensor:
+    def _normalize(self, stage: Stage, x: Tensor, normalizer: Normalizer, leaves: Sequence[Tensor]) -> Tensor:
         gamma, beta = (leaves[self._at[f"{stage.layer.name}.{name}"]] for name in ("gamma", "beta"))
         if stage.batch_norm is not None:
-            return scaled(x, *statistics(stage.layer.index, x), stage.batch_norm.epsilon, gamma, beta)
+            return normalizer(stage.layer.index, x, stage.batch_norm.epsilon, gamma, beta)
         assert stage.layer_norm is not None
         return layer_norm(x, stage.layer_norm.epsilon, gamma, beta)
 
