@@ -20,7 +20,7 @@ from services.training.native.description import NativeDescription
 from services.training.native.description import unsupported as kernel_unsupported
 from services.training.native.kernel import NativeCohort
 from services.training.native.structures import kernel
-from services.training.order import distinct_seeds, epoch_orders
+from services.training.order import OrdersAhead, distinct_seeds
 
 MOMENTS = {
     "sgd": ("velocity",),
@@ -80,8 +80,8 @@ class NativeEngine:
         self._cohort = NativeCohort(_native(description), weights, biases, threads)
         self._cohort.set_training_rows(_flat(rows.x_train), rows.y_train)
         self._cohort.set_validation_rows(_flat(rows.x_validation), rows.y_validation)
-        self._rows = len(rows.x_train)
-        self._seeds, seed_of_slot = distinct_seeds(tuple(trial.seed for trial in description.trials))
+        seeds, seed_of_slot = distinct_seeds(tuple(trial.seed for trial in description.trials))
+        self._orders = OrdersAhead(seeds, len(rows.x_train), description.epochs)
         self._seed_of_slot = seed_of_slot.astype(np.int32)
         self._classes = description.loss == "cross_entropy"
         kind = description.trials[0].optimizer.kind
@@ -89,7 +89,7 @@ class NativeEngine:
 
     def train_epoch(self, epoch: int, tick: Tick) -> EpochSums | None:
         """See `Engine.train_epoch`."""
-        orders = epoch_orders(self._seeds, epoch, self._rows).astype(np.int32)
+        orders = self._orders.take(epoch)
         epochs = self.description.epochs
         rates = np.array([trial.optimizer.learning_rate_at(epoch, epochs) for trial in self.description.trials])
         sums = self._cohort.run_epoch(orders, self._seed_of_slot, rates, tick)
