@@ -5,12 +5,10 @@
 
 import importlib.metadata
 import json
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -22,15 +20,15 @@ from services.errors import ConflictError, InvalidInputError
 from services.experiments.service import get
 from services.experiments.views import ExperimentView, view
 from services.figures.render import Renderer
+from services.figures.report_pictures import metrics_read, needs_layers, pictures
 from services.figures.report_tables import effect_rows, pair_table, ranking_rows
 from services.figures.study import load_study
 from services.science.claims import ClaimResults
-from services.science.figures import Curves, Figure, Heatmap, NoFigureDataError, Study
+from services.science.figures import Study
 from services.science.figures.study import shown
 from services.science.statistics.comparison_models import Comparison
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox allow-popups"
-OWN_ID = re.compile(r'(\bid="|url\(#|href="#)((?:clip|gradient)[\w-]*)')
 DIVERGENCES_SHOWN = 60
 DISTRIBUTIONS = ("numpy", "scipy", "torch", "sqlalchemy", "celery")
 
@@ -55,15 +53,6 @@ class Run:
     seconds: float
     joules: float | None
     energy_method: str | None
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure in the page: what it shows in words for those who do not see it, its finding, and the SVG."""
-
-    description: str
-    caption: str
-    svg: Markup
 
 
 @dataclass(frozen=True)
@@ -108,11 +97,14 @@ def collect(
         )
     except InvalidInputError:
         decided = None
-    study = load_study(session, experiment_id, sorted({m for f in _figures(asked, None) for m in f.metrics()}))
+    arms = row.trial_count // max(1, len(row.spec["seeds"]))
+    study = load_study(
+        session, experiment_id, metrics_read(asked), parts=("diagnostics",) if needs_layers(arms) else ()
+    )
     return Report(
         experiment=view(session, row),
         comparison=compared,
-        study=study,
+        study=replace(study, comparison=compared.model_dump(mode="json") if compared else None),
         claims=decided,
         divergences=_divergences(session, experiment_id),
         run=_run(session, experiment_id),
@@ -142,7 +134,7 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
         effects=effect_rows(found) if found else [],
         claims=report.claims.items if report.claims else [],
         unread_hypotheses=report.experiment.spec.get("hypotheses") if report.claims is None else None,
-        figures=_pictures(report, renderer, asked),
+        figures=pictures(report.study, asked, renderer, keep=experiment.state in FINAL),
         divergences=report.divergences[:DIVERGENCES_SHOWN],
         more_divergences=max(0, len(report.divergences) - DIVERGENCES_SHOWN),
         run=report.run,
@@ -150,38 +142,6 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
         spec=json.dumps(experiment.spec, indent=2, ensure_ascii=False),
         versions=_versions(),
     )
-
-
-def _figures(asked: Question, study: Study | None) -> list[Figure]:
-    """Which figures belong into this report; all that may, where the study is not known yet."""
-    at = "best" if asked.at == "best" else "final"
-    metrics = [asked.metric]
-    if study is None or study.task == "classification":
-        metrics += [name for name in ("val_accuracy",) if name not in metrics]
-    chosen: list[Figure] = []
-    for metric in metrics:
-        chosen.append(Curves(metric=metric, confidence=asked.confidence))
-        if study is None or min(len(study.order("activation")), len(study.order("initializer"))) > 1:
-            chosen.append(Heatmap(metric=metric, at=at, confidence=asked.confidence))
-    return chosen
-
-
-def _pictures(report: Report, renderer: Renderer, asked: Question) -> list[Picture]:
-    """The figures as inline SVG in the colour of the page's text."""
-    pictures: list[Picture] = []
-    for wanted in _figures(asked, report.study):
-        try:
-            data = wanted.numbers(report.study)
-        except NoFigureDataError:
-            continue
-        spec = wanted.draw(data, "page")
-        svg = renderer.render(spec, "svg", keep=report.experiment.state in FINAL).decode()
-        # Several pictures in one page must not share the ids of their clips and gradients.
-        own = OWN_ID.sub(rf"\1f{len(pictures)}-\2", svg)
-        # From our own renderer, which escapes every text in it.
-        caption = data.description.removesuffix(" ".join(data.subtitle)).strip()
-        pictures.append(Picture(data.description, caption, Markup(own)))  # noqa: S704
-    return pictures
 
 
 def _divergences(session: Session, experiment_id: str) -> tuple[Divergence, ...]:

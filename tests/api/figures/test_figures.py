@@ -28,6 +28,22 @@ def finished(shared: Any) -> tuple[Any, str]:
     return shared.http, f"{experiment['links']['self']}/figures"
 
 
+@pytest.mark.parametrize("kind", ["ranking", "differences", "seeds", "convergence", "activation", "initializer"])
+def test_every_other_kind_is_drawn_of_stored_rows(finished: Any, kind: str) -> None:
+    http, base = finished
+    answer = http.get(f"{base}/{kind}.svg", timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert EVIL in " ".join(" ".join(ET.fromstring(answer.content).itertext()).split())
+
+
+@pytest.mark.parametrize("kind", ["energy", "gradient_flow", "layer_histograms", "prediction"])
+def test_what_was_not_measured_is_not_drawn(finished: Any, kind: str) -> None:
+    http, base = finished
+    answer = http.get(f"{base}/{kind}.svg")
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert kind in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("form", TYPES)
 @pytest.mark.parametrize("kind", ["curves", "heatmap"])
 def test_every_form_is_served_and_revalidated(finished: Any, kind: str, form: str) -> None:

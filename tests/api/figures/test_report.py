@@ -81,7 +81,8 @@ def test_it_can_be_read_without_seeing_it(report: Any) -> None:
     assert headings.count(1) == 1
     assert all(b - a <= 1 for a, b in itertools.pairwise(headings))
     images = [attributes for _, attributes in page.tags if attributes.get("role") == "img"]
-    assert len(images) == 4
+    # Curves and heat map of loss and of accuracy, differences, seeds, convergence; no energy and no layers here.
+    assert len(images) == 7
     assert all(len(str(attributes["aria-label"])) > 60 for attributes in images)
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
