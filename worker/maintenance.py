@@ -76,7 +76,8 @@ class Maintenance(threading.Thread):
                 log.warning("maintenance_failed", error=f"{type(error).__name__}: {error}"[:300])
 
     def sweep(self) -> None:
-        """Take back cohorts whose lease ran out."""
+        """Take back at once what dead workers of this machine held, and what has outlived its lease anywhere."""
+        self.reap_neighbours()
         with self._database.read() as session:
             silent = overdue(session)
         taken = self._database.transact(sweep) if silent else 0
@@ -86,9 +87,8 @@ class Maintenance(threading.Thread):
             self._bell.ring()
 
     def beat(self) -> None:
-        """Show that this worker lives, and take back at once what dead workers of this machine held."""
+        """Show that this worker lives."""
         self._database.transact(lambda session: workers.beat(session, self._worker_id, draining=self._draining()))
-        self.reap_neighbours()
 
     def reap_neighbours(self) -> None:
         """A worker that was killed here is known to be dead: its cohorts need not wait for their leases."""

@@ -158,6 +158,17 @@ def test_the_child_sees_no_credentials_and_the_parent_no_torch(workshop: Worksho
     assert "canary-secret" not in workshop.logs()
 
 
+def test_a_database_without_a_schema_is_named_as_the_problem(tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
+    url = f"sqlite:///{tmp_path / 'empty.db'}"
+    environment = {**clean, "FIRSTLIGHT_HOME": str(tmp_path), "FIRSTLIGHT_DATABASE_URL": url}
+    done = subprocess.run(
+        [sys.executable, "-m", "worker"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "run `python -m migrations` first" in done.stderr
+
+
 def test_no_module_of_the_worker_imports_torch() -> None:
     code = "import sys, worker.__main__; assert 'torch' not in sys.modules, 'torch was imported'"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
