@@ -39,7 +39,7 @@ CATALOGUE_TOUR = Preset(
     question="How much does the right initializer do for each activation, and which advice survives?",
     source=CATALOGUE_DOCUMENT,
     description=(
-        "Five hidden layers of 50 units. Beside the catalogue's first recommendation stands the worse of two draws "
+        "Three hidden layers of 50 units. Beside the catalogue's first recommendation stands the worse of two draws "
         "that do not look at the layer's width: uniform within 0.05, or normal with deviation 1."
     ),
     references=(CATALOGUE_DOCUMENT, GLOROT_2010, HE_2015, KLAMBAUER_2017),
@@ -68,13 +68,13 @@ CATALOGUE_TOUR = Preset(
     ),
     spec={
         "dataset": "digits",
-        "model": {"kind": "mlp", "hidden": [50, 50, 50, 50, 50]},
+        "model": {"kind": "mlp", "hidden": [50, 50, 50]},
         "arms": [
             {"activation": kind, "initializer": initializer}
             for kind, cls in ACTIVATIONS.items()
             for initializer in (cls.recommended_initializers[0].initializer, worst_initializer(kind))
         ],
-        "optimizer": {"kind": "sgd", "learning_rate": 0.05},
+        "optimizer": {"kind": "sgd", "learning_rate": 0.01},
         "epochs": 10,
         "seeds": 8,
     },
