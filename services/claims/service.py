@@ -52,13 +52,16 @@ def _data(session: Session, experiment_id: str, spec: ExperimentSpec, grid: Grid
     """Outcomes of all trials, and those curves that the claims speak of."""
     metrics = list(dict.fromkeys(metric for claim in bound for metric in claim.metrics))
     wanted = {arm for claim in bound for term in claim.terms for arm in term.arms}
-    shape = (len(grid.arms), len(spec.seeds))
-    query = select(TrialRow.id, TrialRow.position, TrialRow.state).where(TrialRow.experiment_id == experiment_id)
+    query = select(TrialRow.id, TrialRow.arm_key, TrialRow.seed, TrialRow.state)
+    trials = session.execute(query.where(TrialRow.experiment_id == experiment_id)).all()
+    # Seeds that came in later rounds are not in the spec's list, so the stored ones count.
+    arms = {arm.key(): place for place, arm in enumerate(grid.arms)}
+    seeds = {seed: place for place, seed in enumerate(sorted({trial.seed for trial in trials}))}
+    shape = (len(arms), len(seeds))
     places: dict[str, tuple[int, int]] = {}
     outcomes = [[Outcome.MISSING] * shape[1] for _ in range(shape[0])]
-    for trial_id, position, state in session.execute(query):
-        # The grid runs arm by arm with the seeds in the spec's order.
-        arm, seed = divmod(position, shape[1])
+    for trial_id, arm_key, number, state in trials:
+        arm, seed = arms[arm_key], seeds[number]
         if state == "succeeded":
             outcomes[arm][seed] = Outcome.FINISHED
             if arm in wanted:

@@ -32,6 +32,9 @@ def settle(session: Session, experiment_id: str) -> str:
         select(CohortRow.state, func.count()).where(CohortRow.experiment_id == experiment_id).group_by(CohortRow.state)
     )
     state = state_of(experiment.state, dict(counts.all()))
+    if state == "succeeded" and experiment.rounds is not None and _another_round(session, experiment):
+        state = "running"
+        events.append(session, experiment_id, [("progress", progress(session, experiment_id))])
     if state != experiment.state:
         _move(session, experiment, state)
     return state
@@ -48,6 +51,14 @@ def state_of(present: str, cohorts: dict[str, int]) -> str:
         if cohorts.get(state):
             return state
     return "succeeded"
+
+
+def _another_round(session: Session, experiment: ExperimentRow) -> bool:
+    """Whether an experiment whose seeds come in rounds got more of them."""
+    # A worker that runs no such experiment needs neither the spec nor the statistics, nor their second to import.
+    from services.rounds.service import next_round  # noqa: PLC0415
+
+    return next_round(session, experiment)
 
 
 def _move(session: Session, experiment: ExperimentRow, state: str) -> None:

@@ -53,6 +53,7 @@ class ExperimentRow(Base):
     axes: Mapped[list[str]] = mapped_column(Json, default=list)
     warnings: Mapped[list[str]] = mapped_column(Json, default=list)
     quote: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    rounds: Mapped[dict[str, Any] | None] = mapped_column(Json)
     error: Mapped[dict[str, Any] | None] = mapped_column(Json)
     event_seq: Mapped[int] = mapped_column(Integer, default=0)
     version: Mapped[int] = mapped_column(Integer, default=0)

@@ -49,6 +49,8 @@ def pointer(error: ErrorDetails, body: Any) -> str:
     a single value. Those steps are left out.
     """
     steps = list(error["loc"])
+    if steps and steps[0] == "rounds" and isinstance(body, Mapping) and isinstance(body.get("seeds"), Mapping):
+        steps[0] = "seeds"
     if steps and steps[0] == "optimizer" and len(steps) > 1 and isinstance(steps[1], int) and isinstance(body, Mapping):
         steps[1] = _posted_index(body.get("optimizer"), steps[1])
     path: list[str] = []

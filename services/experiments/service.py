@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, insert, or_, select
+from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from services.cohorts import events
 from services.cohorts.states import FINAL
 from services.db.base import new_id
-from services.db.tables import CohortRow, ExperimentRow, TrialRow
+from services.db.tables import ExperimentRow
 from services.errors import ConflictError, NotFoundError
 from services.experiments.filter import parse_filter
 from services.experiments.plan import Prepared
 from services.experiments.tags import has_tag
+from services.rounds.grid import store_grid
+from services.rounds.service import first_round
 from services.science.spec import SPEC_VERSION, ExperimentSpec
 from services.settings import Settings
 
@@ -55,6 +57,7 @@ def create(session: Session, spec: ExperimentSpec, settings: Settings) -> Experi
         trial_count=len(grid.trials),
         axes=list(grid.axes),
         warnings=prepared.warnings,
+        rounds=first_round(spec.rounds),
         quote={
             "seconds": seconds.model_dump(),
             "memory_bytes": prepared.memory_bytes,
@@ -63,7 +66,7 @@ def create(session: Session, spec: ExperimentSpec, settings: Settings) -> Experi
     )
     session.add(experiment)
     session.flush()
-    _store_grid(session, experiment, prepared)
+    store_grid(session, experiment, grid, prepared.cohorts)
     events.append(session, experiment.id, [("state", {"state": "queued", "previous": None})])
     return experiment
 
@@ -103,7 +106,9 @@ def page(
 
 def clone_spec(row: ExperimentRow, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The stored spec with some of its fields replaced; null takes a field out."""
-    merged = {**row.spec, **overrides}
+    # Other seeds replace the rounds too: a plain list of them means just those.
+    kept = {name: value for name, value in row.spec.items() if name != "rounds" or "seeds" not in overrides}
+    merged = {**kept, **overrides}
     return {name: value for name, value in merged.items() if value is not None}
 
 
@@ -133,39 +138,3 @@ def _clauses(listing: Listing) -> list[ColumnElement[bool]]:
     if listing.filter is not None:
         clauses.append(parse_filter(listing.filter))
     return clauses
-
-
-def _store_grid(session: Session, experiment: ExperimentRow, prepared: Prepared) -> None:
-    """Insert cohorts and trials as plain rows: two statements, however large the grid is."""
-    grid = prepared.grid
-    arms = [
-        {"arm": arm.model_dump(mode="json"), "arm_key": arm.key(), "label": label}
-        for arm, label in zip(grid.arms, grid.labels, strict=True)
-    ]
-    cohorts: list[dict[str, Any]] = []
-    trials: list[dict[str, Any]] = []
-    for position, members in enumerate(prepared.cohorts):
-        cohort_id = new_id("coh")
-        cohorts.append(
-            {
-                "id": cohort_id,
-                "experiment_id": experiment.id,
-                "position": position,
-                "size": len(members),
-                "epochs": experiment.epochs,
-            }
-        )
-        trials += [
-            {
-                "id": new_id("trl"),
-                "experiment_id": experiment.id,
-                "cohort_id": cohort_id,
-                "slot": slot,
-                "position": member,
-                "seed": grid.trials[member].seed,
-                **arms[grid.trials[member].arm_index],
-            }
-            for slot, member in enumerate(members)
-        ]
-    session.execute(insert(CohortRow), cohorts)
-    session.execute(insert(TrialRow), trials)

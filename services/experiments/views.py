@@ -48,6 +48,9 @@ class ExperimentView(BaseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    rounds: dict[str, Any] | None = Field(
+        description="With seeds in rounds: the present round, what each look found, and why it stopped."
+    )
     error: dict[str, Any] | None
 
 
@@ -85,6 +88,7 @@ def _view(row: ExperimentRow, counts: dict[str, int], done: int, eta: float | No
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        rounds=row.rounds,
         error=row.error,
     )
 

@@ -29,10 +29,10 @@ class Grid:
 
 
 def size(spec: ExperimentSpec) -> int:
-    """Count the trials without building them."""
+    """Count the trials without building them; with seeds in rounds, the most there can be."""
+    count = len(spec.seeds) if spec.rounds is None else spec.rounds.max
     if spec.arms is not None:
-        return len(spec.arms) * len(spec.seeds)
-    count = len(spec.seeds)
+        return len(spec.arms) * count
     for axis in AXES:
         count *= len(getattr(spec, axis))
     return count

@@ -19,6 +19,7 @@ from services.science.diagnostics import Diagnostics
 from services.science.initializers import Initializer
 from services.science.models import Model
 from services.science.optimizers import Optimizer
+from services.science.seed_rounds import SeedRounds
 
 SPEC_VERSION = 1
 MAX_AXIS = 1_000
@@ -77,8 +78,9 @@ Seeds = Annotated[
             "anyOf": [
                 {"type": "integer", "minimum": 1, "maximum": MAX_AXIS},
                 {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": MAX_AXIS},
+                {"type": "object", "description": "Rounds, as in `rounds`."},
             ],
-            "description": "A list of seeds, or a count n meaning 0 to n-1.",
+            "description": "A list of seeds, or a count n meaning 0 to n-1, or rounds: seeds are added until sure.",
         },
         mode="validation",
     ),
@@ -113,10 +115,30 @@ class ExperimentSpec(Strict):
     loss: Loss | None = Field(None, description="Default: mae for regression, cross_entropy for classification.")
     epochs: int = Field(ge=1, le=10_000)
     seeds: Seeds
+    rounds: SeedRounds | None = Field(
+        None, description="Seeds are added until sure; the same as giving this object as `seeds`."
+    )
     hypotheses: tuple[Annotated[str, Field(min_length=3, max_length=500)], ...] = Field((), max_length=100)
     diagnostics: Diagnostics | None = Field(
         Diagnostics(), description="Which numbers of each layer are kept, and when; null for none."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _seeds_in_rounds(cls, value: Any) -> Any:
+        """Rounds given as `seeds` start with the seeds of the first round."""
+        if isinstance(value, Mapping) and isinstance(value.get("seeds"), Mapping):
+            if value.get("rounds") is not None:
+                raise ValueError("give the rounds as `seeds` or as `rounds`, not both")
+            first = value["seeds"].get("min", SeedRounds.model_fields["min"].default)
+            return {**value, "seeds": first, "rounds": value["seeds"]}
+        return value
+
+    @model_validator(mode="after")
+    def _first_round(self) -> Self:
+        if self.rounds is not None and self.seeds != tuple(range(self.rounds.min)):
+            raise ValueError(f"with `rounds`, `seeds` are those of the first round: 0 to {self.rounds.min - 1}")
+        return self
 
     @field_validator("seeds", "activation", "initializer", "batch_size", "optimizer", "arms")
     @classmethod
