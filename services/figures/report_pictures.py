@@ -69,6 +69,8 @@ def pictures(study: Study, question: Question, renderer: Renderer, *, keep: bool
             data = wanted.numbers(study)
         except NoFigureDataError:
             continue
+        if data.meta.get("alike"):
+            continue
         svg = renderer.render(wanted.draw(data, "page"), "svg", keep=keep).decode()
         # Several pictures in one page must not share the ids of their clips and gradients.
         own = OWN_ID.sub(rf"\1f{len(found)}-\2", svg)

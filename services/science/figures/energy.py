@@ -15,6 +15,8 @@ from services.science.figures.values import AT_WORDS, At, trial_values
 from services.science.statistics.intervals import t_interval
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
+ALIKE = 1e-9
+"""Energies closer than this share of each other are the same."""
 
 
 class Energy(Figure):
@@ -51,6 +53,12 @@ class Energy(Figure):
             f"{title[0].upper()}{title[1:]}, {AT_WORDS[self.at]}; {better} is better, and so is further left.",
             *diverged_sentence(study),
         ]
+        joules = [float(str(r["joules"])) for r in records]
+        alike = len(records) > 1 and max(joules) - min(joules) <= ALIKE * max(joules)
+        if alike:
+            lines.append(
+                "All arms trained in cohorts that cost the same per trial, so energy does not tell them apart."
+            )
         cheapest = min(records, key=lambda r: float(str(r["joules"])))
         return FigureData(
             kind=self.kind,
@@ -62,6 +70,8 @@ class Energy(Figure):
             meta={
                 "metric": self.metric,
                 "axis_title": title,
+                "alike": alike,
+                "reach": 1.15 * max(*joules, *(float(str(r["joules_high"] or 0)) for r in records)),
                 "activations": list(dict.fromkeys(str(r["activation"]) for r in records)),
                 "initializers": list(dict.fromkeys(str(r["initializer"]) for r in records)),
                 "interval": f"{percent} t intervals of the means over seeds",
@@ -98,6 +108,8 @@ class Energy(Figure):
         look = THEMES[theme]
         activations, initializers = data.meta["activations"], data.meta["initializers"]
         x = {"field": "joules", "type": "quantitative", "title": "energy of one trial (J)", "scale": {"zero": False}}
+        if data.meta["alike"]:
+            x["scale"] = {"domain": [0, float(data.meta["reach"]) or 1.0]}
         y = {"field": "mean", "type": "quantitative", "title": data.meta["axis_title"], "scale": {"zero": False}}
         legend = {"symbolType": "circle", "symbolSize": 110, "symbolOpacity": 1}
         colour = {

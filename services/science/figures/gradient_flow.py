@@ -1,5 +1,6 @@
 """Gradient flow: how large the gradient of each layer's weights is, from the input to the output."""
 
+import textwrap
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -103,7 +104,7 @@ class GradientFlow(Figure):
                 "y": {
                     "field": "value",
                     "type": "quantitative",
-                    "title": "log scale",
+                    "title": textwrap.wrap(f"{data.meta['axis_title']}, log scale", 30),
                     "scale": {"type": "log", "domain": [low, high], "nice": False},
                     "axis": {"values": log_ticks(low, high), "format": ".0e" if low < 1e-3 or high > 1e4 else "~g"},
                 },

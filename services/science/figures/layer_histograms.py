@@ -120,7 +120,7 @@ def _bins(record: LayerRecord) -> list[Record]:
     histogram = record.values["histogram"]
     counts = np.asarray(histogram["counts"], dtype=np.float64)
     outside = float(histogram["below"]) + float(histogram["above"])
-    total = counts.sum() + outside
+    total = float(counts.sum()) + outside
     if total <= 0:
         return []
     widths = np.diff(np.asarray(HISTOGRAM_EDGES))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import orjson
 import pytest
 from jsonschema import Draft7Validator
 from pydantic import TypeAdapter
@@ -54,6 +55,8 @@ def test_it_draws_valid_vega_lite_with_its_numbers_inside(
     drawn = {theme: figure.draw(data, theme) for theme in THEMES}
     for spec in drawn.values():
         json.dumps(spec, allow_nan=False)
+        # Plain Python numbers only: NumPy's would not get through every serializer.
+        orjson.dumps(spec)
         assert not any(key in ("url", "href") for key, _ in items(spec))
     errors = sorted(vega_lite.iter_errors(drawn["light"]), key=lambda error: len(error.path))
     assert not errors, [error.message[:300] for error in errors[:3]]

@@ -133,6 +133,15 @@ def test_energy_is_averaged_over_the_same_trials_as_the_metric(make_study: Any) 
         Energy().numbers(unknown)
 
 
+def test_arms_of_equal_energy_are_said_to_be_so(make_study: Any) -> None:
+    arms = tuple(replaced(arm, joules=np.full(4, 0.25)) for arm in make_study().arms)
+    data = Energy().numbers(make_study(arms=arms))
+    assert "does not tell them apart" in data.subtitle[-1]
+    low, high = Energy().draw(data)["layer"][-1]["encoding"]["x"]["scale"]["domain"]
+    assert low < 0.25 < high
+    assert not Energy().numbers(make_study()).meta["alike"]
+
+
 def test_gradients_are_shown_by_depth(make_study: Any) -> None:
     data = GradientFlow().numbers(make_study())
     assert {r["epoch"] for r in data.records} == {0, 6}
