@@ -107,9 +107,8 @@ class Energy(Figure):
         """Colour for the activation, shape for the initializer."""
         look = THEMES[theme]
         activations, initializers = data.meta["activations"], data.meta["initializers"]
-        x = {"field": "joules", "type": "quantitative", "title": "energy of one trial (J)", "scale": {"zero": False}}
-        if data.meta["alike"]:
-            x["scale"] = {"domain": [0, float(data.meta["reach"]) or 1.0]}
+        scale = {"domain": [0, float(data.meta["reach"]) or 1.0]} if data.meta["alike"] else {"zero": False}
+        x = {"field": "joules", "type": "quantitative", "title": "energy of one trial (J)", "scale": scale}
         y = {"field": "mean", "type": "quantitative", "title": data.meta["axis_title"], "scale": {"zero": False}}
         legend = {"symbolType": "circle", "symbolSize": 110, "symbolOpacity": 1}
         colour = {

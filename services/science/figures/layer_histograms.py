@@ -43,7 +43,7 @@ class LayerHistograms(Figure):
         lines = [
             (
                 f"{study.heading()}. {arm.label}, seed {shown[0].seed}: one trial, so without an interval. Layers from "
-                "the input down, epochs across."
+                "the input down, epochs across; square-root scale."
             )
         ]
         if outside >= 0.0005:
@@ -94,7 +94,14 @@ class LayerHistograms(Figure):
                     "axis": {"format": "~g", "tickCount": 5},
                 },
                 "x2": {"field": "to"},
-                "y": {"field": "density", "type": "quantitative", "title": "density", "axis": {"tickCount": 3}},
+                # The square root keeps the rest visible beside the spike at zero of a relu.
+                "y": {
+                    "field": "density",
+                    "type": "quantitative",
+                    "title": "density",
+                    "scale": {"type": "sqrt"},
+                    "axis": {"tickCount": 4},
+                },
             },
             "width": 190,
             "height": 80,
