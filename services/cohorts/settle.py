@@ -28,12 +28,9 @@ def settle(session: Session, experiment_id: str) -> str:
     experiment = lock_experiment(session, experiment_id)
     assert experiment is not None, f"cohort without its experiment {experiment_id}"
     # The counts are read after the lock: of two cohorts that end at once, the second sees the first.
-    counts = session.execute(
-        select(CohortRow.state, func.count()).where(CohortRow.experiment_id == experiment_id).group_by(CohortRow.state)
-    )
-    state = state_of(experiment.state, dict(counts.all()))
-    if state == "succeeded" and experiment.rounds is not None and _another_round(session, experiment):
-        state = "running"
+    state = state_of(experiment.state, _counts(session, experiment_id))
+    if state == "succeeded" and _another_round(session, experiment):
+        state = state_of(experiment.state, _counts(session, experiment_id))
         events.append(session, experiment_id, [("progress", progress(session, experiment_id))])
     if state != experiment.state:
         _move(session, experiment, state)
@@ -53,8 +50,18 @@ def state_of(present: str, cohorts: dict[str, int]) -> str:
     return "succeeded"
 
 
+def _counts(session: Session, experiment_id: str) -> dict[str, int]:
+    """Cohorts by state."""
+    counts = session.execute(
+        select(CohortRow.state, func.count()).where(CohortRow.experiment_id == experiment_id).group_by(CohortRow.state)
+    )
+    return dict(counts.all())
+
+
 def _another_round(session: Session, experiment: ExperimentRow) -> bool:
-    """Whether an experiment whose seeds come in rounds got more of them."""
+    """Whether an experiment whose seeds come in rounds got more of them; not when it is to be cancelled."""
+    if experiment.rounds is None or experiment.desired == "cancel":
+        return False
     # A worker that runs no such experiment needs neither the spec nor the statistics, nor their second to import.
     from services.rounds.service import next_round  # noqa: PLC0415
 

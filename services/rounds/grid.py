@@ -19,8 +19,9 @@ def store_grid(
     *,
     first_position: int = 0,
     first_cohort: int = 0,
+    state: str = "queued",
 ) -> None:
-    """Insert queued cohorts and trials as plain rows: two statements, however large the grid is.
+    """Insert waiting cohorts and trials as plain rows: two statements, however large the grid is.
 
     Args:
         session: a writing session.
@@ -29,6 +30,7 @@ def store_grid(
         cohorts: for each cohort its trials' positions in the grid.
         first_position: of the grid's trials among all of the experiment's.
         first_cohort: position of the first cohort among all of the experiment's.
+        state: queued, or paused.
     """
     arms = [
         {"arm": arm.model_dump(mode="json"), "arm_key": arm.key(), "label": label}
@@ -45,6 +47,7 @@ def store_grid(
                 "position": first_cohort + place,
                 "size": len(members),
                 "epochs": experiment.epochs,
+                "state": state,
             }
         )
         trials += [
@@ -54,6 +57,7 @@ def store_grid(
                 "cohort_id": cohort_id,
                 "slot": slot,
                 "position": first_position + member,
+                "state": state,
                 "seed": grid.trials[member].seed,
                 **arms[grid.trials[member].arm_index],
             }

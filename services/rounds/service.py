@@ -113,5 +113,7 @@ def _add_seeds(session: Session, experiment: ExperimentRow, spec: ExperimentSpec
         cut(grid, width),
         first_position=experiment.trial_count,
         first_cohort=last + 1,
+        # Whoever asked for a pause while the last cohort of a round ended gets it before the next one begins.
+        state="paused" if experiment.desired == "pause" else "queued",
     )
     experiment.trial_count += len(grid.trials)

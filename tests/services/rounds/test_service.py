@@ -13,6 +13,7 @@ from services.cohorts.claim import Claim, claim
 from services.cohorts.commit import commit_epochs
 from services.cohorts.endings import finish
 from services.cohorts.messages import EpochsMessage
+from services.cohorts.requests import request_cancel, request_pause, resume
 from services.comparisons.service import Question, comparison
 from services.db.engine import Database
 from services.db.tables import CohortRow, EventRow, ExperimentRow, TrialRow
@@ -185,3 +186,23 @@ def test_a_clone_with_other_seeds_has_no_rounds(database: Database, tmp_path: Pa
         row = session.get_one(ExperimentRow, experiment)
         assert ExperimentSpec.model_validate(service.clone_spec(row, {})).rounds is not None
         assert ExperimentSpec.model_validate(service.clone_spec(row, {"seeds": 7})).rounds is None
+
+
+@pytest.mark.parametrize(("wish", "state", "trials"), [("pause", "paused", 8), ("cancel", "succeeded", 4)])
+def test_a_wish_that_comes_during_the_last_cohort(
+    database: Database, tmp_path: Path, wish: str, state: str, trials: int
+) -> None:
+    experiment = submit(database, tmp_path, {"min": 2, "max": 4, "step": 2, "until": {"ci_halfwidth": 1e-9}})
+    with database.write() as session:
+        taken = claim(session, "w1", 30.0)
+    assert taken is not None
+    with database.write() as session:
+        (request_pause if wish == "pause" else request_cancel)(session, experiment)
+    run(database, taken, noisy)
+    assert record(database, experiment)[::2] == (state, trials)
+    if wish == "pause":
+        assert train(database, noisy) == 0
+        with database.write() as session:
+            assert resume(session, experiment) in {"queued", "running"}
+        assert train(database, noisy) == 1
+        assert record(database, experiment)[0] == "succeeded"
