@@ -16,7 +16,7 @@ MOST_WARNINGS = 20
 
 def spec_warnings(spec: ExperimentSpec, grid: Grid) -> list[str]:
     """Warnings about the seeds, and about every pair of activation and initializer; no more than can be read."""
-    found = seed_warnings(len(grid.arms), len(spec.seeds))
+    found = seed_warnings(len(grid.arms), spec.rounds.max if spec.rounds is not None else len(spec.seeds))
     pairs: dict[tuple[str, str], Arm] = {}
     for arm in grid.arms:
         pairs.setdefault((arm.activation.label(), arm.initializer.label()), arm)
@@ -43,6 +43,6 @@ def _arm_warnings(spec: ExperimentSpec, arm: Arm) -> list[str]:
         scales = layer_scales(arm.activation, arm.initializer, layers)
     except ValueError as error:
         return [f"{arm.initializer.label()} with {arm.activation.label()}: {error}"]
-    if not isinstance(model, Perceptron) or model.batch_norm or model.layer_norm or model.residual:
+    if not isinstance(model, Perceptron) or not model.unscaled:
         return []  # the theory is about plain dense layers, whose signals nothing rescales
     return submission_warnings(arm.activation, scales, arm.activation.label(), arm.initializer.label())

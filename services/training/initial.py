@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from services.science.activations import BaseActivation
 from services.science.initializers import BaseInitializer, LayerContext
+from services.science.models import Perceptron
 from services.science.models.layers import WeightLayer
 from services.science.streams import Purpose, stream
 from services.training.engine import CohortDescription, LayerParameters, TrialPlan
@@ -32,7 +33,7 @@ def draw_layers(description: CohortDescription, x_train: NDArray[np.float32]) ->
     initializer then rescales its draw on the first `DATA_ROWS` training rows.
 
     Raises:
-        InitializationError: an initializer that refuses a layer's shape or place.
+        InitializationError: an initializer that refuses a layer's shape or place, or the sort of network.
     """
     layers = description.weight_layers
     cache: dict[tuple[object, ...], Drawn] = {}
@@ -45,6 +46,12 @@ def draw_layers(description: CohortDescription, x_train: NDArray[np.float32]) ->
             except ValueError as error:
                 raise InitializationError(slot, f"initializer {trial.initializer.label()}: {error}") from error
             if trial.initializer.data_dependent:
+                if not isinstance(description.model, Perceptron) or not description.model.unscaled:
+                    raise InitializationError(
+                        slot,
+                        f"initializer {trial.initializer.label()} scales dense layers one after the other and does not "
+                        f"know the model {description.model.label()}; use another initializer, or a plain mlp",
+                    )
                 rows = x_train[:DATA_ROWS].reshape(min(DATA_ROWS, len(x_train)), -1).astype(np.float64)
                 scale_to_unit_variance(*cache[key], trial.activation, rows, trial.initializer)
         drawn.append(cache[key])

@@ -59,6 +59,55 @@ def loss_and_slope(loss: str, z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray,
     return -np.log(p[np.arange(len(y)), y]), p - np.eye(z.shape[1])[y]
 
 
+class Norms:
+    """Batch norm of every hidden layer; without settings it does nothing."""
+
+    def __init__(self, widths: tuple[int, ...], settings: dict[str, Any] | None) -> None:
+        self.settings = settings
+        self.after = settings is not None and settings["position"] == "after"
+        self.gamma, self.beta, self.mean, self.var = ([np.full(n, c) for n in widths] for c in (1.0, 0.0, 0.0, 1.0))
+
+    def forward(self, z: np.ndarray, i: int, training: bool) -> tuple[np.ndarray, Any]:
+        """gamma (z - mean) / sqrt(variance + epsilon) + beta, and what the way back needs."""
+        if self.settings is None:
+            return z, None
+        m, v = (z.mean(axis=0), z.var(axis=0)) if training else (self.mean[i], self.var[i])
+        if training:
+            decay = self.settings["decay"]
+            self.mean[i] = decay * self.mean[i] + (1 - decay) * m
+            self.var[i] = decay * self.var[i] + (1 - decay) * v
+        root = np.sqrt(v + self.settings["epsilon"])
+        plain = (z - m) / root
+        return self.gamma[i] * plain + self.beta[i], (plain, root)
+
+    def backward(self, delta: np.ndarray, i: int, kept: Any) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The gradient before the normalisation, and those of gamma and beta."""
+        if kept is None:
+            return delta, []
+        plain, root = kept
+        inner = delta * self.gamma[i]
+        back = (inner - inner.mean(axis=0) - plain * (inner * plain).mean(axis=0)) / root
+        return back, [(delta * plain).sum(axis=0), delta.sum(axis=0)]
+
+
+class Adam:
+    """Adam in PyTorch's form, or plain gradient descent."""
+
+    def __init__(self, lr: float, adam: bool) -> None:
+        self.lr, self.adam, self.steps = lr, adam, 0
+        self.first: dict[Any, Any] = {}
+        self.second: dict[Any, Any] = {}
+
+    def move(self, key: Any, parameter: np.ndarray, g: np.ndarray) -> None:
+        step = g
+        if self.adam:
+            self.first[key] = 0.9 * self.first.get(key, 0.0) + 0.1 * g
+            self.second[key] = 0.999 * self.second.get(key, 0.0) + 0.001 * g**2
+            root = np.sqrt(self.second[key]) / np.sqrt(1 - 0.999**self.steps) + 1e-8
+            step = self.first[key] / (1 - 0.9**self.steps) / root
+        parameter -= self.lr * step
+
+
 def recompute(
     x: np.ndarray,
     y: np.ndarray,
@@ -72,49 +121,62 @@ def recompute(
     lr: float = 0.01,
     batch: int = 32,
     train_size: int | None = None,
+    hidden: tuple[int, ...] = (50, 50),
+    batch_norm: dict[str, Any] | None = None,
+    dropout: float = 0.0,
 ) -> list[dict[str, Any]]:
     classes = int(y.max()) + 1 if loss == "cross_entropy" else 0
     x, y, x_val, y_val = prepared(x, y, classes, train_size)
-    shapes = list(itertools.pairwise([x.shape[1], 50, 50, classes or 1]))
+    shapes = list(itertools.pairwise([x.shape[1], *hidden, classes or 1]))
+    last = len(hidden)
     w = [draw(initializer, s, stream(seed, 1, i)).astype(np.float32).astype(np.float64) for i, s in enumerate(shapes)]
     b = [np.zeros(s[1]) for s in shapes]
-    first: list[Any] = [0.0] * 6
-    second: list[Any] = [0.0] * 6
-    steps, closest, rows = 0, np.inf, []
+    norms, descent = Norms(hidden, batch_norm), Adam(lr, optimizer == "adam")
+    closest, rows = np.inf, []
 
-    def forward(h: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        slopes, post = [], [h]
-        for i in range(3):
-            z = post[-1] @ w[i] + b[i]
-            a, slope = activate(activation, z) if i < 2 else (z, z)
-            post.append(a)
-            slopes.append(slope)
-        return slopes, post
+    def forward(h: np.ndarray, rng: np.random.Generator | None) -> tuple[list[Any], list[np.ndarray]]:
+        """For each hidden layer what the way back needs; what goes into each layer, and the output."""
+        kept, post, training = [], [h], rng is not None
+        for i in range(last):
+            z, one = (
+                (post[-1] @ w[i] + b[i], None) if norms.after else norms.forward(post[-1] @ w[i] + b[i], i, training)
+            )
+            a, slope = activate(activation, z)
+            a, two = norms.forward(a, i, training) if norms.after else (a, None)
+            mask = 1.0
+            if dropout and rng is not None:
+                mask = (rng.random(a.shape, dtype=np.float32) >= np.float32(dropout)) / (1 - dropout)
+            kept.append((one, slope, two, mask))
+            post.append(a * mask)
+        return kept, [*post, post[-1] @ w[last] + b[last]]
 
     for epoch in range(epochs + 1):
         total = 0.0
         order = stream(seed, 3, epoch).permutation(len(x)) if epoch else np.zeros(0, dtype=int)
+        rng = stream(seed, 4, epoch)
         for start in range(0, len(order), batch):
             index = order[start : start + batch]
-            slopes, post = forward(x[index])
+            kept, post = forward(x[index], rng)
             row_loss, delta = loss_and_slope(loss, post[-1], y[index])
             total += row_loss.sum()
             closest = min(closest, row_loss.min())
             delta = delta / len(index)
-            gradients: list[np.ndarray] = []
-            for i in (2, 1, 0):
-                gradients += [post[i].T @ delta, delta.sum(axis=0)]
-                delta = (delta @ w[i].T) * slopes[i - 1] if i else delta
-            steps += 1
-            for k, (p, g) in enumerate(zip([w[2], b[2], w[1], b[1], w[0], b[0]], gradients, strict=True)):
-                step = g
-                if optimizer == "adam":
-                    first[k] = 0.9 * first[k] + 0.1 * g
-                    second[k] = 0.999 * second[k] + 0.001 * g**2
-                    root = np.sqrt(second[k]) / np.sqrt(1 - 0.999**steps) + 1e-8
-                    step = first[k] / (1 - 0.9**steps) / root
-                p -= lr * step  # noqa: PLW2901 - in place
-        val_loss = loss_and_slope(loss, forward(x_val)[1][-1], y_val)[0].mean()
+            moves: list[tuple[Any, np.ndarray, np.ndarray]] = []
+            for i in range(last, -1, -1):
+                scales: list[np.ndarray] = []
+                if i < last:
+                    one, slope, two, mask = kept[i]
+                    delta, outer = norms.backward(delta * mask, i, two)
+                    delta, inner = norms.backward(delta * slope, i, one)
+                    scales = outer or inner
+                found = [post[i].T @ delta, delta.sum(axis=0), *scales]
+                delta = delta @ w[i].T
+                own = [w[i], b[i], *([norms.gamma[i], norms.beta[i]] if scales else [])]
+                moves += [((i, k), p, g) for k, (p, g) in enumerate(zip(own, found, strict=True))]
+            descent.steps += 1
+            for key, parameter, gradient in moves:
+                descent.move(key, parameter, gradient)
+        val_loss = loss_and_slope(loss, forward(x_val, None)[1][-1], y_val)[0].mean()
         train_loss = total / len(x) if epoch else None
         rows.append({"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss, "closest": closest})
     return rows

@@ -136,3 +136,29 @@ def test_cross_entropy_on_digits(data_dir: Path, engine: Choice) -> None:
     names, reports = trained(document, data_dir, engine)
     x, y = load_digits(return_X_y=True)
     assert_agrees(names, reports, x, y, loss="cross_entropy", lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("model", "batch"),
+    [
+        ({"hidden": [40, 30], "dropout": 0.2}, 32),
+        ({"hidden": [40, 30], "batch_norm": {"decay": 0.9, "position": "before"}}, 32),
+        ({"hidden": [40, 30, 20], "batch_norm": {"position": "after"}, "dropout": 0.3}, 50),
+    ],
+)
+def test_batch_norm_and_dropout_on_digits(data_dir: Path, model: dict[str, Any], batch: int) -> None:
+    document = {
+        "dataset": "digits",
+        "model": {"kind": "mlp", **model},
+        "activation": ["tanh", "sigmoid"],
+        "initializer": ["he_normal", "random_uniform"],
+        "optimizer": {"kind": "sgd", "learning_rate": 0.1},
+        "batch_size": batch,
+        "epochs": EPOCHS,
+        "seeds": 2,
+    }
+    names, reports = trained(document, data_dir, "eager")
+    norm = model.get("batch_norm") and {"decay": 0.99, "epsilon": 1e-3, **model["batch_norm"]}
+    how: dict[str, Any] = {"hidden": tuple(model["hidden"]), "batch_norm": norm, "dropout": model.get("dropout", 0.0)}
+    x, y = load_digits(return_X_y=True)
+    assert_agrees(names, reports, x, y, loss="cross_entropy", lr=0.1, batch=batch, **how)

@@ -56,3 +56,25 @@ def test_a_plan_cuts_the_grid_to_the_width() -> None:
 def test_too_many_trials_are_counted_and_refused_before_they_are_built() -> None:
     with pytest.raises(GridTooLargeError, match="1000 trials"):
         Prepared(spec(seeds=1000), Settings(max_trials=999))
+
+
+def test_convolutions_and_normalisations_are_counted() -> None:
+    convolutions = (3 * 32 + 32 * 32 + 32 * 64 + 64 * 64 + 64 * 128 + 128 * 128) * 9
+    dense = 4 * 4 * 128 * 128 + 128 * 10
+    channels = 2 * (32 + 64 + 128) + 128
+    biases, scales = channels + 10, 2 * channels
+    assert load(dataset="cifar10").parameters == convolutions + dense + biases + scales
+    assert load(model={"kind": "mlp", "batch_norm": True}).parameters == load().parameters + 2 * 2 * 50
+    assert load(model={"kind": "deep_mlp", "depth": 3, "width": 7}).parameters == 65 * 7 + 2 * 8 * 7 + 8 * 10
+
+
+def test_a_convolutional_cohort_holds_the_activations_of_one_trial_at_a_time() -> None:
+    one, ten = load(dataset="cifar10", seeds=1), load(dataset="cifar10", seeds=10)
+    assert ten.memory_bytes < 2 * one.memory_bytes
+    assert ten.seconds - cost.STARTUP_SECONDS == pytest.approx(10 * (one.seconds - cost.STARTUP_SECONDS))
+
+
+def test_every_further_way_to_validate_batch_norm_costs() -> None:
+    ways = [["moving"], ["moving", "batch"], ["moving", "batch", "recalibrated"]]
+    seconds = [load(model={"kind": "mlp", "batch_norm": {"evaluation": way}}).seconds for way in ways]
+    assert seconds == sorted(set(seconds))

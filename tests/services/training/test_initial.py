@@ -56,3 +56,12 @@ def test_a_refusal_names_the_slot_and_the_initializer(monkeypatch: pytest.Monkey
     with pytest.raises(InitializationError, match="dirac: no such weight") as caught:
         draw_layers(description, ROWS.x_train)
     assert caught.value.slot == 1
+
+
+@pytest.mark.parametrize("extra", [{"batch_norm": True}, {"layer_norm": True}, {"residual": True}])
+def test_lsuv_refuses_networks_it_cannot_follow(extra: dict[str, object]) -> None:
+    model = {"kind": "mlp", "hidden": [5, 5], **extra}
+    document = {"activation": "tanh", "initializer": ["he_normal", "lsuv"], "model": model, "epochs": 1, "seeds": 1}
+    with pytest.raises(InitializationError, match="use another initializer, or a plain mlp") as raised:
+        draw_layers(described(document, ROWS), ROWS.x_train)
+    assert raised.value.slot == 1
