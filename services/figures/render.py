@@ -27,6 +27,8 @@ SECONDS = 60.0
 """For one picture; a drawing process that takes longer is ended."""
 WAIT_SECONDS = 30.0
 """For the pictures that others asked for before."""
+MOST_WAITING = 8
+"""Requests that may wait for a picture; each of them holds a thread that something else could be answered on."""
 CHUNK = 1 << 16
 
 log = structlog.get_logger(__name__)
@@ -39,6 +41,8 @@ class Renderer:
         self._folder = folder
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(MOST_WAITING)
+        self._embedding: str | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._version = importlib.metadata.version("vl-convert-python")
 
@@ -70,8 +74,10 @@ class Renderer:
             self._end()
 
     def _script(self) -> str:
-        name = f"vega-{self._version}.js"
-        return (self._kept(name) or self._draw({}, "script", name)).decode()
+        if self._embedding is None:
+            name = f"vega-{self._version}.js"
+            self._embedding = (self._kept(name) or self._draw({}, "script", name)).decode()
+        return self._embedding
 
     def _kept(self, name: str) -> bytes | None:
         try:
@@ -80,25 +86,32 @@ class Renderer:
             return None
 
     def _draw(self, spec: Mapping[str, Any], form: str, name: str | None) -> bytes:
-        if not self._lock.acquire(timeout=WAIT_SECONDS):
-            raise BusyError("too many pictures are being drawn; try again later", retry_after=5)
+        if not self._places.acquire(blocking=False):
+            raise _busy()
         try:
-            request = orjson.dumps({"form": form, "spec": spec}) + b"\n"
+            if not self._lock.acquire(timeout=WAIT_SECONDS):
+                raise _busy()
             try:
-                content = self._ask(request)
-            except (BrokenPipeError, EOFError):
-                # It may have gone idle just as it was asked.
+                content = self._asked(orjson.dumps({"form": form, "spec": spec}) + b"\n")
+            except (OSError, EOFError) as error:
                 self._end()
-                content = self._ask(request)
-        except (OSError, EOFError) as error:
-            self._end()
-            log.warning("drawing_failed", form=form, error=repr(error))
-            raise UnavailableError("the picture could not be drawn; try again, or ask for json or csv") from error
+                log.warning("drawing_failed", form=form, error=repr(error))
+                raise UnavailableError("the picture could not be drawn; try again, or ask for json or csv") from error
+            finally:
+                self._lock.release()
         finally:
-            self._lock.release()
+            self._places.release()
         if name is not None:
             self._keep(name, content)
         return content
+
+    def _asked(self, request: bytes) -> bytes:
+        try:
+            return self._ask(request)
+        except (BrokenPipeError, EOFError):
+            # It may have gone idle just as it was asked.
+            self._end()
+            return self._ask(request)
 
     def _ask(self, request: bytes) -> bytes:
         if self._process is None or self._process.poll() is not None:
@@ -149,6 +162,10 @@ class Renderer:
                 return
             path.unlink(missing_ok=True)
             total -= size
+
+
+def _busy() -> BusyError:
+    return BusyError("too many pictures are being drawn; try again later", retry_after=5)
 
 
 def _start() -> subprocess.Popen[bytes]:

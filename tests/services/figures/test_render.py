@@ -6,13 +6,14 @@ import signal
 import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services.errors import UnavailableError
+from services.errors import BusyError, UnavailableError
 from services.figures import render
 from services.figures.page import standalone
 from services.figures.render import Renderer
@@ -136,6 +137,29 @@ def test_a_picture_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPat
     with pytest.raises(UnavailableError):
         renderer.render(SPEC, "svg")
     assert renderer._process is None
+
+
+def test_no_more_requests_wait_than_threads_can_be_spared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(render, "WAIT_SECONDS", 0.05)
+    renderer = Renderer(tmp_path)
+    with renderer._lock, pytest.raises(BusyError, match="try again later"):
+        renderer.render(SPEC, "svg")
+    for _ in range(render.MOST_WAITING):
+        assert renderer._places.acquire(blocking=False)
+    with pytest.raises(BusyError):
+        renderer.render(SPEC, "svg")
+    renderer._places.release()
+    assert renderer.render(SPEC, "svg").startswith(b"<svg")
+    renderer.close()
+
+
+def test_pictures_asked_for_at_once_are_all_drawn(renderer: Renderer) -> None:
+    specs = [{**SPEC, "title": "", "width": 100 + 20 * place} for place in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda spec: renderer.render(spec, "svg"), specs))
+    widths = [float(ET.fromstring(svg).attrib["width"]) for svg in found]
+    assert widths == sorted(widths)
+    assert len(set(widths)) == 6
 
 
 def test_the_drawing_process_sees_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
