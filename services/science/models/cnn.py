@@ -24,7 +24,7 @@ def _after_by_default(value: Any) -> Any:
 CnnNorm = Annotated[
     Annotated[BatchNorm, Tag("object")] | Annotated[Literal[False], Tag("none")],
     Discriminator(lambda value: "none" if value is False else "object"),
-    BeforeValidator(_after_by_default),
+    BeforeValidator(_after_by_default, json_schema_input_type=BatchNorm | bool | None),
 ]
 """Batch normalisation's object, or false: null would mean the default in a stored spec."""
 
@@ -99,12 +99,15 @@ class Cnn(Member):
         """
         if isinstance(inputs, int) or len(inputs) != 3:
             shown = (inputs,) if isinstance(inputs, int) else tuple(inputs)
-            raise ValueError(f"cnn needs images of (channels, height, width); a row of this data set has shape {shown}")
+            raise ValueError(
+                f"`model` cnn needs images of (channels, height, width); a row of this data set has shape {shown}"
+            )
         channels, height, width = inputs
         if min(height, width) < 2 ** len(self.blocks):
             most = int(math.log2(min(height, width)))
             raise ValueError(
-                f"{len(self.blocks)} blocks halve the image as often; one of {height} x {width} allows at most {most}"
+                f"`model` has {len(self.blocks)} blocks, each of which halves the image; one of {height} x {width} "
+                f"allows at most {most}"
             )
         rates = self.rates()
         found: list[Stage] = []

@@ -64,8 +64,6 @@ class BatchNorm(Strict):
     position: Literal["before", "after"] = Field(default="before", description="Before or after the activation.")
     evaluation: tuple[Evaluation, ...] = Field(
         default=("moving",),
-        min_length=1,
-        max_length=3,
         description=(
             "Statistics that validate: the moving ones, those of (the first 8,192) training rows under the present "
             "weights, or each validation batch's own. The first is what val_loss reports; the others are extra metrics "
@@ -80,9 +78,9 @@ class BatchNorm(Strict):
 
     @field_validator("evaluation")
     @classmethod
-    def _no_doubles(cls, value: tuple[Evaluation, ...]) -> tuple[Evaluation, ...]:
-        if len(set(value)) < len(value):
-            message = "the same evaluation stands twice"
+    def _each_once(cls, value: tuple[Evaluation, ...]) -> tuple[Evaluation, ...]:
+        if not value or len(set(value)) < len(value):
+            message = "give each of moving, recalibrated and batch at most once, and at least one of them"
             raise ValueError(message)
         return value
 
@@ -99,9 +97,13 @@ def _switched(value: Any) -> Any:
     return {True: {}, False: None}[value] if isinstance(value, bool) else value
 
 
-BatchNormChoice = Annotated[BatchNorm | None, BeforeValidator(_switched)]
+BatchNormChoice = Annotated[
+    BatchNorm | None, BeforeValidator(_switched, json_schema_input_type=BatchNorm | bool | None)
+]
 """Batch normalisation's object; true for its defaults, false or null for none."""
-LayerNormChoice = Annotated[LayerNorm | None, BeforeValidator(_switched)]
+LayerNormChoice = Annotated[
+    LayerNorm | None, BeforeValidator(_switched, json_schema_input_type=LayerNorm | bool | None)
+]
 """Layer normalisation's object; true for its defaults, false or null for none."""
 
 
