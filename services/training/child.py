@@ -67,7 +67,7 @@ def _train(message: dict[str, Any], channel: Channel, beat: Beat) -> dict[str, A
         origin=cohort.origin,
         energy=energy.take,
     )
-    run = TrainingRun(cohort.engine, cohort.description, cohort.rows, reporter, cohort.probe)
+    run = TrainingRun(cohort.engine, cohort.description, cohort.rows, reporter, cohort.measuring)
     resume = message.get("resume")
     if resume is not None:
         state = checkpoint.read(Path(resume["path"]), resume["sha256"], resume["epoch"], cohort.origin)

@@ -15,6 +15,7 @@ from services.training.choose import build_engine
 from services.training.diagnostics import Probe
 from services.training.engine import CohortDescription, Engine, Rows, TrialPlan
 from services.training.initial import draw_layers
+from services.training.measuring import Measuring
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Cohort:
     description: CohortDescription
     rows: Rows
     origin: Origin
-    probe: Probe | None
+    measuring: Measuring | None
 
 
 def build(message: dict[str, Any], device: str) -> Cohort:
@@ -52,7 +53,7 @@ def build(message: dict[str, Any], device: str) -> Cohort:
         raise ValueError(f"the trials of a cohort share one batch size, not {sorted(batch_sizes)}")
     for trial in trials:
         faults.point("child.trial", slot=trial["slot"], seed=trial["seed"])
-    data = prepare(spec.dataset, Path(message["data_dir"]))
+    data = prepare(spec.dataset, Path(message["data_dir"]), download=True)
     description = CohortDescription(
         trials=tuple(
             TrialPlan(arm.activation, arm.initializer, arm.optimizer, trial["seed"])
@@ -72,7 +73,11 @@ def build(message: dict[str, Any], device: str) -> Cohort:
     if choice == "auto" and resume is not None:
         choice = engine_of(Path(resume["path"]))
     engine = build_engine(choice, description, initial, rows, device=device, threads=message["threads"])
-    probe = None if spec.diagnostics is None else Probe(description, spec.diagnostics, initial, rows, device)
+    measuring = None
+    if spec.diagnostics is not None:
+        probe = Probe(description, spec.diagnostics, initial, rows, device)
+        # The kernel trains without the interpreter; PyTorch's many small calls would wait for it at every turn.
+        measuring = Measuring(probe, aside=engine.name == "native")
     identity = orjson.dumps([[arm.key(), trial["seed"]] for arm, trial in zip(arms, trials, strict=True)])
     origin = Origin(spec.digest(), hashlib.sha256(identity).hexdigest(), data.digest, engine.name)
-    return Cohort(engine, description, rows, origin, probe)
+    return Cohort(engine, description, rows, origin, measuring)

@@ -26,10 +26,10 @@ from torch import Tensor
 
 from services.science.activations import BaseActivation
 from services.science.diagnostics import Diagnostics, Quantity
-from services.training.eager import chunks, evaluation_size, network_rows, to_tensor
+from services.training.eager import chunks, network_rows, to_tensor
 from services.training.engine import CohortDescription, LayerParameters, Rows, State
 from services.training.expectations import expected_layers
-from services.training.layer_statistics import distinct_units, effective_rank, relative_change
+from services.training.layer_statistics import distinct_units, effective_ranks, relative_change
 from services.training.losses import row_losses
 from services.training.network import StackedNetwork, Watch
 from services.training.normalization import by_batch
@@ -105,45 +105,58 @@ class Probe:
 
     @torch.no_grad()
     def _forward(self, values: Values, wanted: set[Quantity]) -> None:
-        signals: list[LayerSignals] = []
+        dead: list[list[Tensor]] = [[] for _ in values[:-1]]
+        for part in self._network.parts:
+            for index, measured in enumerate(self._signals(wanted, part)):
+                trials = values[index][part]
+                for name, numbers in measured.values.items():
+                    _store(trials, name, numbers)
+                if measured.histogram is not None:
+                    for trial, row in zip(trials, measured.histogram.tolist(), strict=True):
+                        trial["histogram"] = {"below": row[0], "counts": row[1:-1], "above": row[-1]}
+                if measured.dead is not None:
+                    dead[index].append(measured.dead)
+        if "dead_units" in wanted and dead:
+            together = [torch.cat(parts) for parts in dead]
+            self._confirm(together)
+            for layer, units in zip(values[:-1], together, strict=True):
+                _store(layer, "dead_fraction", units.double().mean(dim=1))
+
+    def _signals(self, wanted: set[Quantity], part: slice) -> list[LayerSignals]:
+        """What runs through each layer of some trials on the first validation rows."""
+        found: list[LayerSignals] = []
         slopes = bool(wanted & {"saturation", "dead_units"})
+        flat_below = self._flat_below[part]
 
         def watch(index: int, pre: Tensor, post: Tensor) -> None:
             pre, post = pre.flatten(1, -2), post.flatten(1, -2)
-            slope = self._slope(index, pre, self._network.everyone) if slopes else None
-            signals.append(LayerSignals(pre, post, slope, self._flat_below, wanted))
+            slope = self._slope(index, pre, part) if slopes else None
+            found.append(LayerSignals(pre, post, slope, flat_below, wanted))
 
-        outputs = self._run(self._x_validation[: self._few], watch, self._network.everyone)
-        signals.append(LayerSignals(outputs, None, None, self._flat_below, wanted))
-        dead = [layer.dead for layer in signals if layer.dead is not None]
-        if dead:
-            self._confirm(dead)
-        for index, (layer, measured) in enumerate(zip(values, signals, strict=True)):
-            for name, numbers in measured.values.items():
-                _store(layer, name, numbers)
-            if measured.histogram is not None:
-                for trial, row in zip(layer, measured.histogram.tolist(), strict=True):
-                    trial["histogram"] = {"below": row[0], "counts": row[1:-1], "above": row[-1]}
-            if index < len(dead):
-                _store(layer, "dead_fraction", dead[index].double().mean(dim=1))
+        outputs = self._run(self._x_validation[: self._few], watch, part)
+        return [*found, LayerSignals(outputs, None, None, flat_below, wanted)]
 
     def _confirm(self, dead: list[Tensor]) -> None:
         """Strike from `dead`, layer by layer in place, the units that live on the rows not yet looked at.
 
-        Only the groups of trials with such units are run, and no further than until none is left.
+        Only trials with such units are run, no further than until none is left, and only such units are looked at.
         """
-        for _, start, end in self._network.groups:
+        rest = self._x_validation[self._few : self._many]
+        suspicious = torch.stack([layer.any(dim=1) for layer in dead]).any(dim=0)
+        for trial in suspicious.nonzero().flatten().tolist():
+            part = slice(trial, trial + 1)
 
-            def watch(index: int, pre: Tensor, post: Tensor, part: slice = slice(start, end)) -> None:
-                dead[index][part] &= silent(post.flatten(1, -2), self._slope(index, pre.flatten(1, -2), part))
+            def watch(index: int, pre: Tensor, post: Tensor, part: slice = part) -> None:
+                (units,) = dead[index][part][0].nonzero(as_tuple=True)
+                if len(units):
+                    pre, post = (signal.flatten(1, -2)[:, :, units] for signal in (pre, post))
+                    dead[index][part.start, units] = silent(post, self._slope(index, pre, part))[0]
 
-            rest = self._x_validation[self._few : self._many]
-            # A fixed size under batch norm, whose statistics must not depend on how many trials there are.
-            size = self._few if self._network.moving.buffers else evaluation_size(self._network)
-            for first, last in chunks(len(rest), size):
-                if not any(layer[start:end].any() for layer in dead):
+            # A fixed number of rows: what batch norm takes from them must not depend on who else is measured.
+            for first, last in chunks(len(rest), 4 * self._few):
+                if not any(layer[trial].any() for layer in dead):
                     break
-                self._run(rest[first:last], watch, slice(start, end))
+                self._run(rest[first:last], watch, part)
 
     def _run(self, rows: Tensor, watch: Watch, part: slice) -> Tensor:
         """Run the same rows ``[rows, ...]`` through some trials; batch norm takes the statistics of these rows."""
@@ -182,8 +195,10 @@ class Probe:
                 per_weight = weight.double().reshape(together, -1)
                 _store(trials, "gradient_norm", torch.linalg.vector_norm(per_weight, dim=1))
                 _store(trials, "gradient_variance", per_weight.var(dim=1, correction=0))
-                per_row = pre.double() * len(self._x)
-                _store(trials, "backward_second_moment", per_row.square().flatten(1).mean(dim=1))
+                # Converted as it is added up: gradients too small for their float32 squares still count.
+                norm = torch.linalg.vector_norm(pre.flatten(1), dim=1, dtype=torch.float64)
+                per_row = norm.square() * (len(self._x) ** 2 / pre[0].numel())
+                _store(trials, "backward_second_moment", per_row)
 
     def _expectations(self, values: Values, wanted: set[Quantity]) -> None:
         """What theory expects of the untrained networks, beside what was measured of them."""
@@ -194,22 +209,24 @@ class Probe:
                 values[index][place].update({name: layer[name] for key, name in names.items() if key in wanted})
 
     def _weights(self, values: Values, wanted: set[Quantity], before: tuple[LayerParameters, ...] | None) -> None:
+        factor = self._description.width_factor
         for layer in self._network.layers:
             weight, bias = (self._network.leaves[2 * layer.index + k].detach().cpu().numpy() for k in (0, 1))
+            # A convolution's kernels stand in columns, like the weights of a dense layer's units.
+            matrices = weight if weight.ndim == 3 else weight.reshape(len(weight), layer.channels, -1).swapaxes(1, 2)
+            ranked = "effective_rank" in wanted and min(matrices.shape[1:]) <= LARGEST_RANK
+            ranks = effective_ranks(matrices) if ranked else ()
             for place, slot in enumerate(self._network.order):
                 found = values[layer.index][place]
                 if not np.isfinite(weight[place]).all():
                     continue
                 if "update_ratio" in wanted and before is not None:
                     found["update_ratio"] = relative_change(before[layer.index].weight[slot], weight[place])
-                # A convolution's kernels stand in columns, like the weights of a dense layer's units.
-                matrix = weight[place] if weight.ndim == 3 else weight[place].reshape(layer.channels, -1).T
                 if "distinct_units" in wanted and not layer.is_output:
-                    factor = self._description.width_factor
                     found["units"] = layer.channels // factor
-                    found["distinct_units"] = distinct_units(matrix, bias[place], factor)
-                if "effective_rank" in wanted and min(matrix.shape) <= LARGEST_RANK:
-                    found["effective_rank"] = effective_rank(matrix)
+                    found["distinct_units"] = distinct_units(matrices[place], bias[place], factor)
+                if ranked:
+                    found["effective_rank"] = ranks[place]
 
 
 def steepest_slope(activation: BaseActivation) -> float:

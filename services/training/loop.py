@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.training import faults
-from services.training.diagnostics import Probe
 from services.training.engine import CohortDescription, Engine, EpochSums, Rows, State
+from services.training.measuring import Measuring
 from services.training.metrics import Metrics, epoch_metrics, other_metrics, target_scatter
-from services.training.observer import Divergence, EpochReport, LayerReport, Observer
+from services.training.observer import Divergence, EpochReport, Observer
 
 LONG_EPOCH_SECONDS = 0.2
 """An epoch expected to last longer is rolled back on a pause; a shorter one is finished."""
@@ -32,12 +32,12 @@ class TrainingRun:
         description: CohortDescription,
         rows: Rows,
         observer: Observer,
-        probe: Probe | None = None,
+        measuring: Measuring | None = None,
     ) -> None:
         self.engine = engine
         self.description = description
         self.observer = observer
-        self.probe = probe
+        self.measuring = measuring
         self.epoch = -1
         self.diverged_at: NDArray[np.int64] = np.full(len(description.trials), HEALTHY, dtype=np.int64)
         self._scatter = target_scatter(rows.y_validation) if description.loss != "cross_entropy" else 0.0
@@ -78,8 +78,8 @@ class TrainingRun:
         began = time.perf_counter()
         epoch = self.epoch + 1
         before = self.engine.state() if epoch > 0 and self._seconds > LONG_EPOCH_SECONDS else None
-        probe = self.probe if self.probe is not None and self.probe.due(epoch) else None
-        weights = self.engine.parameters() if probe is not None and epoch > 0 else None
+        measuring = self.measuring if self.measuring is not None and self.measuring.probe.due(epoch) else None
+        weights = self.engine.parameters() if measuring is not None and epoch > 0 else None
 
         def tick(fraction: float) -> bool:
             self.observer.progress(epoch, fraction)
@@ -98,10 +98,10 @@ class TrainingRun:
         diverged = self._freeze(epoch, metrics, extra)
         self.epoch = epoch
         self._seconds = time.perf_counter() - began
-        diagnostics: tuple[LayerReport, ...] = ()
-        if probe is not None:
-            diagnostics = probe.measure(self.engine.state(), weights, self.diverged_at == HEALTHY)
-        return EpochReport(epoch, self._seconds, metrics, extra, diverged, diagnostics)
+        layers = None
+        if measuring is not None:
+            layers = measuring.begin(self.engine.state(), weights, self.diverged_at == HEALTHY)
+        return EpochReport(epoch, self._seconds, metrics, extra, diverged, layers)
 
     def _freeze(self, epoch: int, metrics: Metrics, extra: Metrics) -> tuple[Divergence, ...]:
         """Find the slots that diverged in this epoch and blank the numbers of those that did before."""

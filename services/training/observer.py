@@ -1,6 +1,7 @@
 """What the training loop tells, and to whom: the loop neither stores nor prints."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -36,6 +37,7 @@ class EpochReport:
         metrics: per slot; NaN from the epoch after a divergence on.
         extra: further metrics per slot, such as those under other batch norm statistics.
         diverged: the slots that diverged in this epoch.
+        layers: what the layers looked like, where they are measured after this epoch; perhaps not known yet.
     """
 
     epoch: int
@@ -43,7 +45,17 @@ class EpochReport:
     metrics: Metrics
     extra: Metrics = field(default_factory=dict)
     diverged: tuple[Divergence, ...] = ()
-    diagnostics: tuple[LayerReport, ...] = ()
+    layers: Future[tuple[LayerReport, ...]] | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether `diagnostics` answers at once."""
+        return self.layers is None or self.layers.done()
+
+    @property
+    def diagnostics(self) -> tuple[LayerReport, ...]:
+        """What the layers looked like; waits until it is known, and raises what kept it from being known."""
+        return () if self.layers is None else self.layers.result()
 
 
 StateOf = Callable[[], dict[str, NDArray[np.generic]]]

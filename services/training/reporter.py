@@ -15,6 +15,10 @@ SEND_SECONDS = 0.2
 BEAT_SECONDS = 0.5
 SILENT_AFTER_SECONDS = 30.0
 """No beat is sent when the loop has not moved for so long: a hung child must look hung."""
+SILENT_AFTER_GAPS = 10.0
+"""A loop whose batches take long may stand still for so many of its longest steps."""
+BUILD_SECONDS = 900.0
+"""How long loading the data, drawing the weights and compiling may take before the first batch."""
 LAST_ACK_SECONDS = 60.0
 
 
@@ -40,23 +44,33 @@ class Reporter:
         self._origin = origin
         self._energy = energy
         self._pending: list[EpochReport] = []
+        self._held = False
         self._sent = report_after
         self._channel.acknowledged = max(self._channel.acknowledged, report_after)
         self._sent_at = self._saved_at = time.monotonic()
 
     def epoch(self, report: EpochReport, state: StateOf) -> None:
-        """Keep the report, and send all that are kept when the last message is acknowledged and it is time."""
+        """Keep the report, and send all that are kept when the last message is acknowledged and it is time.
+
+        Reports whose layers are still being measured wait for that, unless it is time for a checkpoint: it covers all.
+        """
         if report.epoch <= self._report_after:
             return
         self._pending.append(report)
-        due = report.epoch <= 1 or time.monotonic() - self._sent_at >= SEND_SECONDS
-        if due and self._channel.acknowledged >= self._sent:
+        self._held = False
+        if self._due():
             save = time.monotonic() - self._saved_at >= self._checkpoint_seconds
-            self._send(state if save else None)
+            ready = len(self._pending) if save else self._settled()
+            if ready:
+                self._send(state if save else None, ready)
+            self._held = len(self._pending) > 0
 
     def progress(self, epoch: int, fraction: float) -> None:
-        """See `Observer.progress`."""
+        """See `Observer.progress`; also sends what waited for its measurement."""
         self._beat.move(epoch, fraction)
+        if self._held and self._due() and (ready := self._settled()):
+            self._send(None, ready)
+            self._held = len(self._pending) > 0
 
     def stop_now(self) -> bool:
         """See `Observer.stop_now`."""
@@ -71,11 +85,22 @@ class Reporter:
         if not self._pending:
             return
         self._channel.wait_acknowledged(self._sent)
-        self._send(state)
+        self._send(state, len(self._pending))
         self._channel.wait_acknowledged(self._sent, LAST_ACK_SECONDS)
 
-    def _send(self, state: StateOf | None) -> None:
-        last = self._pending[-1].epoch
+    def _due(self) -> bool:
+        """Whether a message may be sent and it is time for one."""
+        timely = self._pending[0].epoch <= 1 or time.monotonic() - self._sent_at >= SEND_SECONDS
+        return timely and self._channel.acknowledged >= self._sent
+
+    def _settled(self) -> int:
+        """How many reports, counted from the first, are complete."""
+        return next((place for place, report in enumerate(self._pending) if not report.settled), len(self._pending))
+
+    def _send(self, state: StateOf | None, count: int) -> None:
+        reports = self._pending[:count]
+        rows = [row for report in reports for row in _diagnostics(report)]
+        last = reports[-1].epoch
         saved = None
         if state is not None:
             faults.point("child.before_checkpoint", epoch=last)
@@ -83,7 +108,7 @@ class Reporter:
             saved = {"epoch": last, "path": str(file.path), "sha256": file.sha256, "bytes": file.size}
             self._saved_at = time.monotonic()
             faults.point("child.after_checkpoint", epoch=last)
-        reports, self._pending = self._pending, []
+        del self._pending[:count]
         faults.point("child.before_send", epoch=last)
         self._channel.send(
             {
@@ -91,7 +116,7 @@ class Reporter:
                 "from": reports[0].epoch,
                 "to": last,
                 "epochs": [_epoch(report) for report in reports],
-                "diagnostics": [row for report in reports for row in _diagnostics(report)],
+                "diagnostics": rows,
                 "checkpoint": saved,
                 "energy": None if self._energy is None else self._energy(),
             }
@@ -108,6 +133,7 @@ class Beat:
         self._channel = channel
         self._position = (0, 0.0)
         self._moved_at = time.monotonic()
+        self._longest: float | None = None
         self._ended = threading.Event()
         self.alongside: Callable[[], object] | None = None
         """Called before every beat; for what has to be looked at every now and then."""
@@ -119,8 +145,10 @@ class Beat:
 
     def move(self, epoch: int, fraction: float) -> None:
         """Take note of progress; called at every batch."""
+        now = time.monotonic()
+        self._longest = 0.0 if self._longest is None else max(self._longest, now - self._moved_at)
         self._position = (epoch, fraction)
-        self._moved_at = time.monotonic()
+        self._moved_at = now
 
     def end(self) -> None:
         """Beat no more; returns when no beat can follow."""
@@ -131,9 +159,14 @@ class Beat:
         while not self._ended.wait(BEAT_SECONDS):
             if self.alongside is not None:
                 self.alongside()
-            if time.monotonic() - self._moved_at < SILENT_AFTER_SECONDS:
+            if time.monotonic() - self._moved_at < self._patience():
                 epoch, fraction = self._position
                 self._channel.send({"type": "beat", "epoch": epoch, "fraction": round(fraction, 4)})
+
+    def _patience(self) -> float:
+        if self._longest is None:
+            return BUILD_SECONDS
+        return max(SILENT_AFTER_SECONDS, SILENT_AFTER_GAPS * self._longest)
 
 
 def _epoch(report: EpochReport) -> dict[str, Any]:

@@ -33,12 +33,14 @@ class LayerSignals:
         for name, tensor in (("pre_activation", pre), ("activation", post)):
             if tensor is not None and "moments" in wanted:
                 self.values[f"{name}_mean"], self.values[f"{name}_variance"] = moments(tensor)
-        if slope is not None and "saturation" in wanted:
-            self.values["saturated_fraction"] = (slope.abs() < flat_below).float().mean(dim=(1, 2))
+        steepness = None if slope is None else slope.abs()
+        if steepness is not None and "saturation" in wanted:
+            flat = (steepness < flat_below).flatten(1)
+            self.values["saturated_fraction"] = flat.sum(dim=1, dtype=torch.int32).double() / flat.shape[1]
         if post is not None and "histogram" in wanted:
             self.histogram = histogram(post)
         if post is not None and "dead_units" in wanted:
-            self.dead = silent(post, slope)
+            self.dead = (post.abs() if steepness is None else steepness).amax(dim=1) == 0.0
 
 
 def moments(tensor: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,12 +21,17 @@ def watched(work: Callable[[], int], tick: Tick | None, stop: ctypes.c_int32, sh
         results: list[int] = []
         thread = threading.Thread(target=lambda: results.append(work()), name="native-cohort")
         thread.start()
-        while True:
-            thread.join(POLL_SECONDS)
-            if not thread.is_alive():
-                break
-            if tick(share()):
-                stop.value = 1
+        try:
+            while True:
+                thread.join(POLL_SECONDS)
+                if not thread.is_alive():
+                    break
+                if tick(share()):
+                    stop.value = 1
+        except BaseException:
+            stop.value = 1  # whoever watches has failed: nobody may find the kernel still at work
+            thread.join()
+            raise
         status = results[0]
     if status == 1:
         raise MemoryError("the kernel's buffers do not fit into memory")

@@ -8,12 +8,14 @@ import pytest
 from services.science.activations import BaseActivation
 from services.science.diagnostics import HISTOGRAM_EDGES, Diagnostics
 from services.science.spec import ExperimentSpec
+from services.science.streams import Purpose, stream
 from services.training import diagnostics as module
 from services.training.diagnostics import Probe, steepest_slope
 from services.training.engine import CohortDescription, LayerParameters, Rows
 from services.training.initial import draw_layers
-from services.training.layer_statistics import distinct_units, effective_rank, relative_change
+from services.training.layer_statistics import distinct_units, effective_ranks, relative_change
 from services.training.loop import TrainingRun
+from services.training.measuring import Measuring
 from services.training.observer import LayerReport
 from tests.support.training import Kept, described, engine_of, regression_rows
 
@@ -27,11 +29,13 @@ DOCUMENT = {
 ROWS = regression_rows(train=300, validation=900)
 
 
-def measured(document: dict[str, Any], rows: Rows, wanted: Diagnostics) -> tuple[CohortDescription, Kept]:
+def measured(
+    document: dict[str, Any], rows: Rows, wanted: Diagnostics, *, aside: bool = False
+) -> tuple[CohortDescription, Kept]:
     description = described(document, rows)
     probe = Probe(description, wanted, draw_layers(description, rows.x_train), rows, "cpu")
     observer = Kept(keep_states=True)
-    TrainingRun(engine_of(description, rows), description, rows, observer, probe).run()
+    TrainingRun(engine_of(description, rows), description, rows, observer, Measuring(probe, aside=aside)).run()
     return description, observer
 
 
@@ -129,6 +133,24 @@ def test_measuring_changes_no_number_and_follows_the_schedule() -> None:
         np.testing.assert_array_equal(plain.metric(name), probed.metric(name))
 
 
+def test_measuring_aside_finds_the_same() -> None:
+    document = {**DOCUMENT, "activation": ["tanh", "relu"], "epochs": 9}
+    rows = regression_rows()
+    _, at_once = measured(document, rows, Diagnostics(schedule="every"))
+    _, aside = measured(document, rows, Diagnostics(schedule="every"), aside=True)
+    assert [report.diagnostics for report in aside.reports] == [report.diagnostics for report in at_once.reports]
+
+
+def test_what_kept_the_layers_from_being_measured_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ArithmeticError("no layers today")
+
+    monkeypatch.setattr(Probe, "measure", fail)
+    _, observer = measured(DOCUMENT | {"epochs": 2}, regression_rows(), Diagnostics(), aside=True)
+    with pytest.raises(ArithmeticError, match="no layers today"):
+        assert observer.reports[0].diagnostics
+
+
 def test_dead_units_are_found_and_a_late_row_brings_one_to_life(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SIGNAL_ROWS", 50)
     x = np.abs(ROWS.x_validation) + np.float32(0.1)
@@ -188,10 +210,15 @@ def test_distinct_units_counts_classes() -> None:
     assert distinct_units(np.zeros((3, 4)), np.zeros(4), 1) == 1
 
 
-def test_effective_rank_of_known_matrices() -> None:
-    assert effective_rank(np.eye(5)) == pytest.approx(5.0)
-    assert effective_rank(np.outer(np.arange(1.0, 4.0), np.arange(1.0, 6.0))) == pytest.approx(1.0, abs=1e-5)
-    assert effective_rank(np.zeros((3, 3))) is None
+def test_effective_ranks_of_known_matrices() -> None:
+    outer = np.outer(np.arange(1.0, 5.0), np.arange(1.0, 5.0))
+    ruined = np.full((4, 4), np.nan)
+    found = effective_ranks(np.stack([np.eye(4), outer, np.zeros((4, 4)), ruined, np.diag([1.0, 2.0, 0.0, 0.0])]))
+    assert found[:2] == pytest.approx([4.0, 1.0], abs=1e-5)
+    assert found[2:4] == [None, None]
+    assert found[4] == pytest.approx(3.0 / 2.0 ** (2 / 3))  # shares 1/3 and 2/3
+    wide = stream(5, Purpose.SYNTHETIC).normal(size=(2, 3, 7))
+    assert effective_ranks(wide) == pytest.approx([shannon_rank(matrix) for matrix in wide])
     assert relative_change(np.zeros(3), np.ones(3)) is None
 
 
