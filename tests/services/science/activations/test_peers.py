@@ -11,42 +11,9 @@ from torch import Tensor, nn
 from torch.nn.modules import activation as torch_activation
 
 from services.science.activations import ACTIVATIONS, ALIASES, LEFT_OUT, Activation, BaseActivation
+from services.science.peer_names import KERAS_ACTIVATIONS, TORCH_ACTIVATIONS
 
 ADAPTER: TypeAdapter[BaseActivation] = TypeAdapter(Activation)
-
-# keras.activations of Keras 3.15.1.
-KERAS_NAMES = [
-    "celu",
-    "elu",
-    "exponential",
-    "gelu",
-    "glu",
-    "hard_shrink",
-    "hard_sigmoid",
-    "hard_silu",
-    "hard_tanh",
-    "leaky_relu",
-    "linear",
-    "log_sigmoid",
-    "log_softmax",
-    "mish",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
-    "soft_shrink",
-    "softmax",
-    "softplus",
-    "softsign",
-    "sparse_plus",
-    "sparse_sigmoid",
-    "sparsemax",
-    "squareplus",
-    "tanh",
-    "tanh_shrink",
-    "threshold",
-]
 
 SAME: list[tuple[object, Callable[[Tensor], Tensor]]] = [
     ("celu", nn.CELU()),
@@ -102,14 +69,18 @@ def covered(name: str) -> bool:
     return name.lower() in LEFT_OUT or flat in {*ACTIVATIONS, *ALIASES}
 
 
-@pytest.mark.parametrize("name", torch_activation.__all__)
+def test_the_list_of_torch_is_the_installed_one() -> None:
+    assert sorted(torch_activation.__all__) == sorted(TORCH_ACTIVATIONS)
+
+
+@pytest.mark.parametrize("name", TORCH_ACTIVATIONS)
 def test_every_torch_activation_has_a_place(name: str) -> None:
     assert covered(name)
     if name.lower() not in LEFT_OUT:
         assert ADAPTER.validate_python(name).kind in ACTIVATIONS
 
 
-@pytest.mark.parametrize("name", KERAS_NAMES)
+@pytest.mark.parametrize("name", KERAS_ACTIVATIONS)
 def test_every_keras_activation_has_a_place(name: str) -> None:
     if name not in LEFT_OUT:
         assert ADAPTER.validate_python(name).kind in ACTIVATIONS
