@@ -1,0 +1,1 @@
+"""What training costs here and elsewhere, measured side by side: ``python -m bench``."""

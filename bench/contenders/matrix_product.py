@@ -1,0 +1,28 @@
+"""The most arithmetic this machine does: float32 products of large matrices, on all cores. A step is one product."""
+
+import torch
+
+from bench.turns import Turn, asked, serve
+from bench.workload import Workload
+
+SIZE = 1024
+
+
+def main() -> None:
+    """Serve products."""
+    workload, _ = asked()
+
+    def make(_workload: Workload, steps: int) -> Turn:
+        a, b = (torch.randn(SIZE, SIZE) for _ in range(2))
+
+        def turn() -> None:
+            for _ in range(steps):
+                a @ b
+
+        return turn
+
+    serve(make, workload, trials=1)
+
+
+if __name__ == "__main__":
+    main()

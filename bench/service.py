@@ -1,0 +1,141 @@
+"""A whole study through the service, from the request to the last row, in turns with the engine alone."""
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.race import Process
+from bench.workload import DIAMONDS
+from firstlight.client import Client
+from firstlight.process import Service
+from services.settings import get_settings
+
+STUDY: dict[str, Any] = {
+    "dataset": "diamonds",
+    "model": {"kind": "mlp", "hidden": [50, 50]},
+    "activation": ["relu", "tanh", "sigmoid"],
+    "initializer": ["he_uniform", "glorot_uniform", "random_uniform", "random_normal"],
+    "batch_size": 32,
+    "epochs": 10,
+    "seeds": 5,
+}
+SMALL: dict[str, Any] = {
+    "dataset": "digits",
+    "activation": ["relu", "tanh"],
+    "initializer": "he_uniform",
+    "epochs": 3,
+    "seeds": 3,
+}
+REST_SECONDS = 4.0
+"""Between two submissions: the next child imports what it needs meanwhile."""
+
+
+@dataclass
+class Passage:
+    """Seconds, submission by submission.
+
+    Attributes:
+        total: from the request to the answer that all rows are stored.
+        first: from the request to the first epoch row.
+        epochs: of that, what the child says that training and evaluation took.
+    """
+
+    total: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    epochs: list[float] = field(default_factory=list)
+
+
+@dataclass
+class ServiceResult:
+    """The studies' times, alone and through the service, without and with layer diagnostics."""
+
+    alone: dict[str, list[float]]
+    served: dict[str, Passage]
+    small: Passage
+    child_peak_bytes: int
+
+    def overhead(self, kind: str) -> tuple[float, float, float]:
+        """What the service takes beyond the engine alone, as a share, turn by turn: least, median, most."""
+        pairs = zip(self.served[kind].total, self.alone[kind], strict=True)
+        shares = [served / alone - 1.0 for served, alone in pairs]
+        return min(shares), statistics.median(shares), max(shares)
+
+
+def measure(rounds: int) -> ServiceResult:
+    """Take turns: engine alone and service, without and with layer diagnostics; then a small experiment."""
+    data_dir = get_settings().data_path
+    specs = {"plain": {**STUDY, "diagnostics": None}, "diagnosed": STUDY}
+    alone: dict[str, list[float]] = {kind: [] for kind in specs}
+    served = {kind: Passage() for kind in specs}
+    small = Passage()
+    peak = 0
+    with tempfile.TemporaryDirectory(prefix="firstlight-bench-") as home, _service(Path(home), data_dir) as running:
+        client, worker = running
+        processes = {
+            kind: Process(kind, "study", DIAMONDS, {"spec": spec, "data_dir": str(data_dir)}, sys.executable)
+            for kind, spec in specs.items()
+        }
+        try:
+            for _ in range(rounds):
+                for kind, spec in specs.items():
+                    alone[kind].append(processes[kind].turn()["wall"])
+                    time.sleep(REST_SECONDS)
+                    peak = max(peak, _submit(client, worker, spec, served[kind]))
+                time.sleep(REST_SECONDS)
+                _submit(client, worker, SMALL, small)
+                time.sleep(REST_SECONDS)
+        finally:
+            for process in processes.values():
+                process.close()
+    return ServiceResult(alone, served, small, peak)
+
+
+@contextmanager
+def _service(home: Path, data_dir: Path) -> Iterator[tuple[Client, psutil.Process]]:
+    os.environ["FIRSTLIGHT_DATA_DIR"] = str(data_dir)
+    with (home / "log").open("wb") as log, Service(home / "home", port=0, log=log) as service:
+        time.sleep(2 * REST_SECONDS)
+        (worker,) = (
+            process for process in psutil.Process().children() if "worker" in process.cmdline() and process.is_running()
+        )
+        with Client(service.url) as client:
+            yield client, worker
+
+
+def _submit(client: Client, worker: psutil.Process, spec: Mapping[str, Any], passage: Passage) -> int:
+    """Submit, follow the events to the end, and return the child's peak memory."""
+    children = worker.children()
+    began = time.perf_counter()
+    experiment = client.submit(spec)
+    first: float | None = None
+    peak = 0
+    for event in client.events(experiment["id"]):
+        if event["event"] == "epoch":
+            first = first or time.perf_counter() - began
+            peak = max([peak, *(_peak(child) for child in children)])
+    passage.total.append(time.perf_counter() - began)
+    passage.first.append(first or passage.total[-1])
+    final = client.experiment(experiment["id"])
+    if final["state"] != "succeeded":
+        raise RuntimeError(f"the experiment is {final['state']}: {final['error']}")
+    rows = client.metrics(experiment["id"], trial=next(client.trials(experiment["id"]))["id"])
+    passage.epochs.append(sum(row["seconds"] for row in rows))
+    return peak
+
+
+def _peak(process: psutil.Process) -> int:
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text("ascii")
+    except OSError:
+        return 0
+    found = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(found[0].split()[1]) * 1024 if found else 0
