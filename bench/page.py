@@ -74,10 +74,6 @@ def _machine(findings: Findings) -> str:
     load = f"load average {low:.1f} to {high:.1f} during the run, of which the contenders make up to {len(CORES)}"
     shared = " The machine was shared with other work: wall times are longer than on an idle one."
     busy = shared if high > 1.5 * len(CORES) else ""
-        " The machine was shared with other work: wall times are longer than on an idle one."
-        if high > 1.5 * len(CORES)
-        else ""
-    )
     return f"Machine: {model}, {len(CORES)} cores, {platform.system()}; {load}.{busy}\n"
 
 

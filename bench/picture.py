@@ -34,7 +34,6 @@ def cost_against_width(results: Sequence[Result]) -> dict[str, Any]:
         "title": "µs per trial and step (wall, median; bars: least to most)",
         "scale": {"type": "log"},
     }
-    bar = {**y, "field": "low"}
     colour = {"field": "contender", "type": "nominal", "title": None}
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
