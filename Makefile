@@ -36,7 +36,7 @@ serve: setup ## the embedded service in the foreground (HOST, PORT, HOME_DIR)
 	@$(BIN)/firstlight up --host $(HOST) --port $(PORT) --home $(HOME_DIR)
 
 test: setup-dev ## every test, with a real PostgreSQL and a real Redis-protocol server
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup-dev format lint types imports test ## what CI runs: format, lint, types, import contracts, migrations, tests
 
