@@ -23,6 +23,27 @@ Every member of every family, with its formula, its parameters and their default
 alone means the defaults. This page is written from the code by `python -m services.catalogue.document`, and a test
 holds it to what the code says.
 """
+DEGREE_TWO = """## Activations of degree two
+
+`bilinear`, `geglu`, `reglu`, `swiglu`, `squared_relu` and `star_relu` square a signal's scale. The gain of
+`gain_matched` is right for them (1 for `bilinear`, sqrt(2) for `reglu`: the product of two independent halves has the
+product of their second moments), yet it keeps only the mean over rows: a row of twice the usual mean square comes out
+of L layers 2^(2^L) times as large, at whatever scale the weights start, and an update moves the scale just as fast.
+
+Mean validation accuracy on digits after 10 epochs of sgd at learning rate 0.01, seeds 0 to 2, 50 units per layer.
+Without `layer_norm`, three hidden layers diverged at every seed from `gain_matched`, `lecun_normal`,
+`glorot_uniform` and `he_normal`; from `torch_default` 10 of 18 trials diverged and the others learned nothing.
+
+| activation | one layer, `gain_matched` | one layer, `torch_default` | three with `layer_norm`, `gain_matched` | \
+three with `layer_norm`, `torch_default` |
+| --- | --- | --- | --- | --- |
+| `bilinear` | 0.87 | 0.79 | 0.84 | 0.91 |
+| `geglu` | 0.87 | 0.71 | 0.81 | 0.92 |
+| `reglu` | 0.87 | 0.77 | 0.85 | 0.93 |
+| `squared_relu` | 0.90 | 0.87 | 0.92 | 0.94 |
+| `star_relu` | 0.90 | 0.88 | 0.91 | 0.95 |
+| `swiglu` | 0.86 | 0.65 | 0.81 | 0.92 |
+"""
 NONE = "–"
 Peer = tuple[str, str, Sequence[str], Mapping[str, type[Member]], Mapping[str, str], Mapping[str, str]]
 
@@ -53,6 +74,7 @@ def document() -> str:
         ),
         _family("Models", "", MODELS, frozenset()),
         _datasets(),
+        DEGREE_TWO,
         _peers(),
     ]
     return "\n".join([HEAD, *sections])

@@ -8,6 +8,7 @@ from services.science.activations.advice import GLOROT_2010, HE_2015, LECUN_1998
 from services.science.base import Strict
 from services.science.initializers import INITIALIZERS, LayerContext
 from services.science.theory.propagation import LayerScale, Prediction, predict
+from services.science.theory.warnings import compounding, power_of_scale
 
 Task = Literal["binary", "multiclass", "regression"]
 Role = Literal["hidden_activation", "output_activation", "initializer", "bias"]
@@ -120,7 +121,11 @@ def _initializers(activation: BaseActivation, depth: int) -> Iterator[Recommenda
 def _warning(activation: BaseActivation, kind: str, depth: int) -> str | None:
     """What signal propagation predicts at this depth, unless all is well."""
     prediction = _predicted(activation, kind, depth)
-    return None if prediction is None or prediction.verdict == "ok" else prediction.sentence
+    power = power_of_scale(activation, depth)
+    said = [] if prediction is None or prediction.verdict == "ok" else [prediction.sentence]
+    if power is not None:
+        said.append(f"After {depth} plain layers {compounding(power)}; layer_norm would keep rows alike.")
+    return " ".join(said) or None
 
 
 def _predicted(activation: BaseActivation, kind: str, depth: int) -> Prediction | None:

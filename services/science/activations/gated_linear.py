@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from services.science.activations.advice import PRESERVING, SHAZEER_2020
+from services.science.activations.advice import PRESERVING, SHAZEER_2020, SMALL_START, UNSTABLE
 from services.science.activations.base import BaseActivation, FloatArray, Recommendation
 from services.science.activations.linear import Identity
 from services.science.activations.rectifiers import Relu
@@ -24,10 +24,10 @@ class GatedLinearUnit(BaseActivation):
     """What the family shares: a product of a line and a gate, which has two scales instead of one."""
 
     failure = (
-        "The output's scale is the product of two scales: twice the weights means four times the signal, so deep "
-        "plain networks explode or collapse."
+        "The output's scale is the product of two scales: twice the signal in means four times the signal out, so "
+        "plain networks of more than one hidden layer explode or collapse; layer_norm keeps them."
     )
-    recommended_initializers = (PRESERVING, GLOROT)
+    recommended_initializers = (SMALL_START, UNSTABLE)
     limits = ("a g(b): unbounded in a", "a g(b): unbounded in a")
     width_factor = 2
 
@@ -68,6 +68,8 @@ class Glu(GatedLinearUnit):
     kind: Literal["glu"] = "glu"
 
     formula = "a / (1 + exp(-b))"
+    failure = "The gate saturates: for large signals it is open or shut, and the unit is linear in a."
+    recommended_initializers = (PRESERVING, GLOROT)
     references = ("Dauphin, Fan, Auli & Grangier 2017, Language modeling with gated convolutional networks",)
 
     @property

@@ -5,7 +5,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from services.science.activations.advice import HE_2015, HE_NORMAL, HE_UNIFORM, PRESERVING
+from services.science.activations.advice import HE_2015, HE_NORMAL, HE_UNIFORM, PRESERVING, SMALL_START, UNSTABLE
 from services.science.activations.base import BaseActivation, FloatArray, Recommendation
 
 
@@ -215,8 +215,11 @@ class SquaredRelu(BaseActivation):
     range = (0.0, None)
     limits = ("0", "x^2")
     references = ("So, Manke, Liu, Dai, Shazeer & Le 2021, Primer: searching for efficient transformers",)
-    failure = "Of degree two: a layer squares the scale, so deep plain networks explode or collapse."
-    recommended_initializers = (PRESERVING,)
+    failure = (
+        "Of degree two: a layer squares the scale, so plain networks of more than one hidden layer explode or "
+        "collapse; layer_norm keeps them."
+    )
+    recommended_initializers = (SMALL_START, UNSTABLE)
 
     @property
     def kinks(self) -> tuple[float, ...]:
@@ -242,7 +245,13 @@ class StarRelu(BaseActivation):
     references = ("Yu, Si, Zhou, Luo, Zhou, Feng, Yan & Wang 2022, MetaFormer baselines for vision, section 3",)
     failure = "Of degree two, as squared_relu."
     recommended_initializers = (
-        Recommendation("lecun_normal", "unit variance in gives unit variance out", "Yu et al. 2022"),
+        SMALL_START,
+        Recommendation(
+            "lecun_normal",
+            "unit variance in gives unit variance out on average, not row by row: for one hidden layer, or with "
+            "layer_norm",
+            "Yu et al. 2022",
+        ),
     )
 
     @property

@@ -77,6 +77,15 @@ def variance_slope(activation: ElementwiseActivation, q: float, weight: float) -
     )
 
 
+def scale_exponent(activation: ElementwiseActivation, q: float = 1.0) -> float:
+    """D log E[f^2] / d log q: the power of a row's own scale that a layer passes on, whatever its weights.
+
+    1 for relu, less for what saturates, 2 for gated units with an unbounded gate and for squared rectifiers. Where it
+    is above 1 the fixed point of the scale is unstable: q away from it goes on to move away.
+    """
+    return q * variance_slope(activation, q, 1.0) / second_moment(activation, q)
+
+
 def correlation_map(activation: ElementwiseActivation, q: float, c: float, weight: float, bias: float = 0.0) -> float:
     """The next layer's c for two inputs of equal q: (sigma_w^2 E[f(u) f(v)] + sigma_b^2) / q'."""
     following = variance_map(activation, q, weight, bias)

@@ -4,8 +4,21 @@ import math
 from collections.abc import Sequence
 
 from services.science.statistics.power import seeds_to_reach
+from services.science.theory.maps import scale_exponent
 from services.science.theory.propagation import LayerScale, born_dead_probability, health, second_moments
 from services.science.theory.quadrature import ElementwiseActivation
+
+ALL_ALIKE = (
+    "all weights of a layer start equal, so its units stay equal for the whole run and the layer can learn no more "
+    "than one unit of it could"
+)
+ALL_ALIKE_BUT_FOR_DROPOUT = "all weights of a layer start equal, and only dropout tells its units apart"
+STEEP = 1.5
+"""From this power on a layer is told from one whose power is 1 (relu) or falls to 1 for large signals (gelu)."""
+BEYOND_FLOAT32 = 128.0
+"""The power of two at which float32 ends."""
+LARGE_Q = 100.0
+"""A scale at which activations that are linear in the end have come close to it."""
 
 
 def submission_warnings(
@@ -30,7 +43,7 @@ def submission_warnings(
         return []
     who = f"{initializer_label} with {activation_label} at depth {len(layers) - 1}"
     if all(layer.weight_variance == 0 for layer in layers[:-1]):
-        return [f"{who}: all weights of a layer start equal, so its units stay equal and only the biases can learn"]
+        return [f"{who}: {ALL_ALIKE}"]
     try:
         q, gradients = second_moments(activation, layers, input_second_moment)
     except ValueError:
@@ -41,10 +54,35 @@ def submission_warnings(
         texts.append(f"activations {_change(forward)} in variance from the first layer to the last")
     if health(backward) != "ok":
         texts.append(f"gradients {_change(backward)} in squared norm on the way back")
+    power = power_of_scale(activation, len(layers) - 1)
+    if power is not None:
+        texts.append(f"{compounding(power)}; layer_norm would keep rows alike")
     dead = born_dead_probability(activation, layers)
     if dead is not None and dead > 0.01:
         texts.append(f"with probability {dead:.2g} or more some layer is dead from the start, being so narrow")
     return [f"{who}: {text}" for text in texts]
+
+
+def power_of_scale(activation: ElementwiseActivation, depth: int) -> float | None:
+    """The power of a row's own scale that `depth` hidden layers pass on, where it compounds; else None.
+
+    One layer compounds nothing. Activations that become linear (or bounded) for large signals do not either.
+    """
+    if depth < 2:
+        return None
+    try:
+        exponent = scale_exponent(activation)
+        if exponent < STEEP or scale_exponent(activation, LARGE_Q) < STEEP:
+            return None
+    except (ValueError, ZeroDivisionError):
+        return None
+    return exponent**depth
+
+
+def compounding(power: float) -> str:
+    """What `power_of_scale` means for a row."""
+    size = f"about 2^{round(power)} times as large" if power < BEYOND_FLOAT32 else "larger than numbers can hold"
+    return f"a row of twice the usual mean square comes out {size}, at whatever scale the weights start"
 
 
 def seed_warnings(arms: int, seeds: int, confidence: float = 0.95) -> list[str]:

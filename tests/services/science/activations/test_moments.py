@@ -2,13 +2,14 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter
-from scipy import integrate, stats
+from scipy import integrate, special, stats
 
 from services.science.activations import ACTIVATIONS, Activation, BaseActivation
 from services.science.activations.moments import gain_note, moments, torch_gain
@@ -117,6 +118,36 @@ def test_every_member_agrees_with_adaptive_quadrature(kind: str) -> None:
     else:
         expected = sum(integrate.quad(weighted, a, b, limit=400, epsabs=1e-10)[0] for a, b in itertools.pairwise(edges))
     assert moments(activation, q).second_moment == pytest.approx(expected, rel=1e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "gate"),
+    [
+        ("glu", special.expit),
+        ("reglu", lambda b: np.maximum(b, 0.0)),
+        ("geglu", lambda b: b * special.ndtr(b)),
+        ("swiglu", lambda b: b * special.expit(b)),
+        ("bilinear", lambda b: b),
+    ],
+)
+@pytest.mark.parametrize("q", [0.3, 1.0, 4.0])
+def test_the_gain_of_gated_units_against_quadrature_over_both_halves(
+    kind: str, gate: Callable[[np.ndarray], np.ndarray], q: float
+) -> None:
+    # E[(a g(b))^2] over the plane, by a product rule that has the kink at b = 0 at an end of both its pieces.
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    x = np.concatenate([5.0 * nodes - 5.0, 5.0 * nodes + 5.0])
+    density = np.tile(5.0 * weights, 2) * stats.norm.pdf(x)
+    a, b = math.sqrt(q) * x[:, None], math.sqrt(q) * x[None, :]
+    second = float(density @ np.square(a * gate(b)) @ density)
+    found = moments(ADAPTER.validate_python(kind), q)
+    assert found.second_moment == pytest.approx(second, rel=1e-9)
+    assert found.gain == pytest.approx(math.sqrt(q / second), rel=1e-9)
+
+
+def test_gains_of_gated_units_in_closed_form() -> None:
+    assert moments(ADAPTER.validate_python("bilinear")).gain == pytest.approx(1.0, rel=1e-10)
+    assert moments(ADAPTER.validate_python("reglu")).gain == pytest.approx(math.sqrt(2.0), rel=1e-10)
 
 
 @pytest.mark.parametrize("kind", ["glu", "reglu", "geglu", "swiglu", "bilinear"])

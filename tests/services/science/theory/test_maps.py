@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from services.science.activations.base import BaseActivation
 from services.science.activations.exponential_linear import Elu, Selu
 from services.science.activations.gated_linear import GeGlu, Glu
 from services.science.activations.rectifiers import Relu
@@ -13,6 +14,7 @@ from services.science.theory.maps import (
     correlation_map,
     derivative_moment,
     fixed_point,
+    scale_exponent,
     second_moment,
     variance_map,
     variance_slope,
@@ -109,3 +111,11 @@ def test_gated_units_against_simulation(activation: Glu | GeGlu) -> None:
 
 def test_correlation_without_any_signal_stays() -> None:
     assert correlation_map(Tanh(), 0.0, 0.4, 1.0) == 0.4
+
+
+@pytest.mark.parametrize("activation", [Glu(), GeGlu(), Relu(), Tanh(), Silu()], ids=lambda a: a.kind)
+@pytest.mark.parametrize("q", [0.2, 1.0, 9.0])
+def test_the_exponent_of_the_scale_is_the_slope_in_logarithms(activation: BaseActivation, q: float) -> None:
+    step = 1e-4
+    high, low = (np.log(second_moment(activation, q * np.exp(sign * step))) for sign in (1.0, -1.0))
+    assert scale_exponent(activation, q) == pytest.approx((high - low) / (2 * step), rel=1e-5)

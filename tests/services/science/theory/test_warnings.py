@@ -1,10 +1,14 @@
 import pytest
 
-from services.science.activations.rectifiers import Relu
+from services.science.activations.base import BaseActivation
+from services.science.activations.gated_linear import Bilinear, Glu, ReGlu, SwiGlu
+from services.science.activations.rectifiers import Relu, SquaredRelu, StarRelu
+from services.science.activations.self_gated import Silu
+from services.science.activations.shrinkage import TanhShrink
 from services.science.activations.sigmoidal import Sigmoid, Tanh
 from services.science.activations.softplus_family import Exponential
 from services.science.theory.propagation import LayerScale
-from services.science.theory.warnings import seed_warnings, submission_warnings
+from services.science.theory.warnings import power_of_scale, seed_warnings, submission_warnings
 
 
 def network(weight: float, depth: int = 30, width: int = 256) -> list[LayerScale]:
@@ -31,6 +35,21 @@ def test_the_other_ways_to_fail() -> None:
     assert "beyond floating point" in submission_warnings(Exponential(), network(4.0), "exponential", "he_normal")[0]
     assert "stay equal" in submission_warnings(Relu(), network(0.0, 2), "relu", "zeros")[0]
     assert "dead from the start" in submission_warnings(Relu(), network(2.0, 10, 3), "relu", "he_uniform")[-1]
+
+
+@pytest.mark.parametrize("activation", [Bilinear(), ReGlu(), SwiGlu(), SquaredRelu(), StarRelu()], ids=lambda a: a.kind)
+def test_degree_two_compounds_however_the_weights_start(activation: BaseActivation) -> None:
+    for weight in (0.1, 1.0, 2.0):
+        texts = submission_warnings(activation, network(weight, 3), activation.kind, "some")
+        assert any("2^8 times as large" in text or "2^10 times as large" in text for text in texts)
+    assert power_of_scale(activation, 1) is None
+    deep = submission_warnings(activation, network(1.0, 9), activation.kind, "some")
+    assert any("larger than numbers can hold" in text for text in deep) or "beyond what numbers" in deep[0]
+
+
+@pytest.mark.parametrize("activation", [Relu(), Tanh(), Silu(), Glu(), TanhShrink()], ids=lambda a: a.kind)
+def test_what_is_linear_or_bounded_in_the_end_does_not_compound(activation: BaseActivation) -> None:
+    assert power_of_scale(activation, 30) is None
 
 
 @pytest.mark.parametrize(("arms", "seeds", "needed"), [(2, 5, 6), (3, 5, 7), (6, 5, 10), (12, 10, 12)])
