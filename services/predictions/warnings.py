@@ -4,7 +4,7 @@ from services.science.grid import Grid
 from services.science.models import Perceptron
 from services.science.spec import Arm, ExperimentSpec
 from services.science.theory.scales import STRUCTURED, layer_scales
-from services.science.theory.warnings import seed_warnings, submission_warnings
+from services.science.theory.warnings import ALL_ALIKE, ALL_ALIKE_BUT_FOR_DROPOUT, seed_warnings, submission_warnings
 
 MOST_PAIRS = 100
 """Pairs of activation and initializer that are looked at, at most."""
@@ -43,6 +43,11 @@ def _arm_warnings(spec: ExperimentSpec, arm: Arm) -> list[str]:
         scales = layer_scales(arm.activation, arm.initializer, layers)
     except ValueError as error:
         return [f"{arm.initializer.label()} with {arm.activation.label()}: {error}"]
+    hidden = scales[:-1]
+    if hidden and all(scale.weight_variance == 0 for scale in hidden):
+        who = f"{arm.initializer.label()} with {arm.activation.label()} at depth {len(hidden)}"
+        dropout = any(stage.dropout for stage in model.stages(spec.dataset.input_shape, spec.dataset.outputs))
+        return [f"{who}: {ALL_ALIKE_BUT_FOR_DROPOUT if dropout else ALL_ALIKE}"]
     if not isinstance(model, Perceptron) or not model.unscaled:
         return []  # the theory is about plain dense layers, whose signals nothing rescales
     return submission_warnings(arm.activation, scales, arm.activation.label(), arm.initializer.label())

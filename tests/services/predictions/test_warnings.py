@@ -36,3 +36,22 @@ def test_a_long_list_is_cut_and_says_so() -> None:
     found = warnings(activation=list(ACTIVATIONS), initializer=["zeros", "ones"])
     assert len(found) == MOST_WARNINGS + 1
     assert "more warnings" in found[-1]
+
+
+def test_equal_units_are_told_of_in_every_network() -> None:
+    for model in ("mlp", {"kind": "mlp", "batch_norm": True}, {"kind": "mlp", "layer_norm": True}):
+        (found,) = warnings(initializer={"kind": "constant", "value": 0.1}, model=model)
+        assert "stay equal for the whole run" in found
+    (found,) = warnings(initializer="zeros", model={"kind": "mlp", "dropout": 0.5})
+    assert "only dropout tells its units apart" in found
+    (found,) = warnings(dataset="cifar10", initializer="zeros", model="cnn")
+    assert "only dropout tells its units apart" in found
+    (found,) = warnings(dataset="cifar10", initializer="zeros", model={"kind": "cnn", "dropout": 0.0})
+    assert "stay equal" in found
+    assert warnings(initializer="zeros", model={"kind": "mlp", "hidden": []}) == []
+
+
+def test_degree_two_is_warned_of_unless_rows_are_normalised() -> None:
+    deep = {"kind": "mlp", "hidden": [50, 50, 50]}
+    assert any("2^8 times" in text for text in warnings(activation="reglu", initializer="gain_matched", model=deep))
+    assert warnings(activation="reglu", initializer="gain_matched", model={**deep, "layer_norm": True}) == []
