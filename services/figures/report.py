@@ -21,6 +21,7 @@ from services.experiments.service import get
 from services.experiments.views import ExperimentView, view
 from services.figures.render import Renderer
 from services.figures.report_pictures import metrics_read, needs_layers, pictures
+from services.figures.report_symmetry import unbroken_symmetry
 from services.figures.report_tables import effect_rows, pair_table, ranking_rows
 from services.figures.study import load_study
 from services.science.claims import ClaimResults
@@ -66,6 +67,8 @@ class Report:
     divergences: tuple[Divergence, ...]
     run: Run
     failures: tuple[tuple[str, str], ...]
+    symmetry: tuple[str, ...] = ()
+    """A sentence for each arm with layers whose units never came to differ."""
 
 
 def collect(
@@ -109,6 +112,7 @@ def collect(
         divergences=_divergences(session, experiment_id),
         run=_run(session, experiment_id),
         failures=_failures(session, experiment_id),
+        symmetry=unbroken_symmetry(session, experiment_id),
     )
 
 
@@ -139,6 +143,7 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
         more_divergences=max(0, len(report.divergences) - DIVERGENCES_SHOWN),
         run=report.run,
         failures=report.failures,
+        symmetry=report.symmetry,
         spec=json.dumps(experiment.spec, indent=2, ensure_ascii=False),
         versions=_versions(),
     )
