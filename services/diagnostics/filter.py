@@ -26,6 +26,10 @@ QUANTITIES = (
     "units",
     "distinct_units",
     "effective_rank",
+    "output_min",
+    "output_max",
+    "target_min",
+    "target_max",
     "predicted_second_moment",
     "predicted_backward_ratio",
 )

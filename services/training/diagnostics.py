@@ -2,7 +2,8 @@
 
 Quantities and where they are measured:
 
-- moments: mean and variance of pre-activations and activations over the first `SIGNAL_ROWS` validation rows.
+- moments: mean and variance of pre-activations and activations over the first `SIGNAL_ROWS` validation rows; of a
+  regression's output layer also the smallest and largest output on them, beside those of the target.
 - histogram: those activations, counted in fixed bins.
 - saturation: share of those pre-activations where the slope is below 5 % of the activation's steepest on [-3, 3].
 - dead_units: share of units that pass no gradient (gated units: that give 0) on the first `DEAD_ROWS` validation rows.
@@ -69,6 +70,8 @@ class Probe:
         self._y = to_tensor(rows.y_train[:probes], device)
         self._x_validation = network_rows(self._network, rows.x_validation[: self._many], device)
         self._signal_rows = rows.x_validation[: self._few]
+        targets = rows.y_validation[: self._few]
+        self._reach = None if description.loss == "cross_entropy" else (float(targets.min()), float(targets.max()))
         steepest = [steepest_slope(description.trials[slot].activation) for slot in self._network.order]
         self._flat_below = SATURATED_SLOPE * torch.tensor(steepest, device=device).view(-1, 1, 1)
 
@@ -134,7 +137,13 @@ class Probe:
             found.append(LayerSignals(pre, post, slope, flat_below, wanted))
 
         outputs = self._run(self._x_validation[: self._few], watch, part)
-        return [*found, LayerSignals(outputs, None, None, flat_below, wanted)]
+        last = LayerSignals(outputs, None, None, flat_below, wanted)
+        if self._reach is not None and "moments" in wanted:
+            reached = outputs.flatten(1).aminmax(dim=1)
+            last.values["output_min"], last.values["output_max"] = reached.min, reached.max
+            for name, value in zip(("target_min", "target_max"), self._reach, strict=True):
+                last.values[name] = torch.full_like(reached.min, value)
+        return [*found, last]
 
     def _confirm(self, dead: list[Tensor]) -> None:
         """Strike from `dead`, layer by layer in place, the units that live on the rows not yet looked at.

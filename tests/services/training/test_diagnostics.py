@@ -17,7 +17,7 @@ from services.training.layer_statistics import distinct_units, effective_ranks, 
 from services.training.loop import TrainingRun
 from services.training.measuring import Measuring
 from services.training.observer import LayerReport
-from tests.support.training import Kept, described, engine_of, regression_rows
+from tests.support.training import Kept, class_rows, described, engine_of, regression_rows
 
 DOCUMENT = {
     "activation": ["tanh", "relu", "sigmoid", "leaky_relu"],
@@ -74,6 +74,7 @@ def test_every_number_is_what_numpy_finds(monkeypatch: pytest.MonkeyPatch) -> No
             pre, post = forward(layers, trial.activation, ROWS.x_validation[:100])
             assert got["pre_activation_mean"] == pytest.approx(pre[index].mean(), abs=1e-5)
             assert got["pre_activation_variance"] == pytest.approx(pre[index].var(), rel=1e-4)
+            check_reach(got, pre[2] if index == 2 else None)
             check_gradients(got, layers, trial.activation, index)
             assert got["effective_rank"] == pytest.approx(shannon_rank(layers[index][0]), rel=1e-4)
             if epoch:
@@ -99,6 +100,16 @@ def check_activations(got: dict[str, Any], pre: np.ndarray, post: np.ndarray, ac
     assert np.abs(np.cumsum(got["histogram"]["counts"]) - np.cumsum(counts)).max() <= 1
     flat = np.abs(activation.derivative(pre)) < 0.05 * np.abs(activation.derivative(np.linspace(-3, 3, 1201))).max()
     assert got["saturated_fraction"] == pytest.approx(flat.mean(), abs=2.0 / pre.size)
+
+
+def check_reach(got: dict[str, Any], outputs: np.ndarray | None) -> None:
+    names = ("output_min", "output_max", "target_min", "target_max")
+    if outputs is None:
+        assert not set(names) & set(got)
+        return
+    target = ROWS.y_validation[:100]
+    expected = (outputs.min(), outputs.max(), target.min(), target.max())
+    assert tuple(got[name] for name in names) == pytest.approx(expected, rel=1e-4)
 
 
 def check_gradients(
@@ -200,6 +211,16 @@ def test_symmetry_is_never_broken_from_zeros_and_diverged_trials_are_left_out() 
     _, observer = measured(document, ROWS, Diagnostics(schedule="every"))
     assert {item.slot for item in observer.reports[0].diagnostics} == {0, 1}
     assert {item.slot for item in observer.reports[3].diagnostics} == {1}
+
+
+def test_classes_have_no_reach() -> None:
+    rows = class_rows()
+    document = {**DOCUMENT, "dataset": "digits", "loss": "cross_entropy", "epochs": 1}
+    description = described(document, rows, outputs=3)
+    probe = Probe(description, Diagnostics(), draw_layers(description, rows.x_train), rows, "cpu")
+    healthy = np.ones(len(description.trials), dtype=bool)
+    for report in probe.measure(engine_of(description, rows).state(), None, healthy):
+        assert not {"output_min", "output_max", "target_min", "target_max"} & set(report.values)
 
 
 def test_distinct_units_counts_classes() -> None:
