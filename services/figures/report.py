@@ -21,6 +21,7 @@ from services.experiments.service import get
 from services.experiments.views import ExperimentView, view
 from services.figures.render import Renderer
 from services.figures.report_pictures import metrics_read, needs_layers, pictures
+from services.figures.report_reach import reach_rows
 from services.figures.report_symmetry import unbroken_symmetry
 from services.figures.report_tables import effect_rows, pair_table, ranking_rows
 from services.figures.study import load_study
@@ -144,6 +145,7 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
         run=report.run,
         failures=report.failures,
         symmetry=report.symmetry,
+        reach=reach_rows(report.study),
         spec=json.dumps(experiment.spec, indent=2, ensure_ascii=False),
         versions=_versions(),
     )

@@ -1,4 +1,4 @@
-"""From submission to report: what starts equal stays equal, and the service says so at both ends."""
+"""From submission to report with the real child: equal units and the reach of the outputs are told of."""
 
 from pathlib import Path
 
@@ -7,11 +7,12 @@ import pytest
 from services.experiments.service import create, get
 from services.figures.render import Renderer
 from services.figures.report import collect, write
+from services.figures.report_reach import reach_rows
 from services.science.spec import ExperimentSpec
 from tests.support.workers import Workshop
 
 SPEC = {
-    "dataset": {"name": "digits", "train_size": 200},
+    "dataset": {"name": "teacher_student", "size": 300},
     "model": {"kind": "mlp", "hidden": [8, 6]},
     "activation": "tanh",
     "initializer": ["zeros", "glorot_uniform"],
@@ -21,7 +22,7 @@ SPEC = {
 
 
 @pytest.mark.parametrize("workshop", ["embedded"], indirect=True)
-def test_equal_units_are_told_of_before_and_after(workshop: Workshop, tmp_path: Path) -> None:
+def test_equal_units_and_the_outputs_reach_are_told_of(workshop: Workshop, tmp_path: Path) -> None:
     workshop.worker(real=True)
     with workshop.database.write() as session:
         experiment = create(session, ExperimentSpec.model_validate(SPEC), workshop.settings).id
@@ -35,6 +36,11 @@ def test_equal_units_are_told_of_before_and_after(workshop: Workshop, tmp_path: 
     assert "(epoch 3) of 2 of 2 trials" in sentence
     renderer = Renderer(tmp_path / "figures")
     try:
-        assert sentence in write(report, renderer)
+        page = write(report, renderer)
     finally:
         renderer.close()
+    assert sentence in page
+    flat, random = reach_rows(report.study)
+    assert (flat.epoch, flat.covered) == (3, "0 %")
+    assert int(random.covered.removesuffix(" %")) > 10
+    assert f'<td class="n">{random.outputs}</td>' in page
