@@ -23,6 +23,7 @@ from services.cohorts.failure import Failure, fail
 from services.cohorts.messages import Energy, EpochsMessage
 from services.db.engine import Database
 from services.db.unit_of_work import UnitOfWork, is_transient
+from services.experiments.calibration import learn
 from services.settings import Settings
 from worker import exits
 from worker.child import Child, boottime
@@ -79,6 +80,7 @@ class Supervisor:
         self._hurry = hurry
         self._idle = idle
         self._begun = False
+        self._engine = ""
         self._stop: _Stop | None = None
         self._last_sign = time.monotonic()
         self._last: dict[str, Any] | None = None
@@ -173,6 +175,7 @@ class Supervisor:
         claim, device, digest = self._claim, str(message["device"]), str(message["dataset_digest"])
         outcome = self._write(lambda session: started(session, claim.cohort_id, claim.attempt, device, digest))
         self._begun = True
+        self._engine = str(message.get("engine", "unknown"))
         if outcome is Outcome.FENCED:
             raise FencedError
         if outcome is None:
@@ -248,6 +251,7 @@ class Supervisor:
         if kind == "done" and self._failure is None and last is not None:
             try:
                 if self._write(lambda session: finish(session, claim.cohort_id, claim.attempt, energy)):
+                    self._learn()
                     return "succeeded"
                 raise FencedError
             except UnfinishedError as error:
@@ -266,6 +270,13 @@ class Supervisor:
         if verdict is None:
             raise FencedError
         return verdict
+
+    def _learn(self) -> None:
+        """Let the next quote know what this cohort took; what goes wrong here costs a better quote and nothing else."""
+        try:
+            self._database.transact(lambda session: learn(session, self._claim.cohort_id, self._engine))
+        except Exception as error:  # noqa: BLE001
+            self._log.warning("calibration_failed", error=f"{type(error).__name__}: {error}"[:300])
 
     def _write(self, work: Callable[[UnitOfWork], Result]) -> Result:
         """Write, and try again for as long as the lease lasts: a database that is away may come back in time."""

@@ -1,18 +1,13 @@
 """What a grid will cost: multiplications, memory and seconds, before anything runs.
 
-The seconds are a plain count of arithmetic over a rate, corrected by what the last finished cohorts really took. They
-are meant to tell a minute from an hour, and every answer says what they rest on.
+The seconds are a plain count of arithmetic over a rate: meant to tell a minute from an hour until something of the same
+shape has been measured, see `services.experiments.forecast`.
 """
 
 import math
-import statistics
 from dataclasses import dataclass
 
-from pydantic import BaseModel, Field
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
-from services.db.tables import CohortRow, ExperimentRow
+from services.experiments.calibration import shape_key, trial_steps
 from services.science.datasets import plan_rows
 from services.science.grid import Grid
 from services.science.models import Model, Perceptron
@@ -36,17 +31,9 @@ EVALUATION_FLOATS = 1_000_000
 RECALIBRATION_ROWS = 8192
 FLOPS = 4e10
 """Sustained arithmetic of small layers on a few CPU cores, multiply and add counted apart."""
-HISTORY = 20
-"""How many finished cohorts correct the next prediction."""
-
-
-class Seconds(BaseModel):
-    """A predicted duration with the range that earlier predictions earned."""
-
-    expected: float = Field(ge=0)
-    low: float = Field(ge=0)
-    high: float = Field(ge=0)
-    basis: str
+KERNEL_TRIAL_STEP_SECONDS = 0.5e-6
+KERNEL_FLOPS = 1e11
+"""The same for plain networks, which the compiled kernel trains."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +44,15 @@ class Load:
         parameters: trained numbers of one trial.
         seconds: uncorrected prediction for all its epochs.
         memory_bytes: data, parameters, gradients, optimizer state, activations and checkpoint of the whole cohort.
+        shape: what its measured rate is kept under.
+        trial_steps: optimizer steps of all its trials.
     """
 
     parameters: int
     seconds: float
     memory_bytes: int
+    shape: str
+    trial_steps: int
 
 
 def stages(spec: ExperimentSpec, width_factor: int = 1) -> tuple[Stage, ...]:
@@ -73,9 +64,9 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...]) -> Load:
     """Count the work of the cohort made of the trials at `positions`."""
     arm = grid.arms[grid.trials[positions[0]].arm_index]
     # Trials of one cohort may differ in their activation: the widest network is counted for all of them.
-    widest = max(grid.arms[grid.trials[position].arm_index].activation.width_factor for position in positions)
+    widest_factor = max(grid.arms[grid.trials[position].arm_index].activation.width_factor for position in positions)
     model = _model(spec)
-    network = stages(spec, widest)
+    network = stages(spec, widest_factor)
     train, validation = plan_rows(spec.dataset)
     parameters = count_parameters(network)
     units = sum(_kept(stage) for stage in network)
@@ -87,11 +78,13 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...]) -> Load:
     images = bool(network[0].space)
     # Convolutional networks are run one after the other: many calls, but one trial's activations at a time.
     passes, together = (trials, 1) if images else (1, trials)
-    fixed = STEP_SECONDS if isinstance(model, Perceptron) and model.plain else LAYER_SECONDS * len(network)
+    compiled = isinstance(model, Perceptron) and model.plain and widest_factor == 1
+    fixed = 0.0 if compiled else STEP_SECONDS + LAYER_SECONDS * len(network)
+    each, rate = (KERNEL_TRIAL_STEP_SECONDS, KERNEL_FLOPS) if compiled else (TRIAL_STEP_SECONDS, FLOPS)
     # Forward, backward to the input and to the weights: three products of two operations; validation is forward only.
     arithmetic = 6 * work * train + 2 * work * _evaluated(network, train, validation)
     arithmetic += NORM_FLOPS * train * sum(stage.norm_width * stage.places for stage in network)
-    epoch = steps * (passes * fixed + trials * TRIAL_STEP_SECONDS) + trials * arithmetic / FLOPS
+    epoch = steps * (passes * fixed + trials * each) + trials * arithmetic / rate
     state = len(getattr(type(arm.optimizer), "state", ()))
     rows = (train + validation) * (math.prod(spec.dataset.input_shape) + 1)
     evaluation = min(validation, 8192) * max(stage.layer.channels for stage in network)
@@ -99,36 +92,13 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...]) -> Load:
         widest = max(stage.places * stage.layer.channels for stage in network)
         evaluation = 4 * min(max(EVALUATION_FLOATS, widest), validation * widest)
     held = trials * (parameters * (3 + state) + 2 * batch * dropped) + together * (4 * batch * units + evaluation)
-    return Load(parameters, STARTUP_SECONDS + spec.epochs * epoch, FLOAT_BYTES * (rows + held))
-
-
-def predict(session: Session, raw_seconds: list[float], lanes: int) -> Seconds:
-    """Correct the cohorts' raw predictions by the last finished cohorts and spread them over `lanes` at once."""
-    ratios = _history(session)
-    raw = max(sum(raw_seconds) / max(1, lanes), *raw_seconds)
-    if len(ratios) < 3:
-        basis = "a count of the arithmetic; nothing comparable has finished here yet"
-        return Seconds(expected=raw, low=raw / 4, high=raw * 4, basis=basis)
-    centre, spread = statistics.median(ratios), statistics.quantiles(ratios, n=10, method="inclusive")
-    basis = f"a count of the arithmetic, corrected by the last {len(ratios)} finished cohorts"
-    return Seconds(expected=raw * centre, low=raw * spread[0], high=raw * spread[-1], basis=basis)
-
-
-def _history(session: Session) -> list[float]:
-    """Measured over predicted seconds of the last cohorts that ran through."""
-    rows = session.execute(
-        select(CohortRow.position, CohortRow.started_at, CohortRow.finished_at, ExperimentRow.quote)
-        .join(ExperimentRow, ExperimentRow.id == CohortRow.experiment_id)
-        .where(CohortRow.state == "succeeded", CohortRow.attempt == 1, CohortRow.finished_at.is_not(None))
-        .order_by(CohortRow.finished_at.desc())
-        .limit(HISTORY)
+    return Load(
+        parameters,
+        STARTUP_SECONDS + spec.epochs * epoch,
+        FLOAT_BYTES * (rows + held),
+        shape_key(spec.resolved(), arm, trials),
+        trial_steps(spec, arm.batch_size, trials),
     )
-    ratios: list[float] = []
-    for position, started, finished, quote in rows:
-        predicted = (quote or {}).get("cohort_seconds", [])
-        if started and finished and position < len(predicted) and predicted[position] > 0:
-            ratios.append(max(0.001, (finished - started).total_seconds() / predicted[position]))
-    return ratios
 
 
 def _model(spec: ExperimentSpec) -> Model:

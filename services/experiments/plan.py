@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from services.claims.check import claim_problems
 from services.datasets.service import fill_upload
 from services.errors import FieldProblem, GridTooLargeError, SpecInvalidError
-from services.experiments.cost import Load, Seconds, load, predict, stages
+from services.experiments.cost import Load, load, stages
+from services.experiments.forecast import Seconds, predict
 from services.experiments.population import live_slots
 from services.experiments.problems import field_problems
 from services.predictions.warnings import spec_warnings
@@ -65,13 +66,14 @@ class Plan(BaseModel):
 class Prepared:
     """A checked spec with its grid, its cohorts and what they will cost; made once for a plan or a submission."""
 
-    def __init__(self, spec: ExperimentSpec, settings: Settings) -> None:
+    def __init__(self, spec: ExperimentSpec, settings: Settings, lanes: int = 1) -> None:
         _check_size(spec, settings)
+        self.lanes = lanes
         self.spec = spec.resolved()
         self.grid: Grid = grids.expand(self.spec)
         if wrong := claim_problems(self.spec, self.grid):
             raise invalid_spec(wrong)
-        self.cohorts = grids.cut(self.grid, settings.cohort_width)
+        self.cohorts = grids.cut(self.grid, settings.cohort_width, lanes)
         self.loads: list[Load] = [load(self.spec, self.grid, positions) for positions in self.cohorts]
         self.memory_bytes = max(item.memory_bytes for item in self.loads)
         _check_memory(self.memory_bytes)
@@ -81,9 +83,14 @@ class Prepared:
             *spec_warnings(self.spec, self.grid),
         ]
 
-    def seconds(self, session: Session, settings: Settings) -> Seconds:
-        """The predicted duration with the workers that are there now."""
-        return predict(session, [item.seconds for item in self.loads], live_slots(session)[1] or max(1, settings.slots))
+    def seconds(self, session: Session) -> Seconds:
+        """The predicted duration with as many cohorts at once as there are lanes."""
+        return predict(session, self.loads, self.lanes)
+
+
+def lanes(session: Session, settings: Settings) -> int:
+    """How many cohorts can train at once: the slots of the workers that are alive, else of a worker set as this one."""
+    return live_slots(session)[1] or max(1, settings.slots)
 
 
 def parse_spec(body: Any, data_dir: Path) -> ExperimentSpec:
@@ -111,7 +118,7 @@ def plan(session: Session, spec: ExperimentSpec, settings: Settings) -> Plan:
     Raises:
         GridTooLargeError: more trials or memory than this service accepts.
     """
-    prepared = Prepared(spec, settings)
+    prepared = Prepared(spec, settings, lanes(session, settings))
     train, validation = plan_rows(prepared.spec.dataset)
     arms = prepared.grid.arms
     steps = sum(-(-train // arms[trial.arm_index].batch_size) for trial in prepared.grid.trials) * spec.epochs
@@ -138,7 +145,7 @@ def plan(session: Session, spec: ExperimentSpec, settings: Settings) -> Plan:
         validation_rows=validation,
         steps=steps,
         parameters=count_parameters(stages(prepared.spec)),
-        predicted_seconds=prepared.seconds(session, settings),
+        predicted_seconds=prepared.seconds(session),
         memory_bytes=prepared.memory_bytes,
         warnings=[*prepared.warnings, *no_worker(session)],
         spec=prepared.spec.canonical(),

@@ -15,7 +15,7 @@ from services.db.base import new_id
 from services.db.tables import ExperimentRow
 from services.errors import ConflictError, NotFoundError
 from services.experiments.filter import parse_filter
-from services.experiments.plan import Prepared
+from services.experiments.plan import Prepared, lanes
 from services.experiments.tags import has_tag
 from services.rounds.grid import store_grid
 from services.rounds.service import first_round
@@ -42,8 +42,8 @@ def create(session: Session, spec: ExperimentSpec, settings: Settings) -> Experi
     Raises:
         GridTooLargeError: more trials or memory than this service accepts.
     """
-    prepared = Prepared(spec, settings)
-    seconds = prepared.seconds(session, settings)
+    prepared = Prepared(spec, settings, lanes(session, settings))
+    seconds = prepared.seconds(session)
     spec, grid = prepared.spec, prepared.grid
     experiment = ExperimentRow(
         id=new_id("exp"),

@@ -44,7 +44,9 @@ class ExperimentView(BaseModel):
     progress: float = Field(ge=0, le=1, description="Share of all epochs that are done.")
     eta_seconds: float | None = Field(description="Predicted time to the end; null while nothing was measured.")
     warnings: list[str]
-    quote: dict[str, Any] | None = Field(description="What was predicted at submission.")
+    quote: dict[str, Any] | None = Field(
+        description="What was predicted at submission; once final, with `actual_seconds` from the start to the end."
+    )
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -84,13 +86,20 @@ def _view(row: ExperimentRow, counts: dict[str, int], done: int, eta: float | No
         progress=share,
         eta_seconds=eta,
         warnings=row.warnings,
-        quote=row.quote,
+        quote=_quote(row),
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
         rounds=row.rounds,
         error=row.error,
     )
+
+
+def _quote(row: ExperimentRow) -> dict[str, Any] | None:
+    """The quote, and what became of it."""
+    if row.quote is None or row.started_at is None or row.finished_at is None:
+        return row.quote
+    return {**row.quote, "actual_seconds": (row.finished_at - row.started_at).total_seconds()}
 
 
 def _remaining(session: Session, row: ExperimentRow) -> float | None:

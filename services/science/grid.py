@@ -50,12 +50,12 @@ def expand(spec: ExperimentSpec) -> Grid:
     return Grid(arms, tuple(arm.shown(axes) for arm in arms), tuple(varying), trials)
 
 
-def cut(grid: Grid, width: int) -> tuple[tuple[int, ...], ...]:
-    """Cut the grid into cohorts of at most `width` trials; return the trials' positions.
+def cut(grid: Grid, width: int, lanes: int = 1) -> tuple[tuple[int, ...], ...]:
+    """Cut the grid into cohorts of at most `width` trials, enough for `lanes` at once; return the trials' positions.
 
     Trials train together when they share the optimizer's kind, the batch size and the shapes of their weights, which
-    gated activations widen (model, data and epochs are the spec's). A group wider than `width` is cut into parts of
-    nearly equal size.
+    gated activations widen (model, data and epochs are the spec's). A group wider than `width`, or than its share of
+    the lanes, is cut into parts of nearly equal size.
     """
     groups: dict[tuple[str, int, int], list[int]] = {}
     for trial in grid.trials:
@@ -63,7 +63,8 @@ def cut(grid: Grid, width: int) -> tuple[tuple[int, ...], ...]:
         groups.setdefault((arm.optimizer.kind, arm.batch_size, arm.activation.width_factor), []).append(trial.position)
     cohorts: list[tuple[int, ...]] = []
     for positions in groups.values():
-        parts = -(-len(positions) // width)
+        share = round(lanes * len(positions) / len(grid.trials))
+        parts = max(-(-len(positions) // width), min(share, len(positions)))
         bounds = [round(i * len(positions) / parts) for i in range(parts + 1)]
         cohorts.extend(tuple(positions[a:b]) for a, b in itertools.pairwise(bounds))
     return tuple(cohorts)
