@@ -5,6 +5,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ class Process:
     def __init__(self, name: str, module: str, workload: Workload, options: Mapping[str, Any], python: str) -> None:
         self.name = name
         self._members: list[subprocess.Popen[str]] = []
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by close()
         pinned = bool(options.get("pinned"))
         for place, core in enumerate(CORES if pinned else CORES[:1]):
             shares = len(CORES) if pinned else 1
@@ -36,7 +38,7 @@ class Process:
                 [*prefix, *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stderr=self._log,
                 text=True,
                 cwd=ROOT,
                 env=_environment(1 if pinned else len(CORES)),
@@ -69,12 +71,15 @@ class Process:
             for pipe in (member.stdin, member.stdout):
                 if pipe is not None:
                     pipe.close()
+        self._log.close()
 
     def _hear(self, member: subprocess.Popen[str]) -> dict[str, Any]:
         assert member.stdout is not None
         line = member.stdout.readline()
         if not line:
-            raise ContenderError(f"{self.name} ended with status {member.wait()}")
+            status = member.wait()
+            self._log.seek(0)
+            raise ContenderError(f"{self.name} ended with status {status}:\n{self._log.read()[-2000:]}")
         return json.loads(line)
 
 
