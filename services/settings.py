@@ -52,7 +52,9 @@ class Settings(BaseSettings):
         7.0, ge=0.0, description="Power of one busy core, for the energy of trials where no counter can be read."
     )
     grid_grams_co2e_per_kwh: float = Field(
-        445.0, ge=0.0, description="CO2 equivalent of the electricity; default: world average of 2024 (IEA 2025)."
+        445.0,
+        ge=0.0,
+        description="CO2 equivalent of the electricity; default: the world average of 2024 that carbontracker uses.",
     )
 
     log_format: Literal["auto", "json", "console"] = "auto"

@@ -69,3 +69,10 @@ def test_the_lock_satisfies_the_declared_ranges() -> None:
         name = re.sub(r"[-_.]+", "-", requirement.name).lower()
         assert requirement.specifier.contains(locked[name]), f"{requirement} is locked at {locked[name]}"
         assert requirement.specifier.contains(version(name).split("+")[0])
+
+
+def test_every_setting_is_documented() -> None:
+    from services.settings import PREFIX, Settings
+
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert [name for name in Settings.model_fields if f"`{PREFIX}{name.upper()}`" not in page] == []
