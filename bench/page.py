@@ -110,13 +110,13 @@ def _sweep(results: Sequence[Result]) -> str:
     names = list(dict.fromkeys(result.name for result in results))
     lines = [
         "## Cost against width\n",
-        "Microseconds per trial and step (wall, median) of diamonds at batch 32, by the trials trained together.\n",
+        "Microseconds per trial and step (wall, least of the rounds) of diamonds at batch 32, by trials at once.\n",
         "| contender | " + " | ".join(map(str, widths)) + " |",
         "|---|" + "---:|" * len(widths),
     ]
     for name in names:
         found = {result.trials: result for result in results if result.name == name}
-        cells = [f"{found[width].median:.2f}" if width in found else "" for width in widths]
+        cells = [f"{min(found[width].wall):.2f}" if width in found else "" for width in widths]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines += ["", "![cost against width](images/cost-against-width.png)", ""]
     return "\n".join(lines)
@@ -131,22 +131,23 @@ def _service(result: ServiceResult) -> str:
     lines = [
         "## The whole service\n",
         about,
-        "| layer diagnostics | engine alone, s | through the service, s | beyond the engine | first row after, s |",
-        "|---|---:|---:|---:|---:|",
+        "| layer diagnostics | alone, s | through the service, s | beyond | CPU s alone | CPU s served | first row, s |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for kind, title in (("plain", "none"), ("diagnosed", "default (epochs 0, 1, 2, 4, 8, 10)")):
         low, share, high = result.overhead(kind)
         passage = result.served[kind]
         lines.append(
             f"| {title} | {_span(result.alone[kind])} | {_span(passage.total)} | {100 * share:.0f} % "
-            f"({100 * low:.0f} to {100 * high:.0f}) | {_span(passage.first)} |"
+            f"({100 * low:.0f} to {100 * high:.0f}) | {_span(result.alone_cpu[kind])} | {_span(passage.cpu)} "
+            f"| {_span(passage.first)} |"
         )
-    plain, diagnosed = result.alone["plain"], result.alone["diagnosed"]
+    plain, diagnosed = result.alone_cpu["plain"], result.alone_cpu["diagnosed"]
     cost = statistics.median(b / a - 1 for a, b in zip(plain, diagnosed, strict=True))
     small = result.small
     closing = (
-        f"Layer diagnostics cost {100 * cost:.0f} % of the study. A small experiment (digits, 6 trials, 3 epochs) has "
-        f"its first row {_span(small.first)} s and its last {_span(small.total)} s after the request. The training "
+        f"Layer diagnostics cost {100 * cost:.0f} % more processor time. A small experiment (digits, 6 trials, 3 "
+        f"epochs) has its first row {_span(small.first)} s and its last {_span(small.total)} s after the request. The training "
         f"process needed {result.child_peak_bytes / 2**20:.0f} MiB at most."
     )
     lines += ["", closing, ""]

@@ -15,9 +15,8 @@ def cost_against_width(results: Sequence[Result]) -> dict[str, Any]:
         {
             "contender": result.name,
             "trials": result.trials,
-            "microseconds": result.median,
-            "low": min(result.wall),
-            "high": max(result.wall),
+            "microseconds": min(result.wall),
+            "median": result.median,
         }
         for result in results
     ]
@@ -31,7 +30,7 @@ def cost_against_width(results: Sequence[Result]) -> dict[str, Any]:
     y = {
         "field": "microseconds",
         "type": "quantitative",
-        "title": "µs per trial and step (wall, median; bars: least to most)",
+        "title": "µs per trial and step (wall: least; bars to median)",
         "scale": {"type": "log"},
     }
     colour = {"field": "contender", "type": "nominal", "title": None}
@@ -44,10 +43,7 @@ def cost_against_width(results: Sequence[Result]) -> dict[str, Any]:
         "encoding": {"x": x, "color": colour},
         "layer": [
             {"mark": {"type": "line", "point": {"filled": True, "size": 50}}, "encoding": {"y": y}},
-            {
-                "mark": {"type": "rule", "opacity": 0.5},
-                "encoding": {"y": {**y, "field": "low"}, "y2": {"field": "high"}},
-            },
+            {"mark": {"type": "rule", "opacity": 0.5}, "encoding": {"y": y, "y2": {"field": "median"}}},
         ],
     }
 

@@ -47,11 +47,13 @@ class Passage:
         total: from the request to the answer that all rows are stored.
         first: from the request to the first epoch row.
         epochs: of that, what the child says that training and evaluation took.
+        cpu: processor time of API, worker and child from the request to the end.
     """
 
     total: list[float] = field(default_factory=list)
     first: list[float] = field(default_factory=list)
     epochs: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -59,6 +61,7 @@ class ServiceResult:
     """The studies' times, alone and through the service, without and with layer diagnostics."""
 
     alone: dict[str, list[float]]
+    alone_cpu: dict[str, list[float]]
     served: dict[str, Passage]
     small: Passage
     child_peak_bytes: int
@@ -75,11 +78,12 @@ def measure(rounds: int) -> ServiceResult:
     data_dir = get_settings().data_path
     specs = {"plain": {**STUDY, "diagnostics": None}, "diagnosed": STUDY}
     alone: dict[str, list[float]] = {kind: [] for kind in specs}
+    alone_cpu: dict[str, list[float]] = {kind: [] for kind in specs}
     served = {kind: Passage() for kind in specs}
     small = Passage()
     peak = 0
     with tempfile.TemporaryDirectory(prefix="firstlight-bench-") as home, _service(Path(home), data_dir) as running:
-        client, worker = running
+        client, parts = running
         processes = {
             kind: Process(kind, "study", DIAMONDS, {"spec": spec, "data_dir": str(data_dir)}, sys.executable)
             for kind, spec in specs.items()
@@ -87,33 +91,36 @@ def measure(rounds: int) -> ServiceResult:
         try:
             for _ in range(rounds):
                 for kind, spec in specs.items():
-                    alone[kind].append(processes[kind].turn()["wall"])
+                    told = processes[kind].turn()
+                    alone[kind].append(told["wall"])
+                    alone_cpu[kind].append(told["cpu"])
                     time.sleep(REST_SECONDS)
-                    peak = max(peak, _submit(client, worker, spec, served[kind]))
+                    peak = max(peak, _submit(client, parts, spec, served[kind]))
                 time.sleep(REST_SECONDS)
-                _submit(client, worker, SMALL, small)
+                _submit(client, parts, SMALL, small)
                 time.sleep(REST_SECONDS)
         finally:
             for process in processes.values():
                 process.close()
-    return ServiceResult(alone, served, small, peak)
+    return ServiceResult(alone, alone_cpu, served, small, peak)
 
 
 @contextmanager
-def _service(home: Path, data_dir: Path) -> Iterator[tuple[Client, psutil.Process]]:
+def _service(home: Path, data_dir: Path) -> Iterator[tuple[Client, dict[str, psutil.Process]]]:
     os.environ["FIRSTLIGHT_DATA_DIR"] = str(data_dir)
     with (home / "log").open("wb") as log, Service(home / "home", port=0, log=log) as service:
         time.sleep(2 * REST_SECONDS)
-        (worker,) = (
-            process for process in psutil.Process().children() if "worker" in process.cmdline() and process.is_running()
-        )
+        found = {name: process for process in psutil.Process().children() for name in process.cmdline()}
+        parts = {name: found[name] for name in ("api", "worker")}
         with Client(service.url) as client:
-            yield client, worker
+            yield client, parts
 
 
-def _submit(client: Client, worker: psutil.Process, spec: Mapping[str, Any], passage: Passage) -> int:
+def _submit(client: Client, parts: dict[str, psutil.Process], spec: Mapping[str, Any], passage: Passage) -> int:
     """Submit, follow the events to the end, and return the child's peak memory."""
-    children = worker.children()
+    children = parts["worker"].children()
+    # What a child used before the request is counted when it has been waited for, so it is taken off beforehand.
+    used = -_cpu(parts) - sum(sum(child.cpu_times()[:2]) for child in children)
     began = time.perf_counter()
     experiment = client.submit(spec)
     first: float | None = None
@@ -124,12 +131,19 @@ def _submit(client: Client, worker: psutil.Process, spec: Mapping[str, Any], pas
             peak = max([peak, *(_peak(child) for child in children)])
     passage.total.append(time.perf_counter() - began)
     passage.first.append(first or passage.total[-1])
+    time.sleep(0.5)
+    passage.cpu.append(used + _cpu(parts))
     final = client.experiment(experiment["id"])
     if final["state"] != "succeeded":
         raise RuntimeError(f"the experiment is {final['state']}: {final['error']}")
     rows = client.metrics(experiment["id"], trial=next(client.trials(experiment["id"]))["id"])
     passage.epochs.append(sum(row["seconds"] for row in rows))
     return peak
+
+
+def _cpu(parts: dict[str, psutil.Process]) -> float:
+    """Processor seconds of these processes and of all children they have waited for."""
+    return sum(sum(process.cpu_times()[:4]) for process in parts.values())
 
 
 def _peak(process: psutil.Process) -> int:
