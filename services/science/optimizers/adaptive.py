@@ -15,7 +15,7 @@ class Adam(BaseOptimizer):
     """
 
     kind: Literal["adam"] = "adam"
-    learning_rate: float = Field(default=0.001, ge=0.0, le=1e4)
+    learning_rate: float = Field(default=0.001, ge=0.0, le=1e30)
     beta_1: Decay = 0.9
     beta_2: Decay = 0.999
     epsilon: Epsilon = 1e-8
@@ -33,7 +33,7 @@ class AdamW(BaseOptimizer):
     """Adam with decoupled weight decay: w -= lr weight_decay w first, then Adam's step on the plain gradient."""
 
     kind: Literal["adamw"] = "adamw"
-    learning_rate: float = Field(default=0.001, ge=0.0, le=1e4)
+    learning_rate: float = Field(default=0.001, ge=0.0, le=1e30)
     beta_1: Decay = 0.9
     beta_2: Decay = 0.999
     epsilon: Epsilon = 1e-8
@@ -54,7 +54,7 @@ class RmsProp(BaseOptimizer):
     """
 
     kind: Literal["rmsprop"] = "rmsprop"
-    learning_rate: float = Field(default=0.01, ge=0.0, le=1e4)
+    learning_rate: float = Field(default=0.01, ge=0.0, le=1e30)
     decay: Decay = Field(default=0.99, description="PyTorch's alpha, Keras's rho (0.9 there).")
     epsilon: Epsilon = 1e-8
     momentum: Momentum = 0.0
@@ -75,7 +75,7 @@ class Adagrad(BaseOptimizer):
     """
 
     kind: Literal["adagrad"] = "adagrad"
-    learning_rate: float = Field(default=0.01, ge=0.0, le=1e4)
+    learning_rate: float = Field(default=0.01, ge=0.0, le=1e30)
     learning_rate_decay: Annotated[float, Field(ge=0.0, le=1e3)] = 0.0
     initial_accumulator: Annotated[float, Field(ge=0.0, le=1e6)] = 0.0
     epsilon: Epsilon = 1e-10

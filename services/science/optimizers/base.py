@@ -24,7 +24,7 @@ class BaseOptimizer(Member):
     `clip_norm`: g <- g min(1, clip_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_ does.
     """
 
-    learning_rate: float = Field(default=0.01, ge=0.0, le=1e4)
+    learning_rate: float = Field(default=0.01, ge=0.0, le=1e30)
     schedule: Schedule = ConstantSchedule()
     clip_norm: float | None = Field(default=None, gt=0.0, le=1e9, description="Largest gradient norm of a trial.")
 

@@ -15,7 +15,7 @@ class Sgd(BaseOptimizer):
     """
 
     kind: Literal["sgd"] = "sgd"
-    learning_rate: float = Field(default=0.01, ge=0.0, le=1e4)
+    learning_rate: float = Field(default=0.01, ge=0.0, le=1e30)
     momentum: Momentum = 0.0
     nesterov: bool = False
     weight_decay: WeightDecay = 0.0
