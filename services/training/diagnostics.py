@@ -38,7 +38,7 @@ from services.training.observer import LayerReport
 from services.training.signals import LayerSignals, silent
 
 SIGNAL_ROWS = 256
-DEAD_ROWS = 4096
+DEAD_ROWS = 2048
 PROBE_ROWS = 256
 SATURATED_SLOPE = 0.05
 IMAGE_SHARE = 8
