@@ -131,7 +131,7 @@ def _service(result: ServiceResult) -> str:
     lines = [
         "## The whole service\n",
         about,
-        "| layer diagnostics | alone, s | through the service, s | beyond | CPU s alone | CPU s served | first row, s |",
+        "| layer diagnostics | alone, s | through the service, s | beyond | CPU s alone | CPU s served | first row |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for kind, title in (("plain", "none"), ("diagnosed", "default (epochs 0, 1, 2, 4, 8, 10)")):
@@ -147,8 +147,8 @@ def _service(result: ServiceResult) -> str:
     small = result.small
     closing = (
         f"Layer diagnostics cost {100 * cost:.0f} % more processor time. A small experiment (digits, 6 trials, 3 "
-        f"epochs) has its first row {_span(small.first)} s and its last {_span(small.total)} s after the request. The training "
-        f"process needed {result.child_peak_bytes / 2**20:.0f} MiB at most."
+        f"epochs) has its first row {_span(small.first)} s and its last {_span(small.total)} s after the request. The "
+        f"training process needed {result.child_peak_bytes / 2**20:.0f} MiB at most."
     )
     lines += ["", closing, ""]
     return "\n".join(lines)
