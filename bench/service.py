@@ -17,6 +17,8 @@ from bench.race import Process
 from bench.workload import DIAMONDS
 from firstlight.client import Client
 from firstlight.process import Service
+from services.science.datasets import ensure
+from services.science.spec import ExperimentSpec
 from services.settings import get_settings
 
 STUDY: dict[str, Any] = {
@@ -76,6 +78,7 @@ class ServiceResult:
 def measure(rounds: int) -> ServiceResult:
     """Take turns: engine alone and service, without and with layer diagnostics; then a small experiment."""
     data_dir = get_settings().data_path
+    ensure(ExperimentSpec.model_validate(STUDY).dataset, data_dir, download=True)
     specs = {"plain": {**STUDY, "diagnostics": None}, "diagnosed": STUDY}
     alone: dict[str, list[float]] = {kind: [] for kind in specs}
     alone_cpu: dict[str, list[float]] = {kind: [] for kind in specs}
