@@ -163,16 +163,16 @@ def test_at_most_one_message_is_unacknowledged_and_training_goes_on(
     child = spawn()
     child.send(start_message({"epochs": 30}))
     assert child.read()["type"] == "started"
-    assert child.read()["to"] == 0
+    first = child.read()["to"]
     message = child.read(beats=True)
     assert message["type"] == "beat"
     while message["epoch"] < 30:
         message = child.read(beats=True)
         assert message["type"] == "beat"
-    child.send({"type": "ack", "epoch": 0})
+    child.send({"type": "ack", "epoch": first})
     rest = child.until_end()
     assert [message["type"] for message in rest] == ["epochs", "done"]
-    assert (rest[0]["from"], rest[0]["to"]) == (1, 30)
+    assert (rest[0]["from"], rest[0]["to"]) == (first + 1, 30)
 
 
 def test_resuming_gives_the_same_numbers_and_reports_only_what_is_new(
@@ -199,11 +199,11 @@ def test_a_pause_keeps_every_finished_epoch(
     message = start_message({"epochs": 3000})
     child.send(message)
     assert child.read()["type"] == "started"
-    assert child.read()["type"] == "epochs"
-    child.send({"type": "ack", "epoch": 0})
-    child.read()
+    # On a slow machine a message carries several epochs: what is acknowledged is its last one.
+    child.send({"type": "ack", "epoch": child.read()["to"]})
+    second = child.read()
     child.send({"type": "stop", "mode": mode})
-    child.send({"type": "ack", "epoch": 1})
+    child.send({"type": "ack", "epoch": second["to"]})
     messages = child.until_end()
     assert (messages[-1]["type"], messages[-1]["mode"]) == ("stopped", mode)
     assert messages[-1]["energy"]["joules"] >= 0.0
