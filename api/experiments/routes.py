@@ -14,6 +14,7 @@ from api.experiments.schemas import AXES, QUICK, CloneRequest, Experiment
 from api.pagination import Cursor, Limit, Page, decode, encode
 from api.state import Services, ServicesDep
 from api.strict_json import StrictRoute
+from services.datasets.service import ensure_available
 from services.db.unit_of_work import UnitOfWork
 from services.errors import FieldProblem, InvalidInputError
 from services.experiments import idempotency, service
@@ -22,6 +23,9 @@ from services.experiments.plan import Plan, parse_spec, plan
 from services.experiments.service import Listing
 from services.experiments.views import view, views
 from services.science.spec import ExperimentSpec
+
+SMALL_DOWNLOAD_BYTES = 10_000_000
+"""A data set up to this size is fetched while its first submission waits."""
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
@@ -190,6 +194,10 @@ for _action, _summary, _description in (
 def _submit(services: Services, spec: ExperimentSpec, key: str | None) -> Response:
     """Create the experiment, or give the answer that was given to this key before."""
     digest = idempotency.body_hash(spec.model_dump(mode="json"))
+    # An uploaded table has no size of its own to fetch: it is here or it is not.
+    if getattr(spec.dataset, "size_bytes", 0) <= SMALL_DOWNLOAD_BYTES:
+        # Outside the transaction: what cannot be had is refused now; a large set is fetched by the worker.
+        ensure_available(spec.dataset, services.settings.data_path, download=True)
 
     def work(session: UnitOfWork) -> tuple[dict[str, Any], bool]:
         if key is not None and (known := idempotency.stored_answer(session, key, digest)) is not None:

@@ -147,3 +147,13 @@ def test_ids_never_reach_the_measurements(serve: Callable[..., Any], sqlite_url:
     assert 'firstlight_trials{state="queued"} 12' in text
     assert experiment["id"] not in text
     assert "nowhere" not in text
+
+
+def test_a_data_set_that_cannot_be_had_is_refused_at_once(served: Any, tmp_path: Path) -> None:
+    # A file where the data folder should be: nothing can be found there, and nothing can be fetched into it.
+    (tmp_path / "data").write_text("")
+    spec = {"dataset": "diamonds", "activation": "relu", "initializer": "he_uniform", "epochs": 1, "seeds": 1}
+    document = checked(served.http.post("/v1/experiments", json=spec), 422, "dataset_unavailable")
+    assert document["errors"][0]["pointer"] == "/dataset"
+    assert "diamonds.csv" in document["detail"]
+    assert served.http.get("/v1/experiments").json()["items"] == []
