@@ -13,6 +13,7 @@ from services.science.datasets.synthetic import (
     Blobs,
     Circles,
     CourseraCircles,
+    GaussianInputs,
     Spirals,
     TeacherStudent,
     TwoMoons,
@@ -35,6 +36,7 @@ AnyBuiltIn = (
     | Annotated[Xor, Tag("xor")]
     | Annotated[Blobs, Tag("blobs")]
     | Annotated[TeacherStudent, Tag("teacher_student")]
+    | Annotated[GaussianInputs, Tag("gaussian_inputs")]
 )
 UPLOAD_TAG = "dts_<id>"
 AnyDataset = AnyBuiltIn | Annotated[Upload, Tag(UPLOAD_TAG)]

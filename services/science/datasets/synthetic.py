@@ -159,6 +159,32 @@ class TeacherStudent(Synthetic):
         return x, y + generator.normal(0.0, self.noise, self.size)
 
 
+class GaussianInputs(Synthetic):
+    """Regression on a linear function of 500 standard normal inputs: what layers are shown when only they are studied.
+
+    ``x ~ N(0, 1)``, independent, and ``y = x . w + noise`` with ``w ~ N(0, 1/500)``, so that y too has a variance near 1.
+    The inputs are those of the activation histograms of Stanford's CS231n (1,000 rows there).
+    """
+
+    name: Literal["gaussian_inputs"] = "gaussian_inputs"
+    standardize: bool = Field(default=False, description="Inputs are standard normal as they are drawn.")
+    noise: Noise = 0.0
+
+    task: ClassVar[Task] = "regression"
+    input_shape: ClassVar[tuple[int, ...]] = (500,)
+    outputs: ClassVar[int] = 1
+    features: ClassVar[tuple[str, ...]] = tuple(f"x{i}" for i in range(500))
+    target: ClassVar[str] = "y"
+    description: ClassVar[str] = "500 independent standard normal inputs and a random linear function of them."
+
+    def draw(self, generator: np.random.Generator) -> tuple[FloatArray, NDArray[Any]]:
+        inputs = self.input_shape[0]
+        weights = generator.normal(0.0, inputs**-0.5, inputs)
+        x = generator.normal(0.0, 1.0, (self.size, inputs))
+        y = np.einsum("ni,i->n", x, weights)
+        return x, y + generator.normal(0.0, self.noise, self.size)
+
+
 class CourseraCircles(BuiltIn):
     """The circles of the deeplearning.ai exercise on initialization: 300 training rows and 100 test rows.
 

@@ -7,9 +7,10 @@ from services.science.presets.base import DocumentClaim, Preset
 from services.science.presets.catalogue_tour import CATALOGUE_TOUR
 from services.science.presets.cifar10 import CIFAR10_INITIALIZERS
 from services.science.presets.diamonds import DIAMONDS_RANDOM, DIAMONDS_TAIL
+from services.science.presets.histogram_net import HISTOGRAM_NET, HISTOGRAM_NET_BATCH_NORM
 from services.science.presets.landmarks import HE_VS_XAVIER_DEPTH, SELU_SELF_NORMALIZING
 from services.science.presets.quickstart import QUICKSTART
-from services.science.presets.symmetry import HISTOGRAM_NET, HISTOGRAM_NET_BATCH_NORM, SYMMETRY_AND_SCALE
+from services.science.presets.symmetry import SYMMETRY_AND_SCALE
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {

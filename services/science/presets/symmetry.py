@@ -1,9 +1,7 @@
 """Symmetry and scale: what constant, tiny, huge and well-scaled weights do to learning and to layers."""
 
-from typing import Any
-
 from services.science.presets.base import DocumentClaim, Preset
-from services.science.presets.sources import GLOROT_2010, HE_2015, IOFFE_2015, SYMMETRY_DOCUMENT
+from services.science.presets.sources import GLOROT_2010, HE_2015, SYMMETRY_DOCUMENT
 
 SYMMETRY_AND_SCALE = Preset(
     name="symmetry_and_scale",
@@ -62,73 +60,4 @@ SYMMETRY_AND_SCALE = Preset(
         "epochs": 10_000,
         "seeds": 10,
     },
-)
-
-
-def _histogram_spec(**model: Any) -> dict[str, Any]:
-    return {
-        "dataset": "digits",
-        "model": {"kind": "mlp", "hidden": [500] * 10, **model},
-        "arms": [
-            {"activation": "tanh", "initializer": {"kind": "scaled_normal", "scale": 0.01}},
-            {"activation": "tanh", "initializer": "xavier_fan_in"},
-            {"activation": "relu", "initializer": "xavier_fan_in"},
-            {"activation": "relu", "initializer": "kaiming_normal"},
-        ],
-        "batch_size": 128,
-        "epochs": 1,
-        "seeds": 8,
-        "diagnostics": {
-            "schedule": [0, 1],
-            "quantities": ["moments", "histogram", "saturation", "dead_units", "gradients"],
-        },
-    }
-
-
-HISTOGRAM_NET = Preset(
-    name="histogram_net",
-    title="What ten layers of 500 units do to a signal before anything is learned",
-    question="At which scale of the weights does a signal reach the tenth layer?",
-    source=SYMMETRY_DOCUMENT,
-    description=(
-        "Ten hidden layers of 500 units on digits, the pairs that the source draws. See the diagnostics of epoch 0: "
-        "means, deviations and histograms of every layer. One epoch is trained, because an experiment trains."
-    ),
-    references=(SYMMETRY_DOCUMENT, GLOROT_2010, HE_2015, "CS231n, Neural networks 2, Stanford"),
-    claims=(
-        DocumentClaim(
-            key="S6",
-            statement="Xavier keeps tanh's layers alive but not relu's; He keeps relu's.",
-            hypotheses=(
-                "train_loss(relu, kaiming_normal) < train_loss(relu, xavier_fan_in)",
-                "train_loss(tanh, xavier_fan_in) < train_loss(tanh, scaled_normal)",
-            ),
-            note="The layers themselves are in the diagnostics; the claims look at the first epoch of learning.",
-        ),
-    ),
-    spec=_histogram_spec(),
-)
-
-HISTOGRAM_NET_BATCH_NORM = Preset(
-    name="histogram_net_batch_norm",
-    title="The same ten layers with batch norm before the activation",
-    question="Does batch norm make the scale of the weights irrelevant?",
-    source=SYMMETRY_DOCUMENT,
-    description=(
-        "histogram_net with batch normalization. Theory: whatever the scale of the weights, each relu layer comes out "
-        "with mean 0.399, deviation 0.584 and half of its units at zero. The diagnostics of epoch 0 show it."
-    ),
-    references=(SYMMETRY_DOCUMENT, IOFFE_2015),
-    claims=(
-        DocumentClaim(
-            key="S7",
-            statement="With batch norm, plain random weights learn as well as designed ones.",
-            hypotheses=(
-                "train_loss(relu, xavier_fan_in) within 0.1 of train_loss(relu, kaiming_normal)",
-                "train_loss(tanh, scaled_normal) within 0.1 of train_loss(tanh, xavier_fan_in)",
-            ),
-            note="The document has gamma and beta computed from the batch; mean and variance are.",
-        ),
-    ),
-    spec=_histogram_spec(batch_norm={"position": "before"}),
 )

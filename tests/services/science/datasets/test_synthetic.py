@@ -14,6 +14,7 @@ from services.science.datasets.synthetic import (
     Blobs,
     Circles,
     CourseraCircles,
+    GaussianInputs,
     Spirals,
     Synthetic,
     TeacherStudent,
@@ -77,6 +78,19 @@ def test_a_teacher_has_the_variance_its_weights_give() -> None:
     assert np.mean(variances) == pytest.approx(expected, rel=0.1)
     noisy = TeacherStudent(size=20_000, teacher_width=1_024, noise=2.0).load(NOWHERE)
     assert (noisy.y - wide.y).std() == pytest.approx(2.0, rel=0.02)
+
+
+def test_gaussian_inputs_are_standard_normal_and_their_target_is_linear() -> None:
+    raw = GaussianInputs(size=2_000).load(NOWHERE)
+    # A million numbers: five standard errors of the mean, the variance and the fourth moment.
+    for power, moment, spread in ((1, 0.0, 1.0), (2, 1.0, 2.0), (4, 3.0, 96.0)):
+        assert (raw.x**power).mean() == pytest.approx(moment, abs=5 * (spread / raw.x.size) ** 0.5)
+    weights, residual, *_ = np.linalg.lstsq(raw.x, raw.y, rcond=None)
+    assert residual.item() < 1e-18
+    assert weights @ weights == pytest.approx(1.0, abs=5 * (2 / 500) ** 0.5)
+    assert not GaussianInputs().standardize
+    noisy = GaussianInputs(size=2_000, noise=2.0).load(NOWHERE)
+    assert (noisy.y - raw.y).std() == pytest.approx(2.0, rel=0.1)
 
 
 def test_the_exercise_circles_are_those_of_the_exercise() -> None:
