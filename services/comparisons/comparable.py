@@ -5,6 +5,7 @@ from typing import Any
 
 from services.db.tables import ExperimentRow
 from services.errors import FieldProblem, InvalidInputError
+from services.science.losses import OF_TASK
 
 POINTER = "/experiments"
 FREE = ("train_size",)
@@ -29,7 +30,8 @@ def _difference(a: ExperimentRow, b: ExperimentRow, metric: str) -> str | None:
     """What makes the two incomparable, in words; None when nothing does."""
     ours, theirs = _dataset(a), _dataset(b)
     # A standardized target is measured in units of its spread over the training rows.
-    free = () if a.spec.get("loss") != "cross_entropy" and ours.get("standardize", True) else FREE
+    scaled = a.spec.get("loss") not in OF_TASK["classification"] and ours.get("standardize", True)
+    free = () if scaled else FREE
     for name in sorted(ours.keys() | theirs.keys()):
         if name not in free and ours.get(name) != theirs.get(name):
             return f"dataset.{name} is {ours.get(name)!r} against {theirs.get(name)!r}"

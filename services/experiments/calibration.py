@@ -53,7 +53,7 @@ def shape_key(spec: ExperimentSpec, arm: Arm, trials: int) -> str:
         spec.model.model_dump(mode="json"),
         spec.loss,
         list(spec.dataset.input_shape),
-        spec.dataset.outputs,
+        spec.outputs,
         arm.batch_size,
         arm.optimizer.kind,
         arm.activation.width_factor,

@@ -57,7 +57,7 @@ class Load:
 
 def stages(spec: ExperimentSpec, width_factor: int = 1) -> tuple[Stage, ...]:
     """The stages of the spec's network on the spec's data; a gated unit has a `width_factor` of 2."""
-    return _model(spec).stages(spec.dataset.input_shape, spec.dataset.outputs, width_factor)
+    return _model(spec).stages(spec.dataset.input_shape, spec.outputs, width_factor)
 
 
 def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...]) -> Load:

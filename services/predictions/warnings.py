@@ -22,7 +22,7 @@ def spec_warnings(spec: ExperimentSpec, grid: Grid) -> list[str]:
         pairs.setdefault((arm.activation.label(), arm.initializer.label()), arm)
     model = spec.resolved().model
     assert model is not None
-    depth = len(model.stages(spec.dataset.input_shape, spec.dataset.outputs))
+    depth = len(model.stages(spec.dataset.input_shape, spec.outputs))
     looked_at = max(1, min(MOST_PAIRS, MOST_LAYERS // max(depth, 1)))
     for arm in list(pairs.values())[:looked_at]:
         found += _arm_warnings(spec, arm)
@@ -38,7 +38,7 @@ def _arm_warnings(spec: ExperimentSpec, arm: Arm) -> list[str]:
         return []
     model = spec.resolved().model
     assert model is not None
-    layers = model.weight_layers(spec.dataset.input_shape, spec.dataset.outputs, arm.activation.width_factor)
+    layers = model.weight_layers(spec.dataset.input_shape, spec.outputs, arm.activation.width_factor)
     try:
         scales = layer_scales(arm.activation, arm.initializer, layers)
     except ValueError as error:
@@ -46,7 +46,7 @@ def _arm_warnings(spec: ExperimentSpec, arm: Arm) -> list[str]:
     hidden = scales[:-1]
     if hidden and all(scale.weight_variance == 0 for scale in hidden):
         who = f"{arm.initializer.label()} with {arm.activation.label()} at depth {len(hidden)}"
-        dropout = any(stage.dropout for stage in model.stages(spec.dataset.input_shape, spec.dataset.outputs))
+        dropout = any(stage.dropout for stage in model.stages(spec.dataset.input_shape, spec.outputs))
         return [f"{who}: {ALL_ALIKE_BUT_FOR_DROPOUT if dropout else ALL_ALIKE}"]
     if not isinstance(model, Perceptron) or not model.unscaled:
         return []  # the theory is about plain dense layers, whose signals nothing rescales

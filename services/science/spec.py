@@ -17,6 +17,7 @@ from services.science.base import Strict, named
 from services.science.datasets import DatasetChoice
 from services.science.diagnostics import Diagnostics
 from services.science.initializers import Initializer
+from services.science.losses import OF_TASK, Loss, legal_losses, network_outputs
 from services.science.models import Model
 from services.science.optimizers import Optimizer
 from services.science.seed_rounds import SeedRounds
@@ -24,7 +25,6 @@ from services.science.seed_rounds import SeedRounds
 SPEC_VERSION = 1
 MAX_AXIS = 1_000
 
-Loss = Literal["mae", "mse", "cross_entropy"]
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
@@ -112,7 +112,11 @@ class ExperimentSpec(Strict):
     arms: tuple[ArmChoice, ...] | None = Field(None, min_length=1, max_length=MAX_AXIS)
     optimizer: Optimizers = Field(_optimizer_axis("sgd"), validate_default=True)
     batch_size: BatchSizes = (32,)
-    loss: Loss | None = Field(None, description="Default: mae for regression, cross_entropy for classification.")
+    loss: Loss | None = Field(
+        None,
+        description="Default: mae for regression, cross_entropy (softmax of one output per class) for classification. "
+        "binary_cross_entropy is for two classes: the sigmoid of a single output.",
+    )
     epochs: int = Field(ge=1, le=10_000)
     seeds: Seeds
     rounds: SeedRounds | None = Field(
@@ -165,22 +169,28 @@ class ExperimentSpec(Strict):
 
     @model_validator(mode="after")
     def _loss_fits_task(self) -> Self:
-        task = self.dataset.task
-        if self.loss is not None and (self.loss == "cross_entropy") != (task == "classification"):
-            legal = "cross_entropy" if task == "classification" else "mae or mse"
-            message = f"loss {self.loss!r} does not fit the {task} task of {self.dataset.name!r}; use {legal}"
+        task, outputs = self.dataset.task, self.dataset.outputs
+        legal = legal_losses(task, outputs)
+        if self.loss is not None and self.loss not in legal:
+            what = f"the {outputs} classes" if self.loss in OF_TASK[task] else f"the {task} task"
+            message = f"loss {self.loss!r} does not fit {what} of {self.dataset.name!r}; use {' or '.join(legal)}"
             raise ValueError(message)
         return self
 
     @model_validator(mode="after")
     def _model_fits_rows(self) -> Self:
         model = self.model or self.dataset.default_model()
-        model.stages(self.dataset.input_shape, self.dataset.outputs)
+        model.stages(self.dataset.input_shape, self.outputs)
         return self
+
+    @property
+    def outputs(self) -> int:
+        """Outputs of the network: 1 for regression, else the number of classes, or one for both of two."""
+        return network_outputs(self.loss or OF_TASK[self.dataset.task][0], self.dataset.outputs)
 
     def resolved(self) -> "ExperimentSpec":
         """Return the spec with the defaults that depend on the data set filled in."""
-        loss: Loss = self.loss or ("cross_entropy" if self.dataset.task == "classification" else "mae")
+        loss = self.loss or OF_TASK[self.dataset.task][0]
         return self.model_copy(update={"model": self.model or self.dataset.default_model(), "loss": loss})
 
     def canonical(self) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def build(message: dict[str, Any], device: str) -> Cohort:
         model=spec.model,
         loss=spec.loss,
         input_shape=data.x_train.shape[1:],
-        outputs=data.outputs,
+        outputs=spec.outputs,
         batch_size=batch_sizes.pop(),
         epochs=spec.epochs,
     )

@@ -71,7 +71,7 @@ class Probe:
         self._x_validation = network_rows(self._network, rows.x_validation[: self._many], device)
         self._signal_rows = rows.x_validation[: self._few]
         targets = rows.y_validation[: self._few]
-        self._reach = None if description.loss == "cross_entropy" else (float(targets.min()), float(targets.max()))
+        self._reach = None if description.classifies else (float(targets.min()), float(targets.max()))
         steepest = [steepest_slope(description.trials[slot].activation) for slot in self._network.order]
         self._flat_below = SATURATED_SLOPE * torch.tensor(steepest, device=device).view(-1, 1, 1)
 

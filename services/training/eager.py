@@ -60,7 +60,7 @@ class EagerEngine:
         orders = torch.from_numpy(epoch_orders(self._seeds, epoch, n)).to(self.device)
         loss_sum = torch.zeros(trials, dtype=torch.float64, device=self.device)
         hits = torch.zeros(trials, dtype=torch.int64, device=self.device)
-        classes = self.description.loss == "cross_entropy"
+        classes = self.description.classifies
         self._update.start_epoch(epoch)
         self._masks.start_epoch(epoch)
         for first in range(0, n, size):
@@ -84,7 +84,7 @@ class EagerEngine:
                 with torch.no_grad():
                     loss_sum[part].add_(losses.double(), alpha=index.shape[1])
                     if classes:
-                        hits[part] += correct(outputs, y)
+                        hits[part] += correct(self.description.loss, outputs, y)
                     found.append(torch.cat([gradient.reshape(len(losses), -1) for gradient in gradients], dim=1))
             self._update.step(found[0] if len(found) == 1 else torch.cat(found))
         return EpochSums(n, self._by_slot(loss_sum), self._by_slot(hits.double()) if classes else None)
@@ -117,14 +117,14 @@ class EagerEngine:
                 y = y.expand(together, *y.shape[1:])
                 outputs = self.network.forward(x.expand(together, *x.shape[1:]), part=part, normalizer=normalizer)
                 sums[0, part] += row_losses(self.description.loss, outputs, y).sum(dim=1, dtype=torch.float64)
-                if self.description.loss == "cross_entropy":
-                    sums[1, part] += correct(outputs, y)
+                if self.description.classifies:
+                    sums[1, part] += correct(self.description.loss, outputs, y)
                 else:
                     error = outputs - y
                     sums[1, part] += error.abs().sum(dim=(1, 2), dtype=torch.float64)
                     sums[2, part] += error.double().square().sum(dim=(1, 2))
         loss, second, third = (self._by_slot(row) for row in sums)
-        if self.description.loss == "cross_entropy":
+        if self.description.classifies:
             return EvaluationSums(n, loss, correct=second)
         return EvaluationSums(n, loss, absolute=second, squared=third)
 

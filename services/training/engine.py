@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.science.activations import BaseActivation
 from services.science.initializers import BaseInitializer
+from services.science.losses import Loss, classifies
 from services.science.models import AnyModel
 from services.science.models.layers import Stage, WeightLayer
 from services.science.optimizers import BaseOptimizer
@@ -36,16 +37,21 @@ class CohortDescription:
     """The trials trained together, in slot order, and all they share.
 
     The trials have the optimizer's kind, the batch size and the activations' width factor in common; everything else
-    of an arm may differ.
+    of an arm may differ. `outputs` are those of the network: one for both of two classes under binary cross-entropy.
     """
 
     trials: tuple[TrialPlan, ...]
     model: AnyModel
-    loss: Literal["mae", "mse", "cross_entropy"]
+    loss: Loss
     input_shape: tuple[int, ...]
     outputs: int
     batch_size: int
     epochs: int
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the targets are class numbers, and accuracy is counted."""
+        return classifies(self.loss)
 
     @property
     def inputs(self) -> int:

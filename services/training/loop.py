@@ -40,7 +40,7 @@ class TrainingRun:
         self.measuring = measuring
         self.epoch = -1
         self.diverged_at: NDArray[np.int64] = np.full(len(description.trials), HEALTHY, dtype=np.int64)
-        self._scatter = target_scatter(rows.y_validation) if description.loss != "cross_entropy" else 0.0
+        self._scatter = 0.0 if description.classifies else target_scatter(rows.y_validation)
         self._seconds = float("inf")
 
     def run(self) -> Literal["done", "stopped"]:

@@ -185,6 +185,7 @@ def test_the_next_quote_learns_from_what_was_measured(served: Any) -> None:
         ({"seeds": [1, "x"]}, "/seeds/1", "integer"),
         ({"model": {"kind": "mlp", "hidden": [0]}}, "/model/hidden/0", "greater than or equal to 1"),
         ({"loss": "mae"}, "/loss", "use cross_entropy"),
+        ({"loss": "binary_cross_entropy"}, "/loss", "the 10 classes of 'digits'; use cross_entropy"),
         ({"batch_size": [1, 1]}, "/batch_size", "stands twice"),
         ({"epochs": None}, "/epochs", "not null"),
         ({"dataset": "dts_" + "0" * 24}, "/dataset", "dts_"),

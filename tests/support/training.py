@@ -73,7 +73,7 @@ def prepared(document: dict[str, Any], data_dir: Path) -> tuple[CohortDescriptio
     """The cohort of a whole spec over its own data set."""
     data = prepare(ExperimentSpec.model_validate(document).dataset, data_dir)
     rows = Rows(data.x_train, data.y_train, data.x_validation, data.y_validation)
-    return described(document, rows, data.outputs), rows
+    return described(document, rows, ExperimentSpec.model_validate(document).outputs), rows
 
 
 def regression_rows(train: int = 200, validation: int = 60, inputs: int = 5) -> Rows:

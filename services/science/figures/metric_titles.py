@@ -4,7 +4,12 @@ from services.science.figures.study import Study
 
 SETS = {"train": "training", "val": "validation", "test": "test"}
 QUANTITIES = {"loss": "loss", "accuracy": "accuracy", "mae": "MAE", "mse": "MSE", "rmse": "RMSE", "r2": "R²"}
-LOSSES = {"mae": "MAE", "mse": "MSE", "cross_entropy": "cross-entropy, nats"}
+LOSSES = {
+    "mae": "MAE",
+    "mse": "MSE",
+    "cross_entropy": "cross-entropy, nats",
+    "binary_cross_entropy": "binary cross-entropy, nats",
+}
 HIGHER_IS_BETTER = frozenset({"accuracy", "r2"})
 
 

@@ -12,7 +12,7 @@ class NativeDescription:
 
     Attributes:
         widths: inputs, hidden widths, outputs.
-        loss: one of `LOSSES`; a row's loss is the mean over its outputs.
+        loss: one of `LOSSES`; a row's loss is the mean over its outputs. Binary cross-entropy has one output.
         batch_size: rows of a batch; the last, smaller batch of an epoch is used.
         activations: per trial, the hidden layers' activation as its object.
         optimizers: per trial, the optimizer as its object; `clip_norm` among its fields.
@@ -31,8 +31,8 @@ def unsupported(description: NativeDescription) -> str | None:
     """Why the kernel cannot train this cohort, or None if it can."""
     if len(description.widths) < 2 or min(description.widths) < 1:
         return f"widths must be two or more numbers of at least 1, not {description.widths}"
-    if description.loss not in LOSSES:
-        return f"loss {description.loss!r} is not in the kernel; it has {', '.join(LOSSES)}"
+    if reason := _unsupported_loss(description.loss, description.widths[-1]):
+        return reason
     if description.batch_size < 1:
         return f"batch_size must be at least 1, not {description.batch_size}"
     if not description.activations or len(description.activations) != len(description.optimizers):
@@ -43,6 +43,14 @@ def unsupported(description: NativeDescription) -> str | None:
             encode_optimizer(optimizer)
     except ValueError as error:
         return str(error)
+    return None
+
+
+def _unsupported_loss(loss: str, outputs: int) -> str | None:
+    if loss not in LOSSES:
+        return f"loss {loss!r} is not in the kernel; it has {', '.join(LOSSES)}"
+    if loss == "binary_cross_entropy" and outputs != 1:
+        return f"binary cross-entropy has one output for both classes, not {outputs}"
     return None
 
 

@@ -83,7 +83,7 @@ class NativeEngine:
         seeds, seed_of_slot = distinct_seeds(tuple(trial.seed for trial in description.trials))
         self._orders = OrdersAhead(seeds, len(rows.x_train), description.epochs)
         self._seed_of_slot = seed_of_slot.astype(np.int32)
-        self._classes = description.loss == "cross_entropy"
+        self._classes = description.classifies
         kind = description.trials[0].optimizer.kind
         self._moments = MOMENTS[kind][: self._cohort.moment_slots]
 

@@ -117,7 +117,7 @@ class NativeCohort:
 
     @property
     def _classes(self) -> bool:
-        return self.description.loss == "cross_entropy"
+        return self.description.loss in ("cross_entropy", "binary_cross_entropy")
 
     def _check_rows(self, x: NDArray, y: NDArray) -> None:
         n, inputs, outputs = len(x), self.description.widths[0], self.description.widths[-1]
@@ -126,8 +126,9 @@ class NativeCohort:
         wanted = (n,) if self._classes else (n, outputs)
         if y.shape != wanted:
             raise ValueError(f"targets must have shape {wanted}, not {y.shape}")
-        if self._classes and not (np.issubdtype(y.dtype, np.integer) and y.min() >= 0 and y.max() < outputs):
-            raise ValueError(f"class numbers must be whole and in 0..{outputs - 1}")
+        classes = 2 if self.description.loss == "binary_cross_entropy" else outputs
+        if self._classes and not (np.issubdtype(y.dtype, np.integer) and y.min() >= 0 and y.max() < classes):
+            raise ValueError(f"class numbers must be whole and in 0..{classes - 1}")
 
     def _held_targets(self, y: NDArray) -> NDArray:
         if self._classes:

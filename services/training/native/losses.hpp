@@ -10,7 +10,7 @@
 
 namespace firstlight {
 
-enum class Loss : int { kMae, kMse, kHuber, kCrossEntropy };
+enum class Loss : int { kMae, kMse, kHuber, kCrossEntropy, kBinaryCrossEntropy };
 
 /// Sums over rows. `loss` also serves training; the others are for evaluation.
 struct Sums {
@@ -100,6 +100,29 @@ void cross_entropy_loss(float* z, const std::int32_t* labels, int outputs, int r
             float* at = z + o * C + first;
             store(at, load(at) * weight - (label == o ? share : Vec{}));
         }
+    }
+    total.loss += loss;
+}
+
+/// Cross-entropy of one logit, whose logistic function is the probability of class 1, against classes 0 and 1; counts
+/// the rows whose logit is on the side of zero of their class. A logit that is not finite has no finite loss.
+template <int C, bool kTrain>
+void binary_cross_entropy_loss(float* z, const std::int32_t* labels, int rows, float scale, Sums& total) {
+    double loss = 0;
+    for (int first = 0; first < C; first += kLanes) {
+        const Int real = first_lanes(rows - first);
+        Int label;
+        std::memcpy(&label, labels + first, sizeof(label));
+        const Vec logit = load(z + first);
+        const Vec one = label == 1 ? splat(1.0f) : Vec{};
+        // The difference first: it is exactly zero on the right side, so that a small loss keeps its digits.
+        const Vec lost = (max(logit, 0.0f) - one * logit) + log_one_plus(exponential(-abs(logit)));
+        loss += sum(real ? lost : Vec{});
+        const Int hits = real & ((logit > 0.0f) == (label == 1));
+        for (int i = 0; i < kLanes; ++i) total.correct -= hits[i];
+        if (!kTrain) continue;
+        const Vec side = 1.0f - 2.0f * one;  // logistic(z) - 1 = -logistic(-z)
+        store(z + first, real ? scale * side * logistic(side * logit) : Vec{});
     }
     total.loss += loss;
 }

@@ -26,7 +26,7 @@ CODES = MappingProxyType(
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 """In the order of `Rule` in optimizers.hpp."""
 
-LOSSES = ("mae", "mse", "huber", "cross_entropy")
+LOSSES = ("mae", "mse", "huber", "cross_entropy", "binary_cross_entropy")
 """In the order of `Loss` in losses.hpp."""
 
 

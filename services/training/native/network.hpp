@@ -119,6 +119,8 @@ public:
             float* z = forward<kChunk, false>(settings, w, tiles.inputs + row * width);
             if (shape_.loss == Loss::kCrossEntropy) {
                 cross_entropy_loss<kChunk, false>(z, tiles.labels + row, outputs, rows, 0, total);
+            } else if (shape_.loss == Loss::kBinaryCrossEntropy) {
+                binary_cross_entropy_loss<kChunk, false>(z, tiles.labels + row, rows, 0, total);
             } else {
                 regression_loss<kChunk, false>(shape_.loss, shape_.huber_delta, z, tiles.targets + row * outputs,
                                                outputs, rows, 0, total);
@@ -203,10 +205,14 @@ private:
         float* z = forward<C, true>(pass.settings, numbers.w, x);
         const float scale = 1.0f / (static_cast<float>(pass.batch_rows) *
                                     static_cast<float>(shape_.loss == Loss::kCrossEntropy ? 1 : outputs));
-        if (shape_.loss == Loss::kCrossEntropy) {
+        if (data.labels != nullptr) {
             std::int32_t labels[C];
             for (int b = 0; b < C; ++b) labels[b] = data.labels[order[std::min(b, rows - 1)]];
-            cross_entropy_loss<C, true>(z, labels, outputs, rows, scale, total);
+            if (shape_.loss == Loss::kCrossEntropy) {
+                cross_entropy_loss<C, true>(z, labels, outputs, rows, scale, total);
+            } else {
+                binary_cross_entropy_loss<C, true>(z, labels, rows, scale, total);
+            }
         } else {
             gather<C>(data.targets, outputs, outputs, order, rows, targets_->get());
             regression_loss<C, true>(shape_.loss, shape_.huber_delta, z, targets_->get(), outputs, rows, scale, total);

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, log_softmax, softmax
 
 from services.science.streams import Purpose, stream
 from services.training.losses import correct, row_losses
@@ -36,7 +36,27 @@ def test_cross_entropy(seed: int, trials: int, rows: int, classes: int) -> None:
     expected = -np.take_along_axis(log_softmax(z, axis=2), y[..., None], axis=2)[..., 0]
     np.testing.assert_allclose(losses.detach().numpy(), expected, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(gradient.numpy(), (softmax(z, axis=2) - np.eye(classes)[y]) / rows, atol=1e-12)
-    np.testing.assert_array_equal(correct(outputs, torch.tensor(y)).numpy(), (z.argmax(axis=2) == y).sum(axis=1))
+    np.testing.assert_array_equal(
+        correct("cross_entropy", outputs, torch.tensor(y)).numpy(), (z.argmax(axis=2) == y).sum(axis=1)
+    )
+
+
+@given(seed=st.integers(0, 10_000), trials=st.integers(1, 3), rows=st.integers(1, 5), scale=st.floats(0.1, 100.0))
+def test_binary_cross_entropy(seed: int, trials: int, rows: int, scale: float) -> None:
+    rng = stream(seed, Purpose.SYNTHETIC)
+    z = rng.normal(size=(trials, rows, 1)) * scale
+    y = rng.integers(0, 2, size=(trials, rows))
+    outputs = torch.tensor(z, requires_grad=True)
+    losses = row_losses("binary_cross_entropy", outputs, torch.tensor(y))
+    (gradient,) = torch.autograd.grad(losses.mean(dim=1).sum(), outputs)
+    expected = np.logaddexp(0.0, np.where(y == 1, -z[..., 0], z[..., 0]))
+    np.testing.assert_allclose(losses.detach().numpy(), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(gradient.numpy()[..., 0], (expit(z[..., 0]) - y) / rows, rtol=1e-10, atol=1e-12)
+    two = torch.cat([torch.zeros_like(outputs), outputs], dim=-1)
+    same = row_losses("cross_entropy", two, torch.tensor(y))
+    np.testing.assert_allclose(losses.detach().numpy(), same.detach().numpy(), rtol=1e-9, atol=1e-12)
+    hits = correct("binary_cross_entropy", outputs, torch.tensor(y))
+    np.testing.assert_array_equal(hits.numpy(), ((z[..., 0] > 0) == (y == 1)).sum(axis=1))
 
 
 def test_a_zero_residual_has_no_gradient_under_mae() -> None:

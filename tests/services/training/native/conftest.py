@@ -75,6 +75,9 @@ class ReferenceNetwork:
             p /= p.sum(axis=1, keepdims=True)
             target = np.eye(z.shape[1])[y]
             return -np.log(p[np.arange(len(y)), y]), p - target
+        if self.loss == "binary_cross_entropy":
+            p = 1 / (1 + np.exp(-z))
+            return -np.log(np.where(y == 1, p[:, 0], 1 - p[:, 0])), p - y[:, None]
         d, k = z - y, z.shape[1]
         if self.loss == "mae":
             return np.abs(d).mean(axis=1), np.sign(d) / k
@@ -123,6 +126,8 @@ class Study:
         self.x = rng.normal(size=(self.rows, d.widths[0])).astype(np.float32)
         if d.loss == "cross_entropy":
             self.y = rng.integers(0, d.widths[-1], self.rows)
+        elif d.loss == "binary_cross_entropy":
+            self.y = rng.integers(0, 2, self.rows)
         else:
             self.y = rng.normal(size=(self.rows, d.widths[-1])).astype(np.float32)
         self.orders = np.stack([rng.permutation(self.rows) for _ in range(trials)]).astype(np.int32)

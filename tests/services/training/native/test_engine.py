@@ -29,7 +29,8 @@ def cohort(trials=None, loss="mae", hidden=(20, 15), epochs=4) -> tuple[CohortDe
     rng = stream(0, Purpose.SYNTHETIC)
     x = rng.normal(size=(700, 2, 3)).astype(np.float32)
     outputs = 4 if loss == "cross_entropy" else 1
-    y = rng.integers(0, 4, 700) if loss == "cross_entropy" else x[:, 0, :1] ** 2 - x[:, 1, 2:]
+    classes = {"cross_entropy": 4, "binary_cross_entropy": 2}.get(loss)
+    y = rng.integers(0, classes, 700) if classes else x[:, 0, :1] ** 2 - x[:, 1, 2:]
     description = CohortDescription(trials or plans(), Mlp(hidden=hidden), loss, (2, 3), outputs, 32, epochs)
     return description, Rows(x[:500], y[:500], x[500:], y[500:])
 
@@ -53,7 +54,7 @@ RULES = [
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule['kind']}-{len(rule)}")
-@pytest.mark.parametrize("loss", ["mae", "mse", "cross_entropy"])
+@pytest.mark.parametrize("loss", ["mae", "mse", "cross_entropy", "binary_cross_entropy"])
 def test_both_engines_agree(rule, loss):
     description, rows = cohort(plans(optimizer=rule), loss)
     engines = [native(description, rows), eager(description, rows)]

@@ -14,6 +14,7 @@ SGD = {"kind": "sgd"}
         ({"widths": (6,)}, "widths"),
         ({"widths": (6, 0, 1)}, "widths"),
         ({"loss": "hinge"}, "loss 'hinge' is not in the kernel"),
+        ({"loss": "binary_cross_entropy", "widths": (6, 5, 2)}, "one output for both classes, not 2"),
         ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
         ({"activations": [{"kind": "prelu"}]}, "activation 'prelu' is not in the kernel"),
         ({"optimizers": [{"kind": "lion"}]}, "optimizer 'lion' is not in the kernel"),

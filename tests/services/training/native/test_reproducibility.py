@@ -101,11 +101,12 @@ def test_a_diverging_trial_is_seen_and_leaves_its_neighbours_alone(study, kind):
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
 @pytest.mark.parametrize("kind", ["relu", "tanh", "sigmoid"])
-@pytest.mark.parametrize("loss", ["mae", "mse", "huber", "cross_entropy"])
+@pytest.mark.parametrize("loss", ["mae", "mse", "huber", "cross_entropy", "binary_cross_entropy"])
 def test_a_number_that_is_not_finite_is_seen_in_its_batch(study, poison, kind, loss):
-    s = study((6, 20, 2), loss=loss, activations=[{"kind": kind}], batch_size=10, rows=100)
-    s.weights[-1][0, 3, 1] = poison
-    s.weights[-1][0, 4, 1] = -poison
+    outputs = 1 if loss == "binary_cross_entropy" else 2
+    s = study((6, 20, outputs), loss=loss, activations=[{"kind": kind}], batch_size=10, rows=100)
+    s.weights[-1][0, 3, -1] = poison
+    s.weights[-1][0, 4, -1] = -poison
     s.biases[0][0, 3:5] = 5
     cohort = s.cohort()
     sums = cohort.run_epoch(s.orders)
@@ -113,6 +114,17 @@ def test_a_number_that_is_not_finite_is_seen_in_its_batch(study, poison, kind, l
     assert not cohort.finite()[0, -1]
     assert cohort.finite()[0, 0]
     assert not np.isfinite(cohort.evaluate().loss[0])
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("label", [0, 1])
+def test_an_infinite_logit_is_no_loss_of_zero(study, poison, label):
+    s = study((6, 20, 1), loss="binary_cross_entropy", rows=100)
+    s.biases[-1][0, 0] = poison
+    s.y = np.full(100, label)
+    cohort = s.cohort()
+    assert not np.isfinite(cohort.evaluate().loss[0])
+    assert cohort.run_epoch(s.orders).diverged_row[0] == 0
 
 
 def test_a_skipped_trial_stays_as_it_is(mixed):

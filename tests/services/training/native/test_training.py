@@ -51,6 +51,31 @@ def test_every_loss_agrees(study, loss, outputs):
     study((5, 30, outputs), loss=loss, batch_size=20, huber_delta=0.7).assert_agrees()
 
 
+@pytest.mark.parametrize("widths", [(5, 30, 1), (2, 10, 5, 1), (4, 1)])
+@pytest.mark.parametrize("batch_size", [7, 20, 64, 150])
+def test_one_output_for_two_classes_agrees(study, widths, batch_size):
+    study(widths, loss="binary_cross_entropy", batch_size=batch_size).assert_agrees()
+
+
+@pytest.mark.parametrize("logit", [-30.0, -8.0, -1.0, 0.0, 1.0, 8.0, 30.0])
+@pytest.mark.parametrize("label", [0, 1])
+def test_binary_cross_entropy_keeps_its_digits_far_out(study, logit, label):
+    """One step of a single bias: its change is the loss's slope, sigmoid(z) - y."""
+    s = study((1, 1), loss="binary_cross_entropy", optimizers=[{"kind": "sgd", "learning_rate": 1.0}], rows=1)
+    s.weights, s.biases = [np.zeros((1, 1, 1), np.float32)], [np.full((1, 1), logit, np.float32)]
+    s.y = np.array([label])
+    cohort = s.cohort()
+    before = cohort.evaluate()
+    sums = cohort.run_epoch(s.orders)
+    side = 1 - 2 * label
+    expected = np.logaddexp(0.0, side * logit)
+    np.testing.assert_allclose([before.loss[0], sums.loss[0]], expected, rtol=1e-6)
+    assert before.correct[0] == sums.correct[0] == int((logit > 0) == (label == 1))
+    (bias,) = cohort.get_parameters()[1]
+    step = side / (1 + np.exp(-side * logit))
+    np.testing.assert_allclose(bias[0, 0], logit - step, rtol=1e-6, atol=1e-7)
+
+
 def test_a_cohort_of_every_optimizer_agrees(study):
     study((6, 24, 10, 1), optimizers=OPTIMIZERS, activations=[{"kind": "tanh"}] * len(OPTIMIZERS)).assert_agrees(
         3, 3e-4
@@ -66,9 +91,10 @@ def test_a_learning_rate_per_call_replaces_the_optimizers_own(study):
     assert np.array_equal(one.get_state()["parameters"], other.get_state()["parameters"])
 
 
-@pytest.mark.parametrize("loss", ["mae", "mse", "huber", "cross_entropy"])
+@pytest.mark.parametrize("loss", ["mae", "mse", "huber", "cross_entropy", "binary_cross_entropy"])
 def test_evaluation_agrees_with_the_reference(study, loss):
-    s = study((6, 50, 4), loss=loss, activations=[{"kind": "tanh"}, {"kind": "relu"}], huber_delta=0.5)
+    outputs = 1 if loss == "binary_cross_entropy" else 4
+    s = study((6, 50, outputs), loss=loss, activations=[{"kind": "tanh"}, {"kind": "relu"}], huber_delta=0.5)
     sums = s.cohort().evaluate()
     n = s.rows // 2 + 1
     x, y = s.x[:n].astype(np.float64), s.y[:n]
@@ -79,6 +105,8 @@ def test_evaluation_agrees_with_the_reference(study, loss):
         np.testing.assert_allclose(sums.loss[trial], reference.row_losses(z, y)[0].sum(), rtol=1e-5)
         if loss == "cross_entropy":
             assert sums.correct[trial] == (z.argmax(axis=1) == y).sum()
+        elif loss == "binary_cross_entropy":
+            assert sums.correct[trial] == ((z[:, 0] > 0) == (y == 1)).sum()
         else:
             np.testing.assert_allclose(sums.absolute[trial], np.abs(z - y).sum(), rtol=1e-5)
             np.testing.assert_allclose(sums.squared[trial], np.square(z - y).sum(), rtol=1e-5)
