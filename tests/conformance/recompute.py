@@ -54,6 +54,8 @@ def loss_and_slope(loss: str, z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray,
         return np.abs(z - y).mean(axis=1), np.sign(z - y)
     if loss == "mse":
         return ((z - y) ** 2).mean(axis=1), 2 * (z - y)
+    if loss == "binary_cross_entropy":
+        return np.logaddexp(0, z[:, 0]) - y * z[:, 0], expit(z) - y[:, None]
     p = np.exp(z - z.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     return -np.log(p[np.arange(len(y)), y]), p - np.eye(z.shape[1])[y]
@@ -125,9 +127,9 @@ def recompute(
     batch_norm: dict[str, Any] | None = None,
     dropout: float = 0.0,
 ) -> list[dict[str, Any]]:
-    classes = int(y.max()) + 1 if loss == "cross_entropy" else 0
+    classes = int(y.max()) + 1 if loss in ("cross_entropy", "binary_cross_entropy") else 0
     x, y, x_val, y_val = prepared(x, y, classes, train_size)
-    shapes = list(itertools.pairwise([x.shape[1], *hidden, classes or 1]))
+    shapes = list(itertools.pairwise([x.shape[1], *hidden, classes if loss == "cross_entropy" else 1]))
     last = len(hidden)
     w = [draw(initializer, s, stream(seed, 1, i)).astype(np.float32).astype(np.float64) for i, s in enumerate(shapes)]
     b = [np.zeros(s[1]) for s in shapes]

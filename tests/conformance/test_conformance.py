@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from services.science.datasets.synthetic import TwoMoons
 from services.training.choose import Choice
 from services.training.observer import EpochReport
 from tests.conformance.recompute import recompute
@@ -136,6 +137,21 @@ def test_cross_entropy_on_digits(data_dir: Path, engine: Choice) -> None:
     names, reports = trained(document, data_dir, engine)
     x, y = load_digits(return_X_y=True)
     assert_agrees(names, reports, x, y, loss="cross_entropy", lr=0.1)
+
+
+def test_one_sigmoid_output_on_two_moons(data_dir: Path, engine: Choice) -> None:
+    document = {
+        "dataset": "two_moons",
+        "activation": ["tanh", "relu"],
+        "initializer": ["he_normal", "glorot_uniform"],
+        "optimizer": {"kind": "sgd", "learning_rate": 0.1},
+        "loss": "binary_cross_entropy",
+        "epochs": EPOCHS,
+        "seeds": 2,
+    }
+    names, reports = trained(document, data_dir, engine)
+    moons = TwoMoons().load(data_dir)
+    assert_agrees(names, reports, moons.x, moons.y, loss="binary_cross_entropy", lr=0.1)
 
 
 @pytest.mark.parametrize(
