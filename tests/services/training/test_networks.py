@@ -1,5 +1,6 @@
 """Every sort of network against the same one built from torch.nn modules, one trial at a time."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -108,6 +109,13 @@ class Reference(nn.Module):
         return x
 
 
+def mean_loss(outputs: Tensor, classes: Tensor) -> Tensor:
+    """Cross-entropy; a single output is the logit of class 1."""
+    if outputs.shape[1] == 1:
+        return nn.BCELoss()(outputs[:, 0].sigmoid(), classes.float())
+    return nn.CrossEntropyLoss()(outputs, classes)
+
+
 def reference(description: CohortDescription, rows: Rows, slot: int) -> tuple[Reference, list[float]]:
     """Train one trial with torch.optim; the training losses of the epochs."""
     trial = description.trials[slot]
@@ -123,7 +131,7 @@ def reference(description: CohortDescription, rows: Rows, slot: int) -> tuple[Re
         total = 0.0
         for first in range(0, len(x), BATCH):
             index = torch.from_numpy(order[first : first + BATCH])
-            loss = nn.functional.cross_entropy(network(x[index], rng), y[index])
+            loss = mean_loss(network(x[index], rng), y[index])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -132,9 +140,16 @@ def reference(description: CohortDescription, rows: Rows, slot: int) -> tuple[Re
     return network, losses
 
 
+def one_output(description: CohortDescription, rows: Rows) -> tuple[CohortDescription, Rows]:
+    """The same networks with one logit for two classes: the first of three, and the others."""
+    two = Rows(rows.x_train, (rows.y_train == 0).astype(np.int64), rows.x_validation, (rows.y_validation == 0) * 1)
+    return replace(description, loss="binary_cross_entropy", outputs=1), two
+
+
+@pytest.mark.parametrize("single", [False, True], ids=["three outputs", "one output"])
 @pytest.mark.parametrize("model", PERCEPTRONS + CONVOLUTIONS, ids=lambda model: str(sorted(model.items()))[:70])
-def test_a_cohort_trains_as_torch_modules_do(model: dict[str, Any]) -> None:
-    description, rows = cohort(model)
+def test_a_cohort_trains_as_torch_modules_do(model: dict[str, Any], single: bool) -> None:
+    description, rows = one_output(*cohort(model)) if single else cohort(model)
     kept = train(description, rows, Kept(keep_states=True))
     steps = EPOCHS * -(-len(rows.x_train) // BATCH)
     for slot in range(len(description.trials)):
@@ -158,7 +173,7 @@ def test_a_cohort_trains_as_torch_modules_do(model: dict[str, Any]) -> None:
         network.eval()
         with torch.no_grad():
             outputs = network(torch.from_numpy(rows.x_validation), None)
-        loss = nn.functional.cross_entropy(outputs, torch.from_numpy(rows.y_validation)).item()
+        loss = mean_loss(outputs, torch.from_numpy(rows.y_validation)).item()
         np.testing.assert_allclose(kept.metric("val_loss")[-1, slot], loss, rtol=2e-5)
 
 
