@@ -16,6 +16,7 @@ from services.science.statistics.comparison_models import Comparison
 router = APIRouter(prefix="/v1", tags=["comparisons"], route_class=StrictRoute)
 
 Axis = Literal["activation", "initializer", "optimizer", "batch_size"]
+METHOD = "How the intervals of the arms' means and of the pairs' differences are made: Student's t, or bootstrap (BCa)."
 
 
 class ComparisonRequest(BaseModel):
@@ -31,7 +32,7 @@ class ComparisonRequest(BaseModel):
     metric: str = Field("val_loss", max_length=64)
     at: Literal["final", "best", "auc"] = "final"
     confidence: float = Field(0.95, ge=0.5, le=0.9999)
-    method: Literal["t", "bca"] = "t"
+    method: Literal["t", "bca"] = Field("t", description=METHOD)
     by: list[Axis | Literal["experiment"]] = Field(
         default_factory=list[Axis | Literal["experiment"]], description="Average over every other axis."
     )
@@ -51,7 +52,7 @@ def compare_experiment(
     metric: Annotated[str, Query(max_length=64)] = "val_loss",
     at: Annotated[Literal["final", "best", "auc"], Query(description="Which number of each trial.")] = "final",
     confidence: Annotated[float, Query(ge=0.5, le=0.9999, allow_inf_nan=False)] = 0.95,
-    method: Annotated[Literal["t", "bca"], Query(description="How intervals are made.")] = "t",
+    method: Annotated[Literal["t", "bca"], Query(description=METHOD)] = "t",
     by: Annotated[list[Axis] | None, Query(description="Average over every other axis.")] = None,
     threshold: Annotated[float | None, Query(allow_inf_nan=False, description="For convergence.")] = None,
 ) -> Response:

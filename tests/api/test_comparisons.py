@@ -42,6 +42,8 @@ def test_every_point_and_method_answers(finished: Any, at: str, method: str) -> 
     http, experiment = finished
     answer = http.get(experiment["links"]["comparison"], params={"at": at, "method": method, "confidence": 0.9})
     assert answer.status_code == 200
+    assert {pair["difference"]["ci"]["method"] for pair in answer.json()["pairs"]} == {method}
+    assert {arm["ci"]["method"] for arm in answer.json()["arms"]} == {method}
     assert answer.json()["at"] == at
     assert answer.json()["confidence"] == 0.9
 

@@ -52,7 +52,7 @@ def compare(request: ComparisonInput) -> Comparison:
         )
         for rank, index in zip(ranks, order, strict=True)
     ]
-    pairs = tests.results(request.confidence)
+    pairs = tests.results(request.confidence, request.ci_method)
     return Comparison(
         metric=request.metric,
         direction=direction,

@@ -119,7 +119,7 @@ def arm_result(arm: ArmData, request: ComparisonInput, lower_is_better: bool, th
     center = summary(arm.values, confidence)
     if request.ci_method == "bca":
         rng = stream(request.seed, Purpose.RESAMPLING, 1)
-        center = center.model_copy(update={"ci": bounds(bca_interval(arm.values, _mean, confidence, rng))})
+        center = center.model_copy(update={"ci": bounds(bca_interval(arm.values, sample_mean, confidence, rng))})
     return ArmResult(
         key=arm.source.key,
         arm=dict(arm.source.arm),
@@ -162,13 +162,14 @@ def bounds(interval: Interval) -> Bounds:
     )
 
 
+def sample_mean(samples: Floats) -> Floats:
+    """The mean of each sample `(..., n)`."""
+    return samples.mean(axis=-1)
+
+
 def number(value: float | np.floating | None) -> float | None:
     """A finite float, or None."""
     return None if value is None or not np.isfinite(value) else float(value)
-
-
-def _mean(samples: Floats) -> Floats:
-    return samples.mean(axis=-1)
 
 
 def _best(arm: ArmData, confidence: float, lower_is_better: bool) -> BestSummary | None:

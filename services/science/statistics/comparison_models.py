@@ -116,7 +116,7 @@ class ArmName(Strict):
 
 
 class Difference(Strict):
-    """Mean of a minus b over their common seeds, with its (unadjusted) t interval."""
+    """Mean of a minus b over their common seeds, with its unadjusted interval; `ci.method` says how that was made."""
 
     mean: float | None
     ci: Bounds

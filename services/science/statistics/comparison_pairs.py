@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from services.science.statistics.comparison_arms import ArmData, number
+from services.science.statistics.comparison_arms import ArmData, bounds, number, sample_mean
+from services.science.statistics.comparison_input import CiMethod
 from services.science.statistics.comparison_models import ArmName, Bounds, Difference, PairResult
+from services.science.statistics.intervals import bca_interval
 from services.science.statistics.multiplicity import holm
 from services.science.statistics.permutation import (
     DRAWS,
@@ -23,6 +25,8 @@ Floats = NDArray[np.float64]
 
 MOST_PAIRS = 435
 """All pairs of thirty arms. With more arms only the pairs with the best arm are listed."""
+PAIR_STREAM = 2
+"""Index of the resampling stream of the pairs' bootstrap; 0 flips signs, 1 resamples the arms."""
 _MOST_SUMS = 50_000_000
 """Bound on Monte Carlo draws times listed pairs."""
 
@@ -76,8 +80,13 @@ class PairTests:
             return False
         return bool(self._p_values(difference)[0] * self.family <= self.alpha)
 
-    def results(self, confidence: float) -> list[PairResult]:
-        """The listed pairs, in the ranking's order."""
+    def results(self, confidence: float, ci_method: CiMethod = "t") -> list[PairResult]:
+        """The listed pairs, in the ranking's order.
+
+        Args:
+            confidence: of the intervals of the mean differences.
+            ci_method: how these are made; the tests and what they decide stay the same.
+        """
         if self.a.size == 0:
             return []
         d = self.values[self.a] - self.values[self.b]
@@ -106,7 +115,9 @@ class PairTests:
                     n=int(n[i]),
                     difference=Difference(
                         mean=number(mean[i]),
-                        ci=Bounds(
+                        ci=self._bca(d[i, both[i]], confidence)
+                        if ci_method == "bca"
+                        else Bounds(
                             low=number(mean[i] - margin[i]),
                             high=number(mean[i] + margin[i]),
                             method="t",
@@ -130,6 +141,11 @@ class PairTests:
     def _name(self, index: int) -> ArmName:
         source = self.arms[index].source
         return ArmName(key=source.key, label=source.label)
+
+    def _bca(self, differences: Floats, confidence: float) -> Bounds:
+        """Every pair from the same stream, so that its interval does not depend on which other pairs there are."""
+        rng = stream(self.seed, Purpose.RESAMPLING, PAIR_STREAM)
+        return bounds(bca_interval(differences, sample_mean, confidence, rng))
 
     def _p_values(self, differences: Floats) -> Floats:
         both = ~np.isnan(differences)

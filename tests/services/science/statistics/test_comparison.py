@@ -239,6 +239,37 @@ def test_bca_on_request_is_seeded() -> None:
     assert interval().ci != interval(seed=1).ci
 
 
+def test_bca_on_request_holds_for_the_pairs_too() -> None:
+    # Skewed and shifted, so that the bootstrap's corrections and the t interval part.
+    values = np.exp(0.6 * noise(3, 25)) + np.arange(3)[:, None]
+    answer, plain = asked(arms_of(values), ci_method="bca"), asked(arms_of(values))
+    for pair, other in zip(answer.pairs, plain.pairs, strict=True):
+        difference = values[int(pair.a.key[-1])] - values[int(pair.b.key[-1])]
+        theirs = stats.bootstrap(
+            (difference,), np.mean, n_resamples=40_000, method="BCa", rng=stream(9, Purpose.RESAMPLING, 0)
+        ).confidence_interval
+        # A bound is a quantile of the replicates; its Monte Carlo error is far below a fifth of their spread.
+        allowed = 0.2 * difference.std(ddof=1) / 5
+        assert (pair.difference.ci.low, pair.difference.ci.high) == pytest.approx(tuple(theirs), abs=allowed)
+        assert (pair.difference.ci.method, other.difference.ci.method) == ("bca", "t")
+        assert pair.difference.ci != other.difference.ci
+        assert (pair.difference.mean, pair.p_value, pair.p_holm) == (other.difference.mean, other.p_value, other.p_holm)
+    assert answer.ranking == plain.ranking
+
+
+def test_the_pairs_bca_is_seeded_and_needs_two_seeds() -> None:
+    values = noise(3, 12)
+    first = asked(arms_of(values), ci_method="bca").pairs
+    assert first == asked(arms_of(values), ci_method="bca").pairs
+    assert first[0].difference.ci != asked(arms_of(values), ci_method="bca", seed=1).pairs[0].difference.ci
+    # The interval of a pair does not depend on which other arms there are.
+    names = {first[0].a.key, first[0].b.key}
+    alone = asked([arm for arm in arms_of(values) if arm.key in names], ci_method="bca").pairs[0]
+    assert alone.difference == first[0].difference
+    single = asked(arms_of(values[:, :1]), ci_method="bca").pairs[0].difference.ci
+    assert (single.low, single.high, single.method) == (None, None, "bca")
+
+
 def test_monte_carlo_above_thirty_seeds_is_seeded() -> None:
     arms = arms_of(noise(3, 32))
     first, other = asked(arms).pairs, asked(arms, seed=1).pairs
