@@ -52,7 +52,7 @@ def _data(session: Session, experiment_id: str, spec: ExperimentSpec, grid: Grid
     """Outcomes of all trials, and those curves that the claims speak of."""
     metrics = list(dict.fromkeys(metric for claim in bound for metric in claim.metrics))
     wanted = {arm for claim in bound for term in claim.terms for arm in term.arms}
-    query = select(TrialRow.id, TrialRow.arm_key, TrialRow.seed, TrialRow.state)
+    query = select(TrialRow.id, TrialRow.arm_key, TrialRow.label, TrialRow.seed, TrialRow.state)
     trials = session.execute(query.where(TrialRow.experiment_id == experiment_id)).all()
     # Seeds that came in later rounds are not in the spec's list, so the stored ones count.
     arms = {arm.key(): place for place, arm in enumerate(grid.arms)}
@@ -60,8 +60,11 @@ def _data(session: Session, experiment_id: str, spec: ExperimentSpec, grid: Grid
     shape = (len(arms), len(seeds))
     places: dict[str, tuple[int, int]] = {}
     outcomes = [[Outcome.MISSING] * shape[1] for _ in range(shape[0])]
-    for trial_id, arm_key, number, state in trials:
+    labels = list(grid.labels)
+    for trial_id, arm_key, label, number, state in trials:
         arm, seed = arms[arm_key], seeds[number]
+        # An arm keeps the name that it was stored with.
+        labels[arm] = label
         if state == "succeeded":
             outcomes[arm][seed] = Outcome.FINISHED
             if arm in wanted:
@@ -73,4 +76,4 @@ def _data(session: Session, experiment_id: str, spec: ExperimentSpec, grid: Grid
         for trial_id, columns in read_rows(session, list(places), metrics=metrics).items():
             for name, values in columns.metrics.items():
                 curves[name][(*places[trial_id], columns.epochs)] = values
-    return ClaimData(grid.labels, outcomes, curves, spec.epochs)
+    return ClaimData(labels, outcomes, curves, spec.epochs)

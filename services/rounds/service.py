@@ -3,6 +3,7 @@
 The record of an experiment says which round it is in, what each look found, and why it stopped.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,11 @@ def _values(session: Session, experiment_id: str, metric: str) -> NDArray[np.flo
 
 def _add_seeds(session: Session, experiment: ExperimentRow, spec: ExperimentSpec, seeds: range) -> None:
     """Queue every arm with the new seeds, in cohorts no larger than the experiment's own."""
-    grid = expand(spec.model_copy(update={"seeds": tuple(seeds)}))
+    planned = expand(spec.model_copy(update={"seeds": tuple(seeds)}))
+    query = select(TrialRow.arm_key, TrialRow.label).where(TrialRow.experiment_id == experiment.id).distinct()
+    known = {row.arm_key: row.label for row in session.execute(query)}
+    # An arm keeps the name that it was stored with.
+    grid = replace(planned, labels=tuple(known[arm.key()] for arm in planned.arms))
     last, width = session.execute(
         select(func.max(CohortRow.position), func.max(CohortRow.size)).where(CohortRow.experiment_id == experiment.id)
     ).one()

@@ -1,6 +1,7 @@
 """What every catalogue member is: one small frozen class with a `kind`, bounded parameters and its sources."""
 
 import re
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -31,12 +32,16 @@ class Member(Strict):
         """Every field but `kind`, JSON-ready."""
         return self.model_dump(mode="json", exclude={"kind"})
 
-    def label(self) -> str:
-        """The shortest unambiguous name: the kind, and the parameters that differ from their defaults."""
+    def label(self, named: Collection[str] = ()) -> str:
+        """The shortest unambiguous name: the kind, and the parameters that differ from their defaults or are `named`.
+
+        Args:
+            named: parameters that are told whatever their value, because others beside this one have another.
+        """
         changed = [
             f"{name}={_shown(value)}"
             for name, value in self
-            if name != "kind" and value != type(self).model_fields[name].default
+            if name != "kind" and (name in named or value != type(self).model_fields[name].default)
         ]
         return f"{self.kind}({', '.join(changed)})" if changed else self.kind
 
@@ -44,7 +49,11 @@ class Member(Strict):
 def _shown(value: Any) -> str:
     if isinstance(value, Member):
         return value.label()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:g}"
+    # Two values that differ in the seventh digit must not be called the same.
+    return short if float(short) == value else repr(value)
 
 
 def named(value: Any) -> Any:

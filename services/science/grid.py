@@ -1,9 +1,11 @@
 """From a spec to its grid: the arms, the trials, and how the trials are cut into cohorts."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from services.science.base import Member
 from services.science.spec import Arm, ArmChoice, ExperimentSpec
 
 AXES = ("activation", "initializer", "optimizer", "batch_size")
@@ -47,7 +49,36 @@ def expand(spec: ExperimentSpec) -> Grid:
         PlannedTrial(position, arm_index, seed)
         for position, (arm_index, seed) in enumerate(itertools.product(range(len(arms)), spec.seeds))
     )
-    return Grid(arms, tuple(arm.shown(axes) for arm in arms), tuple(varying), trials)
+    labels = tuple(" · ".join(names[axis] for axis in axes) for names in axis_names(arms))
+    return Grid(arms, labels, tuple(varying), trials)
+
+
+def axis_names(arms: Sequence[Arm]) -> list[dict[str, str]]:
+    """What each arm's value of each axis is called among these arms: axis to name, one mapping per arm.
+
+    A member's name tells the parameters that differ from their defaults, and those in which the arms' members of the
+    same kind differ from one another: ``sgd(learning_rate=0.01)`` beside ``sgd(learning_rate=0.1)``, though 0.01 is
+    the default.
+    """
+    names: list[dict[str, str]] = [{} for _ in arms]
+    for axis in AXES:
+        values = [getattr(arm, axis) for arm in arms]
+        varied = _varied(values)
+        for own, value in zip(names, values, strict=True):
+            own[axis] = value.label(varied[value.kind]) if isinstance(value, Member) else f"batch {value}"
+    return names
+
+
+def _varied(values: Sequence[Any]) -> dict[str, set[str]]:
+    """Per kind the parameters in which its members differ."""
+    first: dict[str, Member] = {}
+    varied: dict[str, set[str]] = {}
+    for value in values:
+        if isinstance(value, Member):
+            other = first.setdefault(value.kind, value)
+            differ = {name for name, own in value if own != getattr(other, name)}
+            varied.setdefault(value.kind, set()).update(differ)
+    return varied
 
 
 def cut(grid: Grid, width: int, lanes: int = 1) -> tuple[tuple[int, ...], ...]:

@@ -8,7 +8,7 @@ from services.science.activations import ALIASES as ACTIVATION_ALIASES
 from services.science.base import Member
 from services.science.claims.ast import Claim, ClaimError, Item, Quantity, Sum, plain
 from services.science.claims.metrics import training_metric
-from services.science.grid import AXES
+from services.science.grid import AXES, axis_names
 from services.science.initializers import ALIASES as INITIALIZER_ALIASES
 from services.science.spec import Arm
 
@@ -107,9 +107,8 @@ def _axis(item: Item, arms: Sequence[Arm]) -> str:
     found = [axis for axis in axes if any(_matches(item, axis, arm) for arm in arms)]
     if not found:
         shown = ALIASES.get(item.axis or "", {}).get(item.name, item.name)
-        legal = {
-            axis: _distinct(_shown(arm, axis) for arm in arms) for axis in (AXES if item.axis is None else (item.axis,))
-        }
+        known = axis_names(arms)
+        legal = {axis: _distinct(own[axis] for own in known) for axis in (AXES if item.axis is None else (item.axis,))}
         names = [name for entries in legal.values() for name in entries]
         close = difflib.get_close_matches(shown, names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
@@ -131,7 +130,11 @@ def _matches(item: Item, axis: str, arm: Arm) -> bool:
 
 
 def _is_label(item: Item, value: object) -> bool:
-    """Whether the item names every parameter that differs from its default, and no other."""
+    """Whether the item names every parameter that differs from its default, and no other.
+
+    Labels also name a parameter in which arms differ, default or not. That needs no care here: with all of those named
+    no second arm matches.
+    """
     if not isinstance(value, Member):
         return True
     fields = type(value).model_fields
@@ -146,11 +149,6 @@ def _text(value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return plain(value)
     return str(value).lower()
-
-
-def _shown(arm: Arm, axis: str) -> str:
-    value = getattr(arm, axis)
-    return value.label() if isinstance(value, Member) else f"batch {value}"
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

@@ -20,6 +20,8 @@ def arms_of(text: str, terms: Terms) -> set[int]:
         ("lrelu(negative_slope=.10)", lambda arm: arm.activation.kind == "leaky_relu"),
         ("sgd(learning_rate=0.1)", lambda arm: arm.optimizer.learning_rate == 0.1),
         ("sgd", lambda arm: arm.optimizer.learning_rate == 0.01),
+        ("sgd(learning_rate=0.01)", lambda arm: arm.optimizer.learning_rate == 0.01),
+        ("sgd(learning_rate=1e-2)", lambda arm: arm.optimizer.learning_rate == 0.01),
         ("sgd(*)", lambda _: True),
         ("*", lambda _: True),
         ("batch 32", lambda _: True),
@@ -34,6 +36,28 @@ def test_a_selector_means_exactly_its_arms(terms: Terms, selector: str, wanted: 
 def test_the_label_of_every_arm_selects_it_alone(terms: Terms, grid: object) -> None:
     for index, label in enumerate(grid.labels):  # type: ignore[attr-defined]
         assert arms_of(label, terms) == {index}
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {"kind": "sgd", "learning_rate": [0.01, 0.1], "momentum": 0.9},
+        [{"kind": "sgd", "clip_norm": None}, {"kind": "sgd", "clip_norm": 1.0}, {"kind": "sgd", "momentum": 0.5}],
+        [{"kind": "sgd", "learning_rate": rate, "momentum": mass} for rate in (0.01, 1e-05) for mass in (0, 0.9)],
+        ["sgd", {"kind": "adam", "learning_rate": 0.12345678}, {"kind": "adam", "learning_rate": 0.12345679}],
+    ],
+)
+def test_new_and_old_labels_of_varied_parameters_select_their_arm_alone(optimizer: object) -> None:
+    from services.science.grid import expand
+    from services.science.spec import ExperimentSpec
+
+    document = {"dataset": "digits", "activation": "relu", "initializer": "he_uniform", "epochs": 1, "seeds": 1}
+    made = expand(ExperimentSpec.model_validate({**document, "optimizer": optimizer}))
+    own_terms = Terms(made.arms, ("val_loss",), 1)
+    for index, arm in enumerate(made.arms):
+        assert arms_of(made.labels[index], own_terms) == {index}
+        # Before the varied parameters were named, a label told only what differs from the defaults.
+        assert arms_of(arm.optimizer.label(), own_terms) == {index}
 
 
 @pytest.mark.parametrize(
@@ -53,6 +77,7 @@ def test_the_label_of_every_arm_selects_it_alone(terms: Terms, grid: object) -> 
         ("val_loss(relu) < val_loss(relu)", 0, "nothing to find out"),
         ("val_loss(relu) - val_loss(tanh) <= val_loss(relu) - val_loss(tanh) + 1", 0, "nothing to find out"),
         ("epochs_to(val_accuracy >= 0.5)(relu) < 5", 0, "runs 4 epochs"),
+        ("val_loss(sgd(learning_rate=0.2)) < 1", 9, "sgd(learning_rate=0.01), sgd(learning_rate=0.1)"),
         ("5 > epochs_to(val_accuracy >= 0.5)(relu)", 4, "runs 4 epochs"),
     ],
 )
