@@ -59,6 +59,7 @@ class InitializerEntry(MemberEntry):
     gain_note: str
     data_dependent: bool
     needs_activation: bool
+    sequential: bool
 
 
 class OptimizerEntry(MemberEntry):

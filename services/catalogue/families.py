@@ -136,6 +136,7 @@ def _initializer(cls: type[BaseInitializer]) -> Json:
         "gain_note": cls.gain_note,
         "data_dependent": cls.data_dependent,
         "needs_activation": cls.needs_activation,
+        "sequential": cls.sequential,
     }
 
 

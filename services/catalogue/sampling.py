@@ -1,5 +1,6 @@
 """Draw a weight from an initializer without training anything, and hold it against its theory."""
 
+import math
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -42,6 +43,12 @@ class SampleRequest(BaseModel):
         0, ge=0, le=10_000, description="Number of the weight layer from the input: it has its own stream."
     )
     depth: int | None = Field(None, ge=1, le=10_001, description="Weight layers of the network. Default: layer + 1.")
+    before: list[list[Size]] = Field(
+        [],
+        max_length=1_000,
+        description="Shapes of the weights before this one, from the input on, in the same layout. For initializers "
+        "that draw one layer after the other.",
+    )
     activation: Activation | None = Field(None, description="For initializers that depend on it.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="Of the initializer; the others are defaults.")
 
@@ -98,6 +105,11 @@ def sample(kind: str, request: SampleRequest) -> Sample:
     depth = request.depth or request.layer + 1
     if depth <= request.layer:
         raise _invalid("/depth", f"layer {request.layer} needs a depth of at least {request.layer + 1}, not {depth}")
+    before = tuple(_native(tuple(earlier), request.layout) for earlier in request.before)
+    if member.sequential and len(before) != request.layer:
+        raise _invalid("/before", f"{kind} needs the shapes of the {request.layer} layers before it, not {len(before)}")
+    if sum(math.prod(earlier) for earlier in before) > MOST_DRAWN:
+        raise _invalid("/before", f"at most {MOST_DRAWN} values are drawn in all")
     activation = request.activation if isinstance(request.activation, BaseActivation) else None
     context = LayerContext.of(
         shape,
@@ -105,6 +117,7 @@ def sample(kind: str, request: SampleRequest) -> Sample:
         depth=depth,
         is_output=request.depth is not None and request.layer == depth - 1,
         activation=activation,
+        before=before,
     )
     try:
         drawn = member.draw(shape, stream(request.seed, Purpose.WEIGHTS, request.layer), context)
@@ -172,6 +185,8 @@ def _notes(member: BaseInitializer, request: SampleRequest, count: int) -> list[
     notes: list[str] = []
     if member.data_dependent:
         notes.append("this is the start before the engine rescales it on training rows")
+    if member.sequential:
+        notes.append("the same whatever the seed: it has a generator of its own")
     if count > MOST_VALUES:
         notes.append(f"{count} values are too many to list; at most {MOST_VALUES} are")
     if len(request.shape) == 1:

@@ -20,6 +20,7 @@ def spec_warnings(spec: ExperimentSpec, grid: Grid) -> list[str]:
     pairs: dict[tuple[str, str], Arm] = {}
     for arm in grid.arms:
         pairs.setdefault((arm.activation.label(), arm.initializer.label()), arm)
+    found += _same_weights(spec, grid)
     model = spec.resolved().model
     assert model is not None
     depth = len(model.stages(spec.dataset.input_shape, spec.outputs))
@@ -31,6 +32,17 @@ def spec_warnings(spec: ExperimentSpec, grid: Grid) -> list[str]:
     if len(found) > MOST_WARNINGS:
         found = [*found[:MOST_WARNINGS], f"and {len(found) - MOST_WARNINGS} more warnings of this sort"]
     return found
+
+
+def _same_weights(spec: ExperimentSpec, grid: Grid) -> list[str]:
+    """Where several seeds start from the same weights."""
+    if len(spec.seeds) < 2 or not any(arm.initializer.sequential for arm in grid.arms):
+        return []
+    said = (
+        "legacy_randn draws the same weights at every seed: its trials differ only in the order of their rows, and an "
+        "interval over seeds says nothing about other weights; use one seed, or several numpy_seed"
+    )
+    return [said]
 
 
 def _arm_warnings(spec: ExperimentSpec, arm: Arm) -> list[str]:

@@ -28,6 +28,17 @@ class Purpose(IntEnum):
     """Rows of a generated data set."""
 
 
+def legacy(numpy_seed: int) -> np.random.RandomState:
+    """The generator behind `numpy.random.seed`: only for numbers that somebody else has published with it.
+
+    NumPy keeps its stream as it is for good (NEP 19).
+
+    Args:
+        numpy_seed: 0 <= numpy_seed < 2**32.
+    """
+    return np.random.RandomState(numpy_seed)
+
+
 def stream(seed: int, purpose: Purpose | int, index: int = 0) -> np.random.Generator:
     """Return the generator of (seed, purpose, index): ``Philox(key=[seed, purpose * 2**32 + index])``.
 

@@ -102,6 +102,7 @@ def _draw_trial(trial: TrialPlan, layers: tuple[WeightLayer, ...]) -> Drawn:
             depth=len(layers),
             is_output=layer.is_output,
             activation=trial.activation,
+            before=tuple(earlier.shape for earlier in layers[: layer.index]),
         )
         weights.append(trial.initializer.draw(layer.shape, stream(trial.seed, Purpose.WEIGHTS, layer.index), context))
         bias_shape = (layer.shape[1] if len(layer.shape) == 2 else layer.shape[0],)

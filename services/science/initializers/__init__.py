@@ -27,6 +27,7 @@ from services.science.initializers.fixed_scale import (
     TruncNormal,
     Uniform,
 )
+from services.science.initializers.legacy import LegacyRandn
 from services.science.initializers.names import ALIASES, DIFFERENCES, LEFT_OUT
 from services.science.initializers.propagation import Critical, GainMatched, Lsuv, Mup, SirenUniform, XavierFanIn
 from services.science.initializers.structured import DeltaOrthogonal, Orthogonal, Sparse
@@ -54,6 +55,7 @@ AnyInitializer = (
     | KaimingUniform
     | LecunNormal
     | LecunUniform
+    | LegacyRandn
     | Lsuv
     | Mup
     | Normal

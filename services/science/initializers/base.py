@@ -54,6 +54,8 @@ class LayerContext:
     """Number of residual branches in the network."""
     is_residual_last: bool = False
     """Whether this layer closes a residual branch."""
+    before: tuple[Shape, ...] = ()
+    """Shapes of the weights before this one, from the input on; only sequential initializers look at them."""
 
     @classmethod
     def of(cls, shape: Shape, **fields: Any) -> Self:
@@ -92,6 +94,11 @@ class BaseInitializer(Member):
     """Whether the engine rescales the draw on a batch of training rows."""
     needs_activation: ClassVar[bool] = False
     """Whether the draw depends on the network's activation."""
+    sequential: ClassVar[bool] = False
+    """Whether a generator of the initializer's own draws one layer after the other.
+
+    A draw then needs the shapes of the layers before, and is the same whatever the trial's seed.
+    """
 
     @abstractmethod
     def draw(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:

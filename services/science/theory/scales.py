@@ -51,6 +51,8 @@ def scale_notes(activation: BaseActivation, initializer: BaseInitializer, layers
     if initializer.data_dependent:
         return ["the scale is set on the data: predicted as if every layer came out at variance 1"]
     notes: list[str] = []
+    if initializer.sequential:
+        notes.append("the same weights at every seed: what is predicted is the mean over other weights of this scale")
     first = layers[0]
     moments = initializer.theory(first.shape, _context(first, len(layers), activation))
     if initializer.kind in STRUCTURED:

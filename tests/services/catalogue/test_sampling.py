@@ -92,9 +92,25 @@ def test_layers_have_their_own_streams() -> None:
     assert found[1] == philox(2, 1).normal(0, 0.05, (5, 5)).astype("f4").tolist()
 
 
+def test_a_sequential_initializer_is_told_the_layers_before() -> None:
+    parameters = {"numpy_seed": 3, "scale": "he"}
+    legacy = np.random.RandomState(3)
+    first, second = legacy.randn(10, 2), legacy.randn(5, 10) * math.sqrt(2 / 10)
+    found = draw("legacy_randn", shape=[10, 5], layer=1, before=[[2, 10]], seed=8, parameters=parameters)
+    assert np.allclose(found.values, second.T, rtol=1e-6)
+    assert "whatever the seed" in found.notes[0]
+    turned = draw("legacy_randn", shape=[5, 10], layer=1, before=[[10, 2]], layout="torch", parameters=parameters)
+    assert np.allclose(turned.values, second, rtol=1e-6)
+    alone = draw("legacy_randn", shape=[10, 2], layout="torch", parameters={"numpy_seed": 3})
+    assert np.allclose(alone.values, first, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("kind", "request_", "pointer"),
     [
+        ("legacy_randn", {"shape": [3, 3], "layer": 1}, "/before"),
+        ("legacy_randn", {"shape": [3, 3], "layer": 1, "before": [[3000, 3000]]}, "/before"),
+        ("legacy_randn", {"shape": [3, 3], "parameters": {"scale": "big"}}, "/parameters/scale"),
         ("gain_matched", {"shape": [3, 3]}, "/activation"),
         ("identity", {"shape": [3]}, "/shape"),
         ("he_uniform", {"shape": [3, 3], "parameters": {"gain": 2}}, "/parameters/gain"),

@@ -51,6 +51,12 @@ def test_equal_units_are_told_of_in_every_network() -> None:
     assert warnings(initializer="zeros", model={"kind": "mlp", "hidden": []}) == []
 
 
+def test_seeds_that_change_no_weight_are_told_of() -> None:
+    (found,) = warnings(initializer="legacy_randn", model={"kind": "mlp", "hidden": []})
+    assert "the same weights at every seed" in found
+    assert not any("every seed" in text for text in warnings(initializer="legacy_randn", seeds=1))
+
+
 def test_degree_two_is_warned_of_unless_rows_are_normalised() -> None:
     deep = {"kind": "mlp", "hidden": [50, 50, 50]}
     assert any("2^8 times" in text for text in warnings(activation="reglu", initializer="gain_matched", model=deep))

@@ -36,6 +36,8 @@ VARIANTS: list[dict[str, Any]] = [
     {"kind": "identity", "gain": -2.0},
     {"kind": "kaiming_normal", "negative_slope": 0.5},
     {"kind": "kaiming_uniform", "mode": "fan_out", "nonlinearity": "tanh"},
+    {"kind": "legacy_randn", "numpy_seed": 3, "scale": "he"},
+    {"kind": "legacy_randn", "scale": "xavier_fan_in"},
     {"kind": "mup", "gain": 1.4, "base_width": 16},
     {"kind": "normal", "mean": 1.0, "std": 0.0},
     {"kind": "orthogonal", "gain": 3.0},
@@ -62,7 +64,14 @@ SIGMAS = 6.0
 
 
 def context_of(shape: tuple[int, ...], **fields: Any) -> LayerContext:
-    return LayerContext.of(shape, **{"layer": 1, "depth": 4, "activation": TANH, **fields})
+    return LayerContext.of(shape, **{"layer": 1, "depth": 4, "activation": TANH, "before": ((7, 5),), **fields})
+
+
+def drawn_at(member: BaseInitializer, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """The second layer of a network at a seed; of a generator of the member's own, at that generator's."""
+    if member.sequential:
+        member = member.model_copy(update={"numpy_seed": seed})
+    return member.draw(shape, stream(seed, Purpose.WEIGHTS, 1), context_of(shape))
 
 
 def usable(member: BaseInitializer, shape: tuple[int, ...]) -> bool:
@@ -122,7 +131,7 @@ def test_a_draw_is_repeatable_and_has_the_moments_and_support_theory_gives(
         return
     assert theory.mean is not None
     # Many draws of a small layer rather than one: a row of an orthogonal matrix is one sample, not 300.
-    draws = np.stack([member.draw(shape, stream(seed, Purpose.WEIGHTS, 1), context) for seed in range(60)])
+    draws = np.stack([drawn_at(member, shape, seed) for seed in range(60)])
     sampled = draws.reshape(len(draws), -1)
     mean_error = sampled.mean(axis=1).std(ddof=1) / np.sqrt(len(draws))
     spread = np.square(sampled - theory.mean).mean(axis=1)
