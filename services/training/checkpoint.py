@@ -6,7 +6,7 @@ import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import orjson
@@ -43,26 +43,53 @@ class CheckpointFile:
 
 
 def write(folder: Path, epoch: int, state: State, origin: Origin) -> CheckpointFile:
-    """Write ``epoch-<n>.npz`` into `folder` (made when missing): temporary file, fsync, rename, fsync of the folder."""
+    """Write ``epoch-<n>.npz`` into `folder` (made when missing): temporary file, fsync, rename, fsync of the folder.
+
+    Raises:
+        OSError: it could not be written, for want of space say; what was there before is as it was.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     header = {"format": FORMAT, "epoch": epoch, **vars(origin)}
-    buffer = io.BytesIO()
     arrays = {_ORIGIN: np.frombuffer(orjson.dumps(header), dtype=np.uint8), **state}
-    np.savez(buffer, allow_pickle=False, **arrays)
-    content = buffer.getbuffer()
     path = folder / f"epoch-{epoch}.npz"
     temporary = folder / f".epoch-{epoch}.npz.tmp"
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            hashed = _Hashed(file)
+            np.savez(hashed, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    return CheckpointFile(epoch, path, hashlib.sha256(content).hexdigest(), len(content))
+    return CheckpointFile(epoch, path, hashed.sha256.hexdigest(), hashed.size)
+
+
+class _Hashed(io.RawIOBase):
+    """A file that is written once, front to back, and digested on the way; gigabytes are never held twice."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+        self.sha256 = hashlib.sha256()
+        self.size = 0
+
+    def writable(self) -> bool:
+        """It is; never read."""
+        return True
+
+    def write(self, content: Any) -> int:
+        """Write all of it."""
+        self.sha256.update(content)
+        written = self._file.write(content)
+        self.size += written
+        return written
 
 
 def engine_of(path: Path) -> Literal["auto", "eager"]:

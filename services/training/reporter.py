@@ -1,5 +1,6 @@
 """Turns what the training loop tells into messages, at most one of them unacknowledged."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any
 from services.training import checkpoint, faults
 from services.training.channel import Channel
 from services.training.observer import EpochReport, StateOf
+
+log = logging.getLogger(__name__)
 
 SEND_SECONDS = 0.2
 """Least time between two epoch messages, the first two excepted."""
@@ -20,6 +23,8 @@ SILENT_AFTER_GAPS = 10.0
 BUILD_SECONDS = 900.0
 """How long loading the data, drawing the weights and compiling may take before the first batch."""
 LAST_ACK_SECONDS = 60.0
+CHECKPOINT_REST = 20.0
+"""Between two checkpoints lies at least so many times what the last one took: they cost a twentieth at most."""
 
 
 class Reporter:
@@ -48,6 +53,7 @@ class Reporter:
         self._sent = report_after
         self._channel.acknowledged = max(self._channel.acknowledged, report_after)
         self._sent_at = self._saved_at = time.monotonic()
+        self._rest = checkpoint_seconds
 
     def epoch(self, report: EpochReport, state: StateOf) -> None:
         """Keep the report, and send all that are kept when the last message is acknowledged and it is time.
@@ -59,7 +65,7 @@ class Reporter:
         self._pending.append(report)
         self._held = False
         if self._due():
-            save = time.monotonic() - self._saved_at >= self._checkpoint_seconds
+            save = time.monotonic() - self._saved_at >= self._rest
             ready = len(self._pending) if save else self._settled()
             if ready:
                 self._send(state if save else None, ready)
@@ -97,6 +103,18 @@ class Reporter:
         """How many reports, counted from the first, are complete."""
         return next((place for place, report in enumerate(self._pending) if not report.settled), len(self._pending))
 
+    def _save(self, epoch: int, state: StateOf) -> dict[str, Any] | None:
+        """Write a checkpoint; None when there is no room for it: a loss of it then costs time and no number."""
+        began = time.monotonic()
+        try:
+            file = checkpoint.write(self._folder, epoch, state(), self._origin)
+        except OSError as error:
+            log.warning("training goes on without a checkpoint of epoch %d: %s", epoch, error.strerror or error)
+            file = None
+        self._saved_at = time.monotonic()
+        self._rest = max(self._checkpoint_seconds, CHECKPOINT_REST * (self._saved_at - began))
+        return file and {"epoch": epoch, "path": str(file.path), "sha256": file.sha256, "bytes": file.size}
+
     def _send(self, state: StateOf | None, count: int) -> None:
         reports = self._pending[:count]
         rows = [row for report in reports for row in _diagnostics(report)]
@@ -104,9 +122,7 @@ class Reporter:
         saved = None
         if state is not None:
             faults.point("child.before_checkpoint", epoch=last)
-            file = checkpoint.write(self._folder, last, state(), self._origin)
-            saved = {"epoch": last, "path": str(file.path), "sha256": file.sha256, "bytes": file.size}
-            self._saved_at = time.monotonic()
+            saved = self._save(last, state)
             faults.point("child.after_checkpoint", epoch=last)
         del self._pending[:count]
         faults.point("child.before_send", epoch=last)

@@ -1,5 +1,6 @@
 """The reporter's messages: in order, whole, and none before its layers are measured."""
 
+import resource
 import threading
 from concurrent.futures import Future
 from pathlib import Path
@@ -115,3 +116,50 @@ def test_layers_that_cannot_be_measured_fail_the_training(tmp_path: Path) -> Non
     with pytest.raises(ArithmeticError, match="no layers today"):
         reporter.progress(1, 0.5)
     assert wire.sent == []
+
+
+class Clock:
+    """Stands in for the module `time`."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_checkpoints_cost_a_twentieth_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, wire = Clock(), Wire()
+    monkeypatch.setattr(module, "time", clock)
+    reporter = made(wire, tmp_path, checkpoint_seconds=2.0)
+
+    def slow() -> dict[str, np.ndarray]:
+        clock.now += 3.0
+        return state()
+
+    for epoch in range(200):
+        clock.now += 1.0
+        reporter.epoch(report(epoch), slow)
+    saved = [message["checkpoint"]["epoch"] for message in wire.sent if message["checkpoint"]]
+    assert saved == [1, 61, 121, 181]
+
+
+def test_a_full_disk_costs_the_checkpoint_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire, before = Wire(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    monkeypatch.setattr(module, "SEND_SECONDS", 0.0)
+    monkeypatch.setattr(module, "CHECKPOINT_REST", 0.0)
+    reporter = made(wire, tmp_path, checkpoint_seconds=0.0)
+    reporter.epoch(report(0), state)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, before[1]))
+    try:
+        reporter.epoch(report(1), lambda: {"weights": np.zeros(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert wire.sent[-1]["to"] == 1
+    assert wire.sent[-1]["checkpoint"] is None
+    assert "without a checkpoint of epoch 1" in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-0.npz"]
+    reporter.epoch(report(2), state)
+    assert [message["checkpoint"] and message["checkpoint"]["epoch"] for message in wire.sent] == [0, None, 2]
