@@ -18,6 +18,8 @@ def configure(device: str, threads: int) -> str:
     torch.set_num_threads(threads)
     # The same switch as use_deterministic_algorithms(True), which also loads the compiler: 0.9 s for nothing.
     torch.set_deterministic_debug_mode("error")
+    # That mode also fills every new tensor with NaN before an operation writes to it: a tenth of a convolution's step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False

@@ -91,7 +91,7 @@ class StackedNetwork:
         if leaves is None:
             leaves = self.leaves if part == self.everyone else [leaf[part] for leaf in self.leaves]
         if self.images:
-            x = x.movedim(2, -1)
+            x = x.movedim(2, -1).contiguous()
         for index, stage in enumerate(self.stages[:-1]):
             entering, norm = x, stage.norm
             x = self._weigh(stage, x, leaves)
