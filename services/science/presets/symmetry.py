@@ -9,9 +9,9 @@ SYMMETRY_AND_SCALE = Preset(
     question="Why must weights be random, and how large should they be?",
     source=SYMMETRY_DOCUMENT,
     description=(
-        "The classroom's net, 10 and 5 relu units, by full-batch gradient descent on 300 points of two circles. The "
-        "exercise runs 15,000 steps with one sigmoid output; here 10,000 steps with two logits, which at the same "
-        "learning rate move their difference twice as fast. Ten seeds instead of one."
+        "The classroom's net, 10 and 5 relu units and one sigmoid output, by full-batch gradient descent on 300 points "
+        "of two circles. Ten draws of each start instead of one; 10,000 steps of the exercise's 15,000. Its own draws "
+        "are the study circles_exercise."
     ),
     references=(SYMMETRY_DOCUMENT, GLOROT_2010, HE_2015, "Improving Deep Neural Networks, week 1, deeplearning.ai"),
     claims=(
@@ -29,7 +29,8 @@ SYMMETRY_AND_SCALE = Preset(
         DocumentClaim(
             key="S3",
             statement="With weights of 0.01 times a normal the loss falls but stays high.",
-            hypotheses=("val_loss(scaled_normal) > 0.5",),
+            hypotheses=("val_loss(scaled_normal(scale=0.01)) > 0.5",),
+            note="Put to the test is that it stays high. That it falls is the document's own figure, of another net.",
         ),
         DocumentClaim(
             key="S4",
@@ -57,6 +58,7 @@ SYMMETRY_AND_SCALE = Preset(
         ],
         "optimizer": {"kind": "sgd", "learning_rate": 0.01},
         "batch_size": 300,
+        "loss": "binary_cross_entropy",
         "epochs": 10_000,
         "seeds": 10,
     },

@@ -11,29 +11,15 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_circles
 
+from services.science.presets.circles_exercise import CIRCLES_EXERCISE
 from services.training.choose import Choice
 from services.training.engine import CohortDescription, LayerParameters, Rows
 from tests.support.training import engine_of, prepared
 
 ITERATIONS = 15_000
 """More than a spec may ask for."""
-FACTORS = (0.01, 1.0, 10.0, "xavier_fan_in", "he")
-NAMES = ("zeros", "constant", *FACTORS)
-DOCUMENT = {
-    "dataset": {"name": "coursera_circles", "standardize": False},
-    "model": {"kind": "mlp", "hidden": [10, 5]},
-    "activation": "relu",
-    "initializer": [
-        "zeros",
-        {"kind": "constant", "value": 0.5},
-        *({"kind": "legacy_randn", "numpy_seed": 3, "scale": scale} for scale in FACTORS),
-    ],
-    "optimizer": {"kind": "sgd", "learning_rate": 0.01},
-    "loss": "binary_cross_entropy",
-    "batch_size": 300,
-    "epochs": 10_000,
-    "seeds": 1,
-}
+NAMES = ("zeros", "constant", 0.01, 1.0, 10.0, "xavier_fan_in", "he")
+"""The seven starts, as the preset lists them; the last five by their scale."""
 
 ACCURACIES = {
     "zeros": ("0.5000", "0.50"),
@@ -74,7 +60,7 @@ class Exercise:
 
 
 def cohort(data_dir: Path) -> tuple[CohortDescription, Rows]:
-    description, rows = prepared(DOCUMENT, data_dir)
+    description, rows = prepared(CIRCLES_EXERCISE.spec, data_dir)
     return replace(description, epochs=ITERATIONS), rows
 
 
@@ -106,6 +92,14 @@ def test_the_rows_are_those_of_the_exercise(data_dir: Path) -> None:
             np.random.set_state(state)
         np.testing.assert_array_equal(x, points.astype(np.float32))
         np.testing.assert_array_equal(y, classes)
+
+
+def test_the_preset_has_these_starts_and_gives_the_points_as_they_are(data_dir: Path) -> None:
+    description, rows = cohort(data_dir)
+    found = [getattr(trial.initializer, "scale", trial.initializer.kind) for trial in description.trials]
+    assert found == list(NAMES)
+    assert [layer.shape for layer in description.weight_layers] == [(2, 10), (10, 5), (5, 1)]
+    assert not np.allclose(rows.x_train.std(axis=0), 1.0, atol=0.1)
 
 
 @pytest.mark.parametrize("start", NAMES)
