@@ -52,7 +52,7 @@ HIDDEN = (
 OUTPUT = {
     "binary": (
         "sigmoid",
-        "one probability; under binary_cross_entropy its gradient is the plain error; softmax of two logits is the same model",
+        "one probability; under binary_cross_entropy its gradient is the plain error; softmax of two is the same model",
         f"{GOODFELLOW_2016}, section 6.2.2.2; {CATALOGUE_NOTES}",
     ),
     "multiclass": (
