@@ -141,6 +141,7 @@ def test_arms_that_are_the_same_differ_by_their_experiment(database: Database) -
         ({"dataset": {"noise": 0.1}}, "dataset.noise"),
         ({"digest": "e" * 64}, "digest"),
         ({"loss": "mse"}, "val_loss is"),
+        ({"loss": "binary_cross_entropy"}, "val_loss is"),
     ],
 )
 def test_what_was_measured_otherwise_is_not_compared(database: Database, change: dict[str, Any], word: str) -> None:
@@ -154,11 +155,18 @@ def test_what_was_measured_otherwise_is_not_compared(database: Database, change:
 
 def test_the_training_size_may_differ_where_no_unit_depends_on_it(database: Database) -> None:
     with database.write() as session:
-        ids = [store(session, {("relu", "he"): falling(2, 0.5)}, dataset={"train_size": n}) for n in (100, 200)]
+        plain = [
+            [
+                store(session, {("relu", "he"): falling(2, 0.5)}, dataset={"train_size": n}, loss=loss)
+                for n in (100, 200)
+            ]
+            for loss in ("cross_entropy", "binary_cross_entropy")
+        ]
         scaled = [
             store(session, {("relu", "he"): falling(2, 0.5)}, dataset={"train_size": n}, loss="mae") for n in (100, 200)
         ]
-    assert len(ask(database, *ids).arms) == 2
+    for ids in plain:
+        assert len(ask(database, *ids).arms) == 2
     with pytest.raises(InvalidInputError, match="train_size"):
         ask(database, *scaled)
 
