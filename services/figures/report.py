@@ -20,8 +20,8 @@ from services.errors import ConflictError, InvalidInputError
 from services.experiments.service import get
 from services.experiments.views import ExperimentView, view
 from services.figures.render import Renderer
-from services.figures.report_pictures import metrics_read, needs_layers, pictures
-from services.figures.report_reach import reach_rows
+from services.figures.report_pictures import layer_figures, metrics_read, needs_layers, pictures
+from services.figures.report_reach import ReachRow, last_outputs, reach_rows
 from services.figures.report_symmetry import unbroken_symmetry
 from services.figures.report_tables import effect_rows, pair_table, ranking_rows
 from services.figures.study import load_study
@@ -70,6 +70,7 @@ class Report:
     failures: tuple[tuple[str, str], ...]
     symmetry: tuple[str, ...] = ()
     """A sentence for each arm with layers whose units never came to differ."""
+    reach: tuple[ReachRow, ...] = ()
 
 
 def collect(
@@ -102,9 +103,8 @@ def collect(
     except InvalidInputError:
         decided = None
     arms = row.trial_count // max(1, len(row.spec["seeds"]))
-    study = load_study(
-        session, experiment_id, metrics_read(asked), parts=("diagnostics",) if needs_layers(arms) else ()
-    )
+    wishes = [wish for figure in layer_figures(asked) if (wish := figure.layers())] if needs_layers(arms) else []
+    study = load_study(session, experiment_id, metrics_read(asked), layers=wishes)
     return Report(
         experiment=view(session, row),
         comparison=compared,
@@ -114,6 +114,9 @@ def collect(
         run=_run(session, experiment_id),
         failures=_failures(session, experiment_id),
         symmetry=unbroken_symmetry(session, experiment_id),
+        reach=tuple(reach_rows(study.arms, last_outputs(session, experiment_id), asked.confidence))
+        if needs_layers(arms)
+        else (),
     )
 
 
@@ -145,7 +148,7 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
         run=report.run,
         failures=report.failures,
         symmetry=report.symmetry,
-        reach=reach_rows(report.study),
+        reach=report.reach,
         spec=json.dumps(experiment.spec, indent=2, ensure_ascii=False),
         versions=_versions(),
     )

@@ -100,5 +100,10 @@ def chosen(study: Study, question: Question) -> list[Figure]:
         Energy(metric=metric, at=at, confidence=confidence),
     ]
     if needs_layers(len(study.arms)):
-        figures += [GradientFlow(), Prediction()]
+        figures += layer_figures(question)
     return figures
+
+
+def layer_figures(question: Question) -> list[Figure]:
+    """The figures of layers that a report of few enough arms shows."""
+    return [GradientFlow(confidence=question.confidence), Prediction(confidence=question.confidence)]

@@ -1,50 +1,105 @@
 """How far the outputs of a regression reach, as a table of a report."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.figures.report_tables import NONE
-from services.science.figures import Study
-from services.science.figures.numerals import significant
-from services.science.figures.study import LayerRecord
+import numpy as np
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-NAMES = ("output_min", "output_max", "target_min", "target_max")
+from services.db.tables import DiagnosticRow, TrialRow
+from services.figures.report_tables import NONE
+from services.science.figures import ArmRuns
+from services.science.figures.numerals import significant
+from services.science.figures.over_seeds import OverSeeds, mean_over_seeds
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The ends of one trial's outputs and of their target, when they were last measured."""
+
+    arm_key: str
+    seed: int
+    epoch: int
+    low: float
+    high: float
+    target_low: float
+    target_high: float
+
+    @property
+    def covered(self) -> float | None:
+        """Share of the target's range that the outputs' range covers; None where the target has no range."""
+        width = self.target_high - self.target_low
+        return (
+            max(0.0, min(self.high, self.target_high) - max(self.low, self.target_low)) / width if width > 0 else None
+        )
 
 
 @dataclass(frozen=True)
 class ReachRow:
-    """One arm's trained network on the rows that its layers are measured on."""
+    """One arm's networks on the rows that their layers are measured on, mean over the seeds."""
 
     label: str
-    seed: int
-    epoch: int
+    n: int
+    epoch: str
     outputs: str
     target: str
     covered: str
 
 
-def reach_rows(study: Study) -> list[ReachRow]:
-    """One row per arm with a measured regression, from its trial's last measurement."""
-    last: dict[str, LayerRecord] = {}
-    for record in study.diagnostics:
-        known = last.get(record.arm_key)
-        finite = all(record.values.get(name) is not None for name in NAMES)
-        if finite and (known is None or record.epoch >= known.epoch):
-            last[record.arm_key] = record
-    return [_row(arm.label, last[arm.key]) for arm in study.arms if arm.key in last]
+def last_outputs(session: Session, experiment_id: str) -> list[Outputs]:
+    """The last measurement of every trial that has one, in the order of the grid."""
+    names = ("output_min", "output_max", "target_min", "target_max")
+    numbers = [DiagnosticRow.values[name].as_float() for name in names]
+    known = [number.is_not(None) for number in numbers]
+    last = (
+        select(DiagnosticRow.trial_id, func.max(DiagnosticRow.epoch).label("epoch"))
+        .join(TrialRow, TrialRow.id == DiagnosticRow.trial_id)
+        .where(TrialRow.experiment_id == experiment_id, *known)
+        .group_by(DiagnosticRow.trial_id)
+        .subquery()
+    )
+    query = (
+        select(TrialRow.arm_key, TrialRow.seed, DiagnosticRow.epoch, *numbers)
+        .join(TrialRow, TrialRow.id == DiagnosticRow.trial_id)
+        .join(last, (last.c.trial_id == DiagnosticRow.trial_id) & (last.c.epoch == DiagnosticRow.epoch))
+        .where(*known)
+        .order_by(TrialRow.position)
+    )
+    return [Outputs(*row) for row in session.execute(query)]
 
 
-def _row(label: str, record: LayerRecord) -> ReachRow:
-    low, high, least, most = (float(record.values[name]) for name in NAMES)
-    width = most - least
-    shared = max(0.0, min(high, most) - max(low, least))
+def reach_rows(arms: Sequence[ArmRuns], outputs: Sequence[Outputs], confidence: float) -> list[ReachRow]:
+    """One row per arm with a measured regression: of its trials that did not diverge, where there are such."""
+    rows: list[ReachRow] = []
+    for arm in arms:
+        healthy = {seed for seed, kept in zip(arm.seeds, arm.kept, strict=True) if kept}
+        every = [found for found in outputs if found.arm_key == arm.key]
+        counted = [found for found in every if found.seed in healthy] or every
+        if counted:
+            rows.append(_row(arm.label, counted, confidence))
+    return rows
+
+
+def _row(label: str, found: Sequence[Outputs], confidence: float) -> ReachRow:
+    epochs = sorted({one.epoch for one in found})
+    low, high = (float(np.mean([getattr(one, name) for one in found])) for name in ("low", "high"))
+    shares = [one.covered for one in found if one.covered is not None]
     return ReachRow(
         label=label,
-        seed=record.seed,
-        epoch=record.epoch,
+        n=len(found),
+        epoch=str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}",
         outputs=_range(low, high),
-        target=_range(least, most),
-        covered=f"{100 * shared / width:.0f} %" if width > 0 else NONE,
+        target=_range(found[0].target_low, found[0].target_high),
+        covered=_percent(mean_over_seeds(shares, confidence)) if shares else NONE,
     )
+
+
+def _percent(share: OverSeeds) -> str:
+    if share.low is None or share.high is None:
+        return f"{100 * share.mean:.0f} %"
+    # A share lies between none and all, whatever the interval's formula says.
+    return f"{100 * share.mean:.0f} % ({100 * max(0.0, share.low):.0f} to {100 * min(1.0, share.high):.0f} %)"
 
 
 def _range(low: float, high: float) -> str:

@@ -1,6 +1,7 @@
 """A figure of a stored experiment: its parameters checked, its numbers computed, its Vega-Lite written."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from services.errors import ConflictError, FieldProblem, InvalidInputError
 from services.experiments.problems import field_problems
 from services.experiments.service import get
 from services.figures.study import load_study
-from services.science.figures import FIGURES, Figure, FigureData, NoFigureDataError, Study
+from services.science.figures import FIGURES, Figure, FigureData, NoFigureDataError
 
 Json = dict[str, Any]
 
@@ -60,19 +61,24 @@ def figure(session: Session, experiment_id: str, wanted: Figure, theme: str = "l
         ConflictError: it has nothing to show yet.
     """
     final = get(session, experiment_id).state in FINAL
-    study = load_study(session, experiment_id, wanted.metrics(), wanted.parts, _question(wanted))
-    data = numbers(wanted, study)
+    wish = wanted.layers()
+    with _nothing_to_show(wanted):
+        study = load_study(
+            session,
+            experiment_id,
+            wanted.metrics(),
+            wanted.parts,
+            layers=[wish] if wish else (),
+            question=_question(wanted),
+        )
+        data = wanted.numbers(study)
     return Drawing(data, wanted.draw(data, theme), final)
 
 
-def numbers(wanted: Figure, study: Study) -> FigureData:
-    """The figure's numbers.
-
-    Raises:
-        ConflictError: the study holds nothing to show yet.
-    """
+@contextmanager
+def _nothing_to_show(wanted: Figure) -> Generator[None]:
     try:
-        return wanted.numbers(study)
+        yield
     except NoFigureDataError as error:
         raise ConflictError(f"there is no figure {wanted.kind!r} of this experiment (yet): {error}") from None
 

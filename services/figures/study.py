@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.comparisons.arms import StoredArm, stored_arms
+from services.comparisons.arms import StoredArm, StoredTrial, stored_arms
 from services.comparisons.service import Question, comparison
-from services.db.tables import DiagnosticRow, TrialRow
+from services.db.tables import TrialRow
 from services.experiments.service import get
-from services.science.figures import ArmRuns, LayerRecord, Part, Study
-from services.science.grid import AXES
+from services.figures.layers import read_layers
+from services.science.figures import ArmRuns, Part, Study
+from services.science.figures.study import LayerWish
+from services.science.grid import AXES, SEPARATOR, axis_names
 from services.science.spec import Arm, ExperimentSpec
 from services.trials.rows import TrialColumns, read_rows
 
@@ -24,6 +26,7 @@ def load_study(
     experiment_id: str,
     metrics: Collection[str] = (),
     parts: Collection[Part] = (),
+    layers: Sequence[LayerWish] = (),
     question: Question | None = None,
 ) -> Study:
     """Read what figures need.
@@ -32,12 +35,14 @@ def load_study(
         session: any session.
         experiment_id: whose.
         metrics: curves to read.
-        parts: what else to read: the comparison that answers `question`, the layers' diagnostics.
+        parts: what else to read: the comparison that answers `question`.
+        layers: which numbers of the layers to read.
         question: for the comparison; default: that of `Question`.
 
     Raises:
         NotFoundError: no such experiment.
         ConflictError: a comparison is wanted and no trial is finished.
+        NoFigureDataError: `layers` asks for an epoch or an arm that was not measured.
     """
     experiment = get(session, experiment_id)
     spec = ExperimentSpec.model_validate(experiment.spec)
@@ -56,31 +61,61 @@ def load_study(
     answer = None
     if "comparison" in parts:
         answer = comparison(session, [experiment_id], question or Question()).model_dump(mode="json")
+    arms = _arms(stored, metrics, columns, diverged)
+    records, left_out = read_layers(session, experiment_id, arms, layers)
     return Study(
         name=experiment.name,
         dataset=experiment.dataset,
         task=spec.dataset.task,
         loss=str(experiment.spec.get("loss") or ""),
         epochs=experiment.epochs,
-        arms=tuple(_runs(arm, metrics, columns, diverged) for arm in stored),
+        arms=arms,
         varying=tuple(experiment.axes),
         standardized=spec.dataset.standardize,
         comparison=answer,
-        diagnostics=_layers(session, stored) if "diagnostics" in parts else (),
+        diagnostics=records,
+        layers_left_out=left_out,
     )
 
 
+def _arms(
+    stored: Sequence[StoredArm],
+    metrics: Collection[str],
+    columns: Mapping[str, TrialColumns],
+    diverged: Mapping[str, int],
+) -> tuple[ArmRuns, ...]:
+    arms = [Arm.model_validate(one.arm) for one in stored]
+    return tuple(
+        _runs(one.trials, arm, names, metrics, columns, diverged)
+        for one, arm, names in zip(stored, arms, _axes(stored, arms), strict=True)
+    )
+
+
+def _axes(stored: Sequence[StoredArm], arms: Sequence[Arm]) -> list[dict[str, str]]:
+    """What each arm's axes are called, as its stored label calls them."""
+    named = axis_names(arms)
+    if all(
+        set(one.trials[0].label.split(SEPARATOR)) <= set(own.values()) for one, own in zip(stored, named, strict=True)
+    ):
+        return named
+    # Stored before a varied parameter was named where it has its default value.
+    return [{axis: arm.shown([axis]) for axis in AXES} for arm in arms]
+
+
 def _runs(
-    stored: StoredArm, metrics: Collection[str], columns: Mapping[str, TrialColumns], diverged: Mapping[str, int]
+    trials: Sequence[StoredTrial],
+    arm: Arm,
+    axes: Mapping[str, str],
+    metrics: Collection[str],
+    columns: Mapping[str, TrialColumns],
+    diverged: Mapping[str, int],
 ) -> ArmRuns:
-    trials = stored.trials
-    arm = Arm.model_validate(stored.arm)
     ids = [trial.id for trial in trials]
     found = {metric: _curves(ids, metric, columns) for metric in metrics}
     return ArmRuns(
         key=trials[0].arm_key,
         label=trials[0].label,
-        axes={axis: arm.shown([axis]) for axis in AXES},
+        axes=axes,
         seeds=tuple(trial.seed for trial in trials),
         states=tuple(trial.state for trial in trials),
         curves={metric: curve for metric, curve in found.items() if curve is not None},
@@ -101,27 +136,3 @@ def _curves(ids: Sequence[str], metric: str, columns: Mapping[str, TrialColumns]
         if found is not None and metric in found.metrics:
             table[row, found.epochs] = found.metrics[metric]
     return table
-
-
-def _layers(session: Session, stored: Sequence[StoredArm]) -> tuple[LayerRecord, ...]:
-    """What was kept of the layers of each arm's first trial that finished, or of its first one."""
-    chosen = {}
-    for arm in stored:
-        trial = next((trial for trial in arm.trials if trial.state == "succeeded"), arm.trials[0])
-        chosen[trial.id] = trial
-    query = (
-        select(DiagnosticRow)
-        .where(DiagnosticRow.trial_id.in_(chosen))
-        .order_by(DiagnosticRow.trial_id, DiagnosticRow.epoch, DiagnosticRow.layer_index)
-    )
-    return tuple(
-        LayerRecord(
-            arm_key=chosen[row.trial_id].arm_key,
-            seed=chosen[row.trial_id].seed,
-            epoch=row.epoch,
-            layer=row.layer,
-            layer_index=row.layer_index,
-            values=row.values,
-        )
-        for row in session.scalars(query)
-    )

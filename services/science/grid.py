@@ -8,6 +8,8 @@ from typing import Any
 from services.science.base import Member
 from services.science.spec import Arm, ArmChoice, ExperimentSpec
 
+SEPARATOR = " · "
+"""Between the axes of a label."""
 AXES = ("activation", "initializer", "optimizer", "batch_size")
 
 
@@ -49,7 +51,7 @@ def expand(spec: ExperimentSpec) -> Grid:
         PlannedTrial(position, arm_index, seed)
         for position, (arm_index, seed) in enumerate(itertools.product(range(len(arms)), spec.seeds))
     )
-    labels = tuple(" · ".join(names[axis] for axis in axes) for names in axis_names(arms))
+    labels = tuple(SEPARATOR.join(names[axis] for axis in axes) for names in axis_names(arms))
     return Grid(arms, labels, tuple(varying), trials)
 
 

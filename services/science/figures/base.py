@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from services.science.base import Member
-from services.science.figures.study import Study
+from services.science.figures.study import LayerWish, Study
 
 Value = str | int | float | bool | None
 Record = Mapping[str, Value]
@@ -80,6 +80,10 @@ class Figure(Member):
     def metrics(self) -> tuple[str, ...]:
         """Metrics whose curves `numbers` reads."""
         return ()
+
+    def layers(self) -> LayerWish | None:
+        """What `numbers` reads of the layers; None for nothing."""
+        return None
 
 
 def finite(value: Any) -> float | None:

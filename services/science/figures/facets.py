@@ -11,6 +11,11 @@ Facet = Literal["auto", "activation", "initializer", "none"]
 CROWDED = 8
 """More lines than this in one panel are spread over panels, if the facet is left to us."""
 
+LEGEND_WIDTH = 760
+"""Of a legend below the panels, in pixels: two wide panels, so that long labels do not stick out."""
+SIGN_WIDTH, LETTER_WIDTH = 45, 7
+"""A legend's entry in pixels: what its sign takes, and every letter."""
+
 
 def chosen_facet(wanted: Facet, arms: Sequence[ArmRuns]) -> str | None:
     """The axis whose values get a panel each; None for one panel."""
@@ -27,7 +32,8 @@ def line_signs(
 
     Lines that may lie on one another are dashed even if they are few, so that the lower ones show.
     """
-    legend = {"orient": "bottom" if below else "right", "columns": 4 if below else 1, "symbolOpacity": 1}
+    columns = max(1, min(4, LEGEND_WIDTH // (SIGN_WIDTH + LETTER_WIDTH * max(map(len, series), default=1))))
+    legend = {"orient": "bottom" if below else "right", "columns": columns if below else 1, "symbolOpacity": 1}
     colour = {
         "field": "series",
         "type": "nominal",

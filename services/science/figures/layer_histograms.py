@@ -1,5 +1,6 @@
 """Layer histograms: what the activations of each layer look like, by depth and by epoch, for one arm."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -7,9 +8,10 @@ from pydantic import Field
 
 from services.science.diagnostics import HISTOGRAM_EDGES
 from services.science.figures import palette
-from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record
-from services.science.figures.layers import depth_order, layer_records, spread_over
-from services.science.figures.study import ArmRuns, LayerRecord, Study
+from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, plural
+from services.science.figures.layers import by_layer, depth_order, layer_records, spread_over
+from services.science.figures.over_seeds import OverSeeds, bounds_of, interval_words, mean_over_seeds
+from services.science.figures.study import ArmRuns, LayerRecord, LayerWish, Study
 from services.science.figures.theme import THEMES, framed
 
 MOST_EPOCHS = 4
@@ -17,7 +19,7 @@ MOST_LAYERS = 8
 
 
 class LayerHistograms(Figure):
-    """Densities of the activations of one arm's first finished seed: layers from top to bottom, epochs across."""
+    """Densities of the activations of one arm over its seeds: layers from top to bottom, epochs across."""
 
     title: ClassVar[str] = "Layer histograms"
     description: ClassVar[str] = "Distribution of the activations by depth and epoch, for one arm."
@@ -26,48 +28,63 @@ class LayerHistograms(Figure):
     kind: Literal["layer_histograms"] = "layer_histograms"
     arm: str | None = Field(default=None, max_length=400, description="Label or key of the arm; default: the first.")
 
+    confidence: float = Field(default=0.95, gt=0.0, lt=1.0, description="Of the intervals of the densities.")
+
+    def layers(self) -> LayerWish:
+        """The histograms of one arm at the shown epochs."""
+        return LayerWish(("histogram",), _epochs, lambda measured: [self._arm(measured)])
+
     def numbers(self, study: Study) -> FigureData:
-        """Density per bin of the shown layers at the shown epochs."""
+        """Density per bin of the shown layers at the shown epochs, every seed counting the same."""
         found = layer_records(study, "histogram")
-        arm = self._arm(study, {record.arm_key for record in found})
+        keys = {record.arm_key for record in found}
+        arm = self._arm([arm for arm in study.arms if arm.key in keys])
         own = [record for record in found if record.arm_key == arm.key]
-        epochs = spread_over((record.epoch for record in own), MOST_EPOCHS)
+        epochs = _epochs([record.epoch for record in own])
         every = depth_order(own)
-        places = spread_over(range(len(every)), MOST_LAYERS)
-        layers = [every[place] for place in places]
+        layers = [every[place] for place in spread_over(range(len(every)), MOST_LAYERS)]
         shown = [record for record in own if record.epoch in epochs and record.layer in layers]
-        records = [entry for record in shown for entry in _bins(record)]
-        if not records:
+        pooled = [found for group in by_layer(shown) if (found := _pooled(group, len(arm.seeds), self.confidence))]
+        if not pooled:
             raise NoFigureDataError(f"the histograms of {arm.label} are empty")
+        records = [record for bins, _ in pooled for record in bins]
+        summaries = [summary for _, bins in pooled for summary in bins]
+        interval = interval_words(summaries, self.confidence, "mean density")
+        counts = {epoch: [int(str(r["n"])) for r in records if r["epoch"] == epoch] for epoch in epochs}
+        counts = {epoch: found for epoch, found in counts.items() if found}
+        every_n = [n for found in counts.values() for n in found]
         outside = max(float(str(entry["outside"])) for entry in records)
+        sure = f"thin lines: {interval}" if interval else "one seed gives no interval"
         lines = [
             (
-                f"{study.heading()}. {arm.label}, seed {shown[0].seed}: one trial, so without an interval. Layers from "
+                f"{study.heading()}. {arm.label}, mean over {_seeds(every_n, len(arm.seeds))}; {sure}. Layers from "
                 "the input down, epochs across; square-root scale."
             )
         ]
+        if arm.diverged and min(every_n) < len(arm.seeds):
+            lines.append(f"{arm.diverged} of its trials diverged and are counted as long as they were measured.")
         if outside >= 0.0005:
             lines.append(f"Up to {100 * outside:.1f} % of a layer's values lie outside the axis.")
         if len(layers) < len(every):
             lines.append(f"{len(layers)} of {len(every)} layers are shown.")
+        panels = {epoch: f"{_words(epoch)}, n = {_ends(found)}" for epoch, found in counts.items()}
         return FigureData(
             kind=self.kind,
             title="Activations by layer and epoch",
             subtitle=tuple(lines),
-            description=f"Histograms of the activations of {len(layers)} layers of {arm.label} after the epochs "
-            f"{', '.join(map(str, epochs))}. {' '.join(lines)}",
-            records=tuple(records),
+            description=f"Histograms of the activations of {plural(len(layers), 'layer')} of {arm.label} after the "
+            f"epochs {', '.join(map(str, epochs))}. {' '.join(lines)}",
+            records=tuple({**r, "panel": panels[int(str(r["epoch"]))]} for r in records),
             meta={
                 "arm": arm.label,
                 "layers": layers,
-                "epochs": [_words(epoch) for epoch in epochs],
-                "interval": None,
-                "n": {"trials": 1},
+                "epochs": list(panels.values()),
+                "interval": interval,
+                "n": {"min": min(every_n), "max": max(every_n)},
             },
         )
 
-    def _arm(self, study: Study, known: set[str]) -> ArmRuns:
-        measured = [arm for arm in study.arms if arm.key in known]
+    def _arm(self, measured: list[ArmRuns]) -> ArmRuns:
         if self.arm is None:
             return measured[0]
         for arm in measured:
@@ -81,28 +98,41 @@ class LayerHistograms(Figure):
         look = THEMES[theme]
         filled = [r for r in data.records if float(str(r["density"])) > 0]
         reach = [min(float(str(r["from"])) for r in filled), max(float(str(r["to"])) for r in filled)]
-        values = [r for r in data.values() if reach[0] <= float(str(r["from"])) and float(str(r["to"])) <= reach[1]]
+        every: list[dict[str, Any]] = data.values()
+        values = [r for r in every if reach[0] <= r["from"] and r["to"] <= reach[1]]
+        for record in values:
+            record["middle"] = (record["from"] + record["to"]) / 2
+        x = {
+            "field": "from",
+            "type": "quantitative",
+            "title": "activation",
+            "scale": {"domain": reach, "nice": False},
+            "axis": {"format": "~g", "tickCount": 5},
+        }
+        # The square root keeps the rest visible beside the spike at zero of a relu.
+        y = {
+            "field": "density",
+            "type": "quantitative",
+            "title": "density",
+            "scale": {"type": "sqrt"},
+            "axis": {"tickCount": 4},
+        }
         panel = {
-            "mark": {"type": "bar", "color": palette.BLUE, "binSpacing": 0},
-            "encoding": {
-                "x": {
-                    "field": "from",
-                    "type": "quantitative",
-                    "bin": {"binned": True},
-                    "title": "activation",
-                    "scale": {"domain": reach, "nice": False},
-                    "axis": {"format": "~g", "tickCount": 5},
+            "layer": [
+                {
+                    "mark": {"type": "bar", "color": palette.BLUE, "binSpacing": 0},
+                    "encoding": {"x": {**x, "bin": {"binned": True}}, "x2": {"field": "to"}, "y": y},
                 },
-                "x2": {"field": "to"},
-                # The square root keeps the rest visible beside the spike at zero of a relu.
-                "y": {
-                    "field": "density",
-                    "type": "quantitative",
-                    "title": "density",
-                    "scale": {"type": "sqrt"},
-                    "axis": {"tickCount": 4},
+                {
+                    "transform": [{"filter": "isValid(datum.low) && datum.high > 0"}],
+                    "mark": {"type": "rule", "strokeWidth": 1, "opacity": 0.8},
+                    "encoding": {
+                        "x": {**x, "field": "middle"},
+                        "y": {**y, "field": "low"},
+                        "y2": {"field": "high"},
+                    },
                 },
-            },
+            ],
             "width": 190,
             "height": 80,
         }
@@ -123,24 +153,48 @@ def _words(epoch: int) -> str:
     return f"after epoch {epoch}" if epoch else "untrained"
 
 
-def _bins(record: LayerRecord) -> list[Record]:
-    histogram = record.values["histogram"]
-    counts = np.asarray(histogram["counts"], dtype=np.float64)
-    outside = float(histogram["below"]) + float(histogram["above"])
-    total = float(counts.sum()) + outside
-    if total <= 0:
-        return []
-    widths = np.diff(np.asarray(HISTOGRAM_EDGES))
-    return [
+def _ends(counts: list[int]) -> str:
+    return f"{counts[0]}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+
+
+def _seeds(counts: list[int], trials: int) -> str:
+    """How many of the arm's seeds count."""
+    return plural(trials, "seed") if min(counts) == trials else f"{_ends(counts)} of {plural(trials, 'seed')}"
+
+
+def _epochs(known: list[int]) -> list[int]:
+    return spread_over(known, MOST_EPOCHS)
+
+
+def _pooled(
+    group: Sequence[LayerRecord], trials: int, confidence: float
+) -> tuple[list[Record], list[OverSeeds]] | None:
+    """The bins of one layer over its seeds; None where nothing was counted.
+
+    A mean of densities: with as many values from every seed, as from trials of one arm, that is the pooled histogram.
+    """
+    counts = np.array([record.values["histogram"]["counts"] for record in group], dtype=np.float64)
+    outside = np.array([sum(record.values["histogram"][end] for end in ("below", "above")) for record in group])
+    total = counts.sum(axis=1) + outside
+    counts, outside, total = counts[total > 0], outside[total > 0], total[total > 0]
+    if not total.size:
+        return None
+    densities = counts / (total[:, None] * np.diff(np.asarray(HISTOGRAM_EDGES)))
+    record, found = group[0], [mean_over_seeds(of_bin, confidence) for of_bin in densities.T]
+    bins: list[Record] = [
         {
             "layer": record.layer,
-            "panel": _words(record.epoch),
+            "panel": "",
             "epoch": record.epoch,
             "from": HISTOGRAM_EDGES[i],
             "to": HISTOGRAM_EDGES[i + 1],
-            "count": int(count),
-            "density": float(count / (total * widths[i])),
-            "outside": outside / total,
+            "count": int(counts[:, i].sum()),
+            "density": summary.mean,
+            **bounds_of(summary, trials),
+            # No density is below zero, whatever the interval's formula says.
+            "low": None if summary.low is None else max(0.0, summary.low),
+            "outside": float(np.mean(outside / total)),
         }
-        for i, count in enumerate(counts)
+        for i, summary in enumerate(found)
     ]
+    return bins, found

@@ -1,4 +1,4 @@
-"""What figures of layers share: the records of the one trial per arm that is shown, and their numbers."""
+"""What figures of layers share: the records that they show, layer by layer over the seeds of an arm."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,11 +6,9 @@ from typing import Any
 from services.science.figures.base import NoFigureDataError, finite
 from services.science.figures.study import LayerRecord, Study
 
-ONE_TRIAL = "one trial of each arm, its first seed that finished"
-
 
 def layer_records(study: Study, name: str) -> list[LayerRecord]:
-    """The records that carry the quantity, in the order of the grid, the epochs and the layers.
+    """The records that carry the quantity, in the order of the grid, the epochs, the layers and the seeds.
 
     Raises:
         NoFigureDataError: there are none.
@@ -19,7 +17,15 @@ def layer_records(study: Study, name: str) -> list[LayerRecord]:
     found = [record for record in study.diagnostics if record.values.get(name) is not None and record.arm_key in place]
     if not found:
         raise NoFigureDataError(f"no layer has a {name!r}: the experiment's diagnostics do not keep it, or not yet")
-    return sorted(found, key=lambda record: (place[record.arm_key], record.epoch, record.layer_index))
+    return sorted(found, key=lambda record: (place[record.arm_key], record.epoch, record.layer_index, record.seed))
+
+
+def by_layer(records: Iterable[LayerRecord]) -> list[tuple[LayerRecord, ...]]:
+    """The records of the same layer of the same arm after the same epoch together: one per seed."""
+    groups: dict[tuple[str, int, str], list[LayerRecord]] = {}
+    for record in records:
+        groups.setdefault((record.arm_key, record.epoch, record.layer), []).append(record)
+    return [tuple(group) for group in groups.values()]
 
 
 def number(values: Mapping[str, Any], name: str) -> float | None:

@@ -1,15 +1,24 @@
 """Prediction against measurement: signals and gradients of untrained layers, beside what theory expects of them."""
 
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from services.science.figures import palette
-from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, plural
+from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, plural, span
 from services.science.figures.energy import SHAPES
-from services.science.figures.layers import ONE_TRIAL, layer_records, number
-from services.science.figures.study import LayerRecord, Study
+from services.science.figures.layers import by_layer, layer_records, number
+from services.science.figures.log_window import CUT, cut_to, log_window
+from services.science.figures.over_seeds import (
+    OverSeeds,
+    bounds_of,
+    geometric_mean_over_seeds,
+    interval_words,
+    layer_sentences,
+)
+from services.science.figures.study import LayerRecord, LayerWish, Study
 from services.science.figures.theme import THEMES, framed
 from services.science.figures.ticks import log_ticks
 
@@ -22,7 +31,10 @@ WORDS = {
 
 
 class Prediction(Figure):
-    """Predicted (across) and measured (up) of every layer of the untrained networks; on the line, theory is right."""
+    """Predicted (across) and measured (up) of every layer of the untrained networks; on the line, theory is right.
+
+    Measured is the geometric mean over the arm's seeds, with the t interval that the logarithms have.
+    """
 
     title: ClassVar[str] = "Prediction against measurement"
     description: ClassVar[str] = "What signal propagation predicts of untrained layers, against what was measured."
@@ -31,42 +43,70 @@ class Prediction(Figure):
     kind: Literal["prediction"] = "prediction"
     direction: Direction = Field(default="forward", description="Signals going forward, or gradients going backward.")
 
+    confidence: float = Field(default=0.95, gt=0.0, lt=1.0, description="Of the intervals.")
+
+    def layers(self) -> LayerWish:
+        """The predicted number and what the measured one is made of, in the untrained networks."""
+        forward = ("pre_activation_mean", "pre_activation_variance")
+        names = (self._name(), *(forward if self.direction == "forward" else ("backward_second_moment",)))
+        return LayerWish(names, lambda known: [epoch for epoch in known if epoch == 0])
+
     def numbers(self, study: Study) -> FigureData:
-        """Both numbers of every layer that has both, with their ratio."""
-        name = "predicted_second_moment" if self.direction == "forward" else "predicted_backward_ratio"
-        found = [record for record in layer_records(study, name) if record.epoch == 0]
+        """Both numbers of every layer that has both, over the seeds of its arm, with their ratio."""
+        found = [record for record in layer_records(study, self._name()) if record.epoch == 0]
         arms = {arm.key: arm for arm in study.arms}
-        outputs: dict[str, float | None] = {}
-        for record in found:
-            outputs[record.arm_key] = number(record.values, "backward_second_moment")
+        # The output layer comes last of its trial's records.
+        outputs = {(r.arm_key, r.seed): number(r.values, "backward_second_moment") for r in found}
         records: list[Record] = []
-        for record in found:
-            predicted, measured = number(record.values, name), self._measured(record, outputs[record.arm_key])
-            if predicted is None or measured is None or predicted <= 0 or measured <= 0:
+        summaries: list[OverSeeds] = []
+        zeros = 0
+        for group in by_layer(found):
+            both = [
+                (predicted, measured)
+                for record in group
+                if (predicted := number(record.values, self._name())) is not None
+                and (measured := self._measured(record, outputs[record.arm_key, record.seed])) is not None
+            ]
+            positive = [(predicted, measured) for predicted, measured in both if predicted > 0 and measured > 0]
+            zeros += len(both) - len(positive)
+            if not positive:
                 continue
-            arm = arms[record.arm_key]
+            arm = arms[group[0].arm_key]
+            expected, summary = (
+                geometric_mean_over_seeds(values, self.confidence) for values in zip(*positive, strict=True)
+            )
+            summaries.append(summary)
             records.append(
                 {
                     "arm": arm.label,
                     "activation": arm.axes["activation"],
                     "initializer": arm.axes["initializer"],
-                    "layer": record.layer,
-                    "seed": record.seed,
-                    "predicted": predicted,
-                    "measured": measured,
-                    "ratio": measured / predicted,
+                    "layer": group[0].layer,
+                    "predicted": expected.mean,
+                    "measured": summary.mean,
+                    "ratio": summary.mean / expected.mean,
+                    **bounds_of(summary, len(arm.seeds)),
                 }
             )
         if not records:
             raise NoFigureDataError("no untrained layer has both a predicted and a measured number above zero")
-        ratios = np.array([r["ratio"] for r in records], dtype=float)
-        off = float(np.exp(np.median(np.abs(np.log(ratios)))))
+        return self._data(study, records, summaries, zeros)
+
+    def _name(self) -> str:
+        return "predicted_second_moment" if self.direction == "forward" else "predicted_backward_ratio"
+
+    def _data(self, study: Study, records: list[Record], summaries: list[OverSeeds], zeros: int) -> FigureData:
+        off = float(np.exp(np.median([abs(np.log(float(str(r["ratio"])))) for r in records])))
+        counts = [summary.n for summary in summaries]
+        interval = interval_words(summaries, self.confidence, "geometric mean")
         lines = [
             (
-                f"{study.heading()}. {WORDS[self.direction][0].upper()}{WORDS[self.direction][1:]}, log scales; "
-                f"{ONE_TRIAL}, so without an interval. On the line theory is right."
+                f"{study.heading()}. {WORDS[self.direction][0].upper()}{WORDS[self.direction][1:]}, log scales. Mark: "
+                f"geometric mean over {span(counts, 'seed')}; "
+                f"{f'bar: {interval}' if interval else 'one seed gives no interval'}. On the line theory is right."
             ),
             f"Half of the {plural(len(records), 'layer')} lie within a factor {off:.3g} of the prediction.",
+            *layer_sentences(study, whole=all(r["n"] == r["trials"] for r in records), zeros=zeros),
         ]
         return FigureData(
             kind=self.kind,
@@ -78,8 +118,9 @@ class Prediction(Figure):
                 "direction": self.direction,
                 "activations": list(dict.fromkeys(str(r["activation"]) for r in records)),
                 "initializers": list(dict.fromkeys(str(r["initializer"]) for r in records)),
-                "interval": None,
-                "n": {"layers": len(records), "trials_per_arm": 1},
+                "interval": interval,
+                "n": {"layers": len(records), "min": min(counts), "max": max(counts)},
+                "left_out": list(study.layers_left_out),
             },
         )
 
@@ -93,12 +134,14 @@ class Prediction(Figure):
     def draw(self, data: FigureData, theme: str = "light") -> dict[str, Any]:
         """Dots beside the line on which both are equal."""
         look = THEMES[theme]
-        both = np.array([[r["predicted"], r["measured"]] for r in data.records], dtype=float)
-        ends = [float(both.min()) / 1.3, float(both.max()) * 1.3]
+        window = log_window(data.records, ("predicted", "measured"))
+        ends = [window[0] / 1.2, window[1] * 1.2]
+        values, cut = cut_to(data.values(), *ends)
         axis = {"values": log_ticks(*ends), "format": ".0e" if ends[0] < 1e-3 or ends[1] > 1e4 else "~g"}
         shared = {"type": "quantitative", "scale": {"type": "log", "domain": ends, "nice": False}, "axis": axis}
         activations, initializers = data.meta["activations"], data.meta["initializers"]
         shapes = [SHAPES[i % len(SHAPES)] for i in range(len(initializers))]
+        shown = ("arm", "layer", "predicted", "measured", "low", "high", "ratio", "n", "trials")
         fine = {"symbolSize": 110, "symbolOpacity": 1}
         dots = {
             "mark": {"type": "point", "filled": True, "size": 90, "opacity": 0.85},
@@ -119,7 +162,17 @@ class Prediction(Figure):
                     "scale": {"domain": initializers, "range": shapes},
                     "legend": {**fine, "symbolFillColor": look.ink, "symbolStrokeColor": look.ink},
                 },
-                "tooltip": [{"field": name} for name in ("arm", "layer", "predicted", "measured", "ratio")],
+                "tooltip": [{"field": name} for name in shown],
+            },
+        }
+        bars = {
+            "transform": [{"filter": "isValid(datum.low_drawn)"}],
+            "mark": {"type": "rule", "strokeWidth": 1.6, "opacity": 0.7},
+            "encoding": {
+                "x": dots["encoding"]["x"],
+                "y": {**shared, "field": "low_drawn"},
+                "y2": {"field": "high_drawn"},
+                "color": dots["encoding"]["color"],
             },
         }
         line = {
@@ -130,5 +183,6 @@ class Prediction(Figure):
                 "y": {**shared, "field": "measured"},
             },
         }
-        body = {"data": {"values": data.values()}, "layer": [line, dots], "width": 400, "height": 400}
-        return framed(data, look, body, width=560)
+        body = {"data": {"values": values}, "layer": [line, bars, dots], "width": 400, "height": 400}
+        noted = replace(data, subtitle=(*data.subtitle, CUT)) if cut else data
+        return framed(noted, look, body, width=560)

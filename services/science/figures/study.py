@@ -1,7 +1,7 @@
 """What a figure is computed from: the trials of an experiment, arm by arm, as arrays."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -67,6 +67,23 @@ class ArmRuns:
 
 
 @dataclass(frozen=True)
+class LayerWish:
+    """Which numbers of which layers a figure reads, so that no others are loaded.
+
+    Attributes:
+        names: of the layers' values; a layer counts where it has the first of them.
+        epochs: chooses among the epochs after which that was measured, in ascending order.
+        arms: chooses among the arms in which it was measured, in the order of the grid.
+        positive: whether only a first number above zero makes an epoch or an arm one to choose from.
+    """
+
+    names: tuple[str, ...]
+    epochs: Callable[[list[int]], list[int]]
+    arms: Callable[[list[ArmRuns]], list[ArmRuns]] = list
+    positive: bool = False
+
+
+@dataclass(frozen=True)
 class Study:
     """One experiment as a figure sees it.
 
@@ -76,6 +93,8 @@ class Study:
         arms: in the order of the grid.
         varying: axes with more than one value.
         comparison: the comparison's answer as plain JSON values, where a figure asked for it.
+        diagnostics: what was read of the layers, of every seed.
+        layers_left_out: labels of the arms whose layers were too many to be read.
     """
 
     name: str | None
@@ -88,6 +107,7 @@ class Study:
     standardized: bool = True
     comparison: Mapping[str, Any] | None = None
     diagnostics: tuple[LayerRecord, ...] = ()
+    layers_left_out: tuple[str, ...] = ()
 
     @property
     def trials(self) -> int:

@@ -97,7 +97,7 @@ def framed(data: FigureData, theme: Theme, body: Mapping[str, Any], width: float
         width: of the picture in pixels, so that subtitle lines are cut to it.
     """
     letters = max(44, int(width / 6.2))
-    lines = [line for sentence in data.subtitle for line in textwrap.wrap(sentence, letters, break_on_hyphens=False)]
+    lines = [line for sentence in data.subtitle for line in _wrapped(sentence, letters)]
     return {
         "$schema": SCHEMA,
         "description": data.description,
@@ -106,3 +106,9 @@ def framed(data: FigureData, theme: Theme, body: Mapping[str, Any], width: float
         "config": config(theme),
         "usermeta": {"firstlight": {"figure": data.kind, **data.meta}},
     }
+
+
+def _wrapped(sentence: str, letters: int) -> list[str]:
+    """Lines of so many letters; no line begins with a percent sign."""
+    lines = textwrap.wrap(sentence.replace(" %", "\u00a0%"), letters, break_on_hyphens=False)
+    return [line.replace("\u00a0%", " %") for line in lines]

@@ -60,7 +60,9 @@ def _study(
                     members={"activation": ACTIVATIONS[activation](), "initializer": INITIALIZERS[initializer]()},
                 )
             )
-            layers += _layers(f"key{place}", place, (0, 1, epochs))
+            for seed in range(seeds):
+                # A trial that diverged is measured no more.
+                layers += _layers(f"key{place}", place, seed, (0, 1) if seed in lost else (0, 1, epochs))
     study = Study(
         name=changes.pop("name", "a study"),
         dataset="digits",
@@ -91,22 +93,24 @@ def _compared(arms: list[ArmRuns]) -> dict[str, Any]:
     return compare(ComparisonInput(metric="val_loss", arms=inputs)).model_dump(mode="json")
 
 
-def _layers(key: str, place: int, epochs: tuple[int, ...]) -> list[LayerRecord]:
+def _layers(key: str, place: int, seed: int, epochs: tuple[int, ...]) -> list[LayerRecord]:
+    """Numbers whose spread between seeds is known: a seed multiplies by e to the tenth of its own."""
+    own = float(np.exp(0.1 * seed))
     found: list[LayerRecord] = []
     for epoch in epochs:
         for index, layer in enumerate(("dense_1", "dense_2", "output")):
             counts = (100 * np.exp(-0.5 * ((np.arange(40) - 20 - epoch) / (4 + index)) ** 2)).round().astype(int)
             values: dict[str, Any] = {
                 "pre_activation_mean": 0.1 * place,
-                "pre_activation_variance": 0.5 + 0.1 * index,
-                "gradient_norm": 10.0 ** -(index + 0.1 * place),
+                "pre_activation_variance": own * (0.5 + 0.1 * index),
+                "gradient_norm": own * 10.0 ** -(index + 0.1 * place),
                 "update_ratio": None if epoch == 0 else 1e-3,
             }
             if layer != "output":
-                values["histogram"] = {"below": 1, "counts": counts.tolist(), "above": 2}
+                values["histogram"] = {"below": 1, "counts": np.roll(counts, seed).tolist(), "above": 2}
             if epoch == 0:
                 values["predicted_second_moment"] = 0.6 + 0.1 * index
-            found.append(LayerRecord(key, 0, epoch, layer, index, values))
+            found.append(LayerRecord(key, seed, epoch, layer, index, values))
     return found
 
 

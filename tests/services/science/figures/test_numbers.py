@@ -7,18 +7,14 @@ import pytest
 from scipy import stats
 
 from services.science.activations import ACTIVATIONS
-from services.science.diagnostics import HISTOGRAM_EDGES
 from services.science.figures import (
     ActivationShape,
     ArmRuns,
     Convergence,
     Differences,
     Energy,
-    GradientFlow,
     InitializerSamples,
-    LayerHistograms,
     NoFigureDataError,
-    Prediction,
     Ranking,
     Seeds,
 )
@@ -140,43 +136,6 @@ def test_arms_of_equal_energy_are_said_to_be_so(make_study: Any) -> None:
     low, high = Energy().draw(data)["layer"][-1]["encoding"]["x"]["scale"]["domain"]
     assert low < 0.25 < high
     assert not Energy().numbers(make_study()).meta["alike"]
-
-
-def test_gradients_are_shown_by_depth(make_study: Any) -> None:
-    data = GradientFlow().numbers(make_study())
-    assert {r["epoch"] for r in data.records} == {0, 6}
-    assert data.meta["layers"] == ["dense_1", "dense_2", "output"]
-    for record in data.records:
-        place = [arm.label for arm in make_study().arms].index(str(record["arm"]))
-        assert record["value"] == pytest.approx(10.0 ** -(int(str(record["layer_index"])) + 0.1 * place))
-    with pytest.raises(NoFigureDataError, match="but after: 0, 1, 6"):
-        GradientFlow(epoch=4).numbers(make_study())
-    assert {r["epoch"] for r in GradientFlow(quantity="update_ratio").numbers(make_study()).records} == {1, 6}
-
-
-def test_histograms_are_densities(make_study: Any) -> None:
-    study = make_study()
-    data = LayerHistograms(arm="tanh · he_uniform").numbers(study)
-    assert data.meta["epochs"] == ["untrained", "after epoch 1", "after epoch 6"]
-    assert data.meta["layers"] == ["dense_1", "dense_2"]
-    widths = np.diff(HISTOGRAM_EDGES)
-    for layer in data.meta["layers"]:
-        rows = [r for r in data.records if (r["layer"], r["epoch"]) == (layer, 1)]
-        inside = sum(float(str(r["density"])) * width for r, width in zip(rows, widths, strict=True))
-        assert inside + float(str(rows[0]["outside"])) == pytest.approx(1.0)
-    with pytest.raises(NoFigureDataError, match=r"there are: relu · he_uniform"):
-        LayerHistograms(arm="none").numbers(study)
-
-
-def test_predictions_stand_beside_what_was_measured(make_study: Any) -> None:
-    data = Prediction().numbers(make_study())
-    assert len(data.records) == 12
-    first = data.records[0]
-    assert (first["predicted"], first["measured"]) == pytest.approx((0.6, 0.5))
-    for record in data.records:
-        assert record["ratio"] == pytest.approx(float(str(record["measured"])) / float(str(record["predicted"])))
-    with pytest.raises(NoFigureDataError, match="predicted_backward_ratio"):
-        Prediction(direction="backward").numbers(make_study())
 
 
 def test_activations_are_those_of_the_study(make_study: Any) -> None:
