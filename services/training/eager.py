@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from services.science.models.layers import Evaluation
-from services.training.dropout import DropoutMasks
+from services.training.dropout import DropoutMasks, Masks
 from services.training.engine import (
     CohortDescription,
     EpochSums,
@@ -23,6 +24,7 @@ from services.training.losses import correct, row_losses
 from services.training.network import StackedNetwork
 from services.training.normalization import Normalizer, PooledStatistics, by_batch
 from services.training.order import distinct_seeds, epoch_orders
+from services.training.signs import SureSigns
 from services.training.updates import UPDATES, Update
 
 EVALUATION_FLOATS = 1_000_000
@@ -34,7 +36,10 @@ RECALIBRATION_ROWS = 8192
 
 
 class EagerEngine:
-    """Trains every trial of a cohort at once; see `services.training.engine.Engine`."""
+    """Trains every trial of a cohort at once; see `services.training.engine.Engine`.
+
+    The optimizer moves master weights and moments in float64; forward and backward use the weights rounded to float32.
+    """
 
     name = "eager"
 
@@ -44,6 +49,7 @@ class EagerEngine:
         self.device = device
         self.description = description
         self.network = StackedNetwork(description, initial, device)
+        self._master = self.network.flat.double()
         self._x, self._x_validation = (network_rows(self.network, x, device) for x in (rows.x_train, rows.x_validation))
         self._y, self._y_validation = (to_tensor(y, device) for y in (rows.y_train, rows.y_validation))
         self._seeds, seed_of_slot = distinct_seeds(tuple(trial.seed for trial in description.trials))
@@ -52,6 +58,7 @@ class EagerEngine:
         self._seed_of_trial = torch.from_numpy(seed_of_trial).to(device)
         self._masks = DropoutMasks(self.network.stages, self._seeds, device)
         self._update = self._make_update()
+        self._signs = SureSigns(self._y) if description.loss == "mae" else None
 
     def train_epoch(self, epoch: int, tick: Tick) -> EpochSums | None:
         """See `Engine.train_epoch`."""
@@ -79,6 +86,9 @@ class EagerEngine:
                     masks={layer: self._of_trials(mask, part) for layer, mask in masks.items()},
                     leaves=leaves,
                 )
+                if self._signs is not None:
+                    exact = partial(self._exact_outputs, index=index, masks=masks, first=part.start)
+                    outputs, y = self._signs.settle(outputs, y, exact)
                 losses = row_losses(self.description.loss, outputs, y).mean(dim=1)
                 gradients = torch.autograd.grad(losses.sum(), leaves)
                 with torch.no_grad():
@@ -87,7 +97,21 @@ class EagerEngine:
                         hits[part] += correct(self.description.loss, outputs, y)
                     found.append(torch.cat([gradient.reshape(len(losses), -1) for gradient in gradients], dim=1))
             self._update.step(found[0] if len(found) == 1 else torch.cat(found))
+            self.network.flat.copy_(self._master)
         return EpochSums(n, self._by_slot(loss_sum), self._by_slot(hits.double()) if classes else None)
+
+    @torch.no_grad()
+    def _exact_outputs(self, trial: int, *, index: Tensor, masks: Masks, first: int) -> Tensor:
+        """What trial `first` + `trial` gives for a training batch, in float64 and by its master weights."""
+        part = slice(first + trial, first + trial + 1)
+        places = zip(self.network.spans, self.network.shapes, strict=True)
+        return self.network.forward(
+            self._gather(self._x, index, part).double(),
+            part=part,
+            normalizer=by_batch,
+            masks={layer: self._of_trials(mask, part) for layer, mask in masks.items()},
+            leaves=[self._master[part, a:b].view(1, *shape) for (a, b), shape in places],
+        ).squeeze(0)
 
     @torch.no_grad()
     def evaluate(self, tick: Tick) -> EvaluationSums | None:
@@ -157,7 +181,7 @@ class EagerEngine:
         return self.network.finite()[self.network.place]
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """See `Engine.state`: every leaf, every moment of every leaf, moving statistics, and the number of steps."""
+        """See `Engine.state`: every leaf, what rounding took from it, its moments, moving statistics, the steps."""
         trials = len(self.description.trials)
         found: dict[str, NDArray[np.generic]] = {"steps": np.full(trials, self._update.steps, dtype=np.int64)}
         for prefix, tensor in self._stored().items():
@@ -168,9 +192,8 @@ class EagerEngine:
         return found
 
     def load_state(self, state: State) -> None:
-        """See `Engine.load_state`; another engine's record of rounding is left aside."""
+        """See `Engine.load_state`."""
         expected = self.state()
-        state = {name: array for name, array in state.items() if not name.startswith("residual.")}
         if state.keys() != expected.keys():
             odd = sorted(state.keys() ^ expected.keys())
             raise ValueError(f"the state does not fit this cohort: it differs in {', '.join(odd[:5])}")
@@ -179,10 +202,12 @@ class EagerEngine:
                 raise ValueError(f"the state's {name} has shape {state[name].shape}, this cohort's {array.shape}")
         trials = len(self.description.trials)
         with torch.no_grad():
-            for prefix, tensor in self._stored().items():
+            stored = self._stored()
+            for prefix, tensor in stored.items():
                 for name, _, (first, last) in self._leaf_places():
                     array = state[f"{prefix}.{name}"].reshape(trials, -1)[self.network.order]
                     tensor[:, first:last] = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+            torch.add(stored["residual"], self.network.flat, out=self._master)
             for name, buffer in self.network.moving.buffers.items():
                 buffer.copy_(to_tensor(state[name][self.network.order], self.device))
         self._update.steps = int(np.asarray(state["steps"])[0])
@@ -192,10 +217,16 @@ class EagerEngine:
         kinds = {optimizer.kind for optimizer in optimizers}
         if len(kinds) != 1:
             raise ValueError(f"the trials of a cohort share one kind of optimizer, not {sorted(kinds)}")
-        return UPDATES[kinds.pop()](optimizers, self.network.flat, self.description.epochs)
+        return UPDATES[kinds.pop()](optimizers, self._master, self.description.epochs)
 
     def _stored(self) -> dict[str, Tensor]:
-        return {"parameters": self.network.flat, **self._update.moments}
+        """Weights in float32, what rounding took from the master weights, exactly, and the moments; ``[T, P]`` each."""
+        residual = self._master - self.network.flat
+        return {
+            "parameters": self.network.flat,
+            "residual": torch.where(residual.isfinite(), residual, 0.0),
+            **self._update.moments,
+        }
 
     def _leaf_places(self) -> list[tuple[str, tuple[int, ...], tuple[int, int]]]:
         return list(zip(self.network.names, self.network.shapes, self.network.spans, strict=True))

@@ -19,6 +19,8 @@ CLIP_EPSILON = 1e-6
 class Update:
     """Moves the parameters of T trials against their gradients.
 
+    All arithmetic and all moments are in the parameters' own precision.
+
     Attributes:
         moments: the arrays beside the parameters, each ``[T, P]``, by name.
         steps: how many batches have been taken.
@@ -46,6 +48,7 @@ class Update:
     def step(self, gradient: Tensor) -> None:
         """Take one step; `gradient` may be overwritten."""
         self.steps += 1
+        gradient = gradient.to(self.flat.dtype)
         if self._clip is not None:
             norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
             gradient = gradient * (self._clip / (norm + CLIP_EPSILON)).clamp(max=1.0)
@@ -59,8 +62,12 @@ class Update:
         """The gradient with the pull towards zero added."""
         return gradient if self._weight_decay is None else gradient + self._weight_decay * self.flat
 
-    def _column(self, values: Sequence[float], dtype: torch.dtype = torch.float32) -> Tensor:
-        return torch.tensor(values, dtype=dtype, device=self.flat.device).unsqueeze(1)
+    def _column(self, values: Sequence[float]) -> Tensor:
+        return self._rounded(torch.tensor(values, dtype=torch.float64, device=self.flat.device).unsqueeze(1))
+
+    def _rounded(self, column: Tensor) -> Tensor:
+        """Numbers worked out in float64, in the parameters' precision."""
+        return column.to(self.flat.dtype)
 
     def _numbers(self, name: str) -> Tensor | None:
         """One field of every trial's optimizer, or None where it is 0 for all."""
@@ -101,9 +108,8 @@ class AdamUpdate(Update):
     def __init__(self, optimizers: Sequence[BaseOptimizer], flat: Tensor, epochs: int) -> None:
         super().__init__(optimizers, flat, epochs)
         betas = [[float(getattr(optimizer, name)) for optimizer in optimizers] for name in ("beta_1", "beta_2")]
-        self._beta_1, self._beta_2 = (self._column(values, torch.float64) for values in betas)
-        self._keep_1, self._keep_2 = self._beta_1.float(), self._beta_2.float()
-        self._take_1, self._take_2 = (1.0 - self._beta_1).float(), (1.0 - self._beta_2).float()
+        self._betas = [torch.tensor(values, dtype=torch.float64, device=flat.device).unsqueeze(1) for values in betas]
+        self._take_1, self._take_2 = (self._rounded(1.0 - beta) for beta in self._betas)
         self._epsilon = self._column([float(getattr(optimizer, "epsilon")) for optimizer in optimizers])  # noqa: B009
         self.moments["first_moment"] = torch.zeros_like(flat)
         self.moments["second_moment"] = torch.zeros_like(flat)
@@ -113,12 +119,14 @@ class AdamUpdate(Update):
             gradient = self._decayed(gradient)
         elif self._weight_decay is not None:
             self.flat.mul_(1.0 - self.learning_rate * self._weight_decay)
-        first = self.moments["first_moment"].mul_(self._keep_1).addcmul_(gradient, self._take_1)
-        second = self.moments["second_moment"].mul_(self._keep_2).addcmul_(gradient * gradient, self._take_2)
-        # Powers in float64: 1 - beta^t loses half its digits in float32 at the first steps.
-        rate = self.learning_rate / (1.0 - self._beta_1**self.steps).float()
-        root = (1.0 - self._beta_2**self.steps).sqrt().float()
-        self.flat.addcdiv_(first * rate, second.sqrt().div_(root).add_(self._epsilon), value=-1.0)
+        # Bias corrections in float64: 1 - beta^t loses half its digits in float32 at the first steps.
+        bias_1, bias_2 = (1.0 - beta**self.steps for beta in self._betas)
+        rate, root = self._rounded(bias_2.sqrt() / bias_1) * self.learning_rate, self._rounded(bias_2.sqrt())
+        # Everything in the gradient's place: in a new one each, half of the time would go to the memory.
+        first = self.moments["first_moment"].lerp_(gradient, self._take_1)
+        second = self.moments["second_moment"].lerp_(gradient.square_(), self._take_2)
+        divisor = torch.sqrt(second, out=gradient).add_(self._epsilon * root)
+        self.flat.addcmul_(torch.div(first, divisor, out=gradient), rate, value=-1.0)
 
 
 class AdamWUpdate(AdamUpdate):
@@ -135,8 +143,8 @@ class RmsPropUpdate(Update):
 
     def __init__(self, optimizers: Sequence[BaseOptimizer], flat: Tensor, epochs: int) -> None:
         super().__init__(optimizers, flat, epochs)
-        decay = self._column([float(getattr(optimizer, "decay")) for optimizer in optimizers], torch.float64)  # noqa: B009
-        self._keep, self._take = decay.float(), (1.0 - decay).float()
+        decays = [float(getattr(optimizer, "decay")) for optimizer in optimizers]  # noqa: B009
+        self._keep, self._take = self._column(decays), self._column([1.0 - decay for decay in decays])
         self._epsilon = self._column([float(getattr(optimizer, "epsilon")) for optimizer in optimizers])  # noqa: B009
         self._momentum = self._numbers("momentum")
         self.moments["second_moment"] = torch.zeros_like(flat)

@@ -1,7 +1,6 @@
 """A trial recomputed in float64 with NumPy from the numerics contract alone; it imports nothing of the project.
 
-`recompute` gives one row per epoch. Besides the losses a row says how close to zero the residual of a training row has
-come so far: there the gradient of the mean absolute error jumps, and two ways of rounding may part for good.
+`recompute` gives one row per epoch.
 """
 
 import itertools
@@ -134,7 +133,7 @@ def recompute(
     w = [draw(initializer, s, stream(seed, 1, i)).astype(np.float32).astype(np.float64) for i, s in enumerate(shapes)]
     b = [np.zeros(s[1]) for s in shapes]
     norms, descent = Norms(hidden, batch_norm), Adam(lr, optimizer == "adam")
-    closest, rows = np.inf, []
+    rows: list[dict[str, Any]] = []
 
     def forward(h: np.ndarray, rng: np.random.Generator | None) -> tuple[list[Any], list[np.ndarray]]:
         """For each hidden layer what the way back needs; what goes into each layer, and the output."""
@@ -161,7 +160,6 @@ def recompute(
             kept, post = forward(x[index], rng)
             row_loss, delta = loss_and_slope(loss, post[-1], y[index])
             total += row_loss.sum()
-            closest = min(closest, row_loss.min())
             delta = delta / len(index)
             moves: list[tuple[Any, np.ndarray, np.ndarray]] = []
             for i in range(last, -1, -1):
@@ -180,5 +178,5 @@ def recompute(
                 descent.move(key, parameter, gradient)
         val_loss = loss_and_slope(loss, forward(x_val, None)[1][-1], y_val)[0].mean()
         train_loss = total / len(x) if epoch else None
-        rows.append({"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss, "closest": closest})
+        rows.append({"epoch": epoch, "train_loss": train_loss, "val_loss": val_loss})
     return rows

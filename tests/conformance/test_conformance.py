@@ -15,10 +15,6 @@ from tests.conformance.recompute import recompute
 from tests.support.training import prepared, train
 
 RELATIVE = 1e-4
-ROUNDING = 1e-5
-"""Residuals this close to zero may have the other sign in float32 (the targets have a standard deviation of one)."""
-PARTED = 0.25
-"""How far apart trials stay whose gradients differed once in one row's sign."""
 EPOCHS = 3
 COLUMNS = ("carat", "depth", "table", "x", "y", "z")
 
@@ -37,28 +33,15 @@ def trained(
     return names, train(description, rows, engine=engine).reports
 
 
-def assert_agrees(
-    names: list[tuple[str, str, int]], reports: list[EpochReport], x: Any, y: Any, *, may_part: bool = False, **how: Any
-) -> None:
-    """Every row agrees to 1e-4.
-
-    With `may_part`, trials under mae that came within rounding of a zero residual are let off from that epoch on: there
-    the sign of the residual, and with it the gradient, is decided by rounding. At most half of the trials may part.
-    """
-    parted = 0
+def assert_agrees(names: list[tuple[str, str, int]], reports: list[EpochReport], x: Any, y: Any, **how: Any) -> None:
+    """Every row agrees to 1e-4."""
     for slot, (activation, initializer, seed) in enumerate(names):
         rows = recompute(x, y, activation=activation, initializer=initializer, seed=seed, epochs=EPOCHS, **how)
         assert np.isnan(reports[0].metrics["train_loss"][slot])
-        worst = 0.0
         for row, report in zip(rows, reports, strict=True):
             for name in ("train_loss", "val_loss"):
-                if row[name] is not None:
-                    worst = max(worst, abs(report.metrics[name][slot] / row[name] - 1.0))
-            decided = not may_part or row["closest"] > ROUNDING
-            where = f"{activation} x {initializer}, seed {seed}, epoch {row['epoch']}"
-            assert worst < (RELATIVE if decided else PARTED), where
-        parted += worst >= RELATIVE
-    assert parted <= len(names) // 2
+                where = f"{name} of {activation} x {initializer}, seed {seed}, epoch {row['epoch']}"
+                assert row[name] is None or abs(report.metrics[name][slot] / row[name] - 1.0) < RELATIVE, where
 
 
 @pytest.fixture(scope="session")
@@ -77,11 +60,11 @@ def test_smooth_activations_on_all_of_diamonds(
         "activation": ["tanh", "sigmoid"],
         "initializer": ["glorot_uniform", "he_normal"],
         "epochs": EPOCHS,
-        "seeds": [0, 7],
+        # Under seeds 3 and 5 a residual of 3e-7 and one of 6e-8 is met, whose signs float32 outputs alone get wrong.
+        "seeds": [0, 3, 5, 7] if engine == "eager" else [0, 7],
     }
     names, reports = trained(document, data_dir, engine)
-    # Weights of plain float32 meet other signs than float64 in places; the kernel's compensated weights do not.
-    assert_agrees(names, reports, *diamonds, may_part=engine == "eager")
+    assert_agrees(names, reports, *diamonds)
 
 
 def test_a_smooth_loss_on_all_of_diamonds_never_parts(

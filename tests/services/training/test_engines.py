@@ -1,6 +1,7 @@
 """Both engines: fused against alone, reruns, resumption, isolation of divergence, symmetry."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from services.science.optimizers import OPTIMIZERS
 from services.training import loop
 from services.training.choose import Choice
+from services.training.eager import EagerEngine
 from services.training.engine import CohortDescription, Rows
 from services.training.loop import TrainingRun
 from services.training.updates import UPDATES
@@ -64,7 +66,7 @@ def test_every_trial_of_a_cohort_is_what_it_is_alone(case: dict[str, object], en
         single = train(alone(description, [slot]), rows, engine=engine)
         for name in ("train_loss", "val_loss", "val_rmse", "val_r2"):
             np.testing.assert_allclose(
-                single.metric(name)[:, 0], fused.metric(name)[:, slot], rtol=1e-4, atol=1e-6, err_msg=name
+                single.metric(name)[:, 0], fused.metric(name)[:, slot], rtol=1e-5, atol=1e-6, err_msg=name
             )
 
 
@@ -161,6 +163,41 @@ def test_resuming_after_any_epoch_is_bit_equal(case: dict[str, object], engine: 
         for a, b in zip(whole.reports[epoch + 1 :], rest.reports, strict=True):
             for name, values in a.metrics.items():
                 np.testing.assert_array_equal(values, b.metrics[name])
+
+
+@pytest.mark.parametrize("case", OPTIMIZER_CASES, ids=lambda case: case["kind"])
+def test_pytorch_keeps_what_rounding_takes_from_the_weights(case: dict[str, object]) -> None:
+    description, rows = regression(optimizer=case)
+    engine = engine_of(description, rows, "eager")
+    assert isinstance(engine, EagerEngine)
+    engine.train_epoch(1, lambda _: False)
+    state: dict[str, Any] = engine.state()
+    for layer in engine.parameters():
+        weights, taken = (state[f"{kind}.{layer.name}.weight"] for kind in ("parameters", "residual"))
+        assert taken.dtype == np.float64
+        assert 0.0 < np.abs(taken).max() <= np.spacing(np.abs(weights).max()) / 2.0
+        np.testing.assert_array_equal((weights + taken).astype(np.float32), layer.weight)
+
+
+def test_a_checkpoint_without_what_rounding_took_is_refused() -> None:
+    description, rows = regression()
+    engine = engine_of(description, rows, "eager")
+    old = {name: array for name, array in engine.state().items() if not name.startswith("residual.")}
+    with pytest.raises(ValueError, match=r"differs in residual\.dense_0\.bias"):
+        engine.load_state(old)
+
+
+def test_pytorch_goes_on_from_what_the_kernel_left() -> None:
+    description, rows = regression()
+    native = engine_of(description, rows, "native")
+    native.train_epoch(1, lambda _: False)
+    eager = engine_of(description, rows, "eager")
+    eager.load_state(native.state())
+    ours: dict[str, Any] = eager.state()
+    theirs: dict[str, Any] = native.state()
+    assert ours.keys() == theirs.keys()
+    for name, array in theirs.items():
+        np.testing.assert_allclose(ours[name], array, rtol=1e-7, err_msg=name)
 
 
 def test_a_pause_in_a_long_epoch_leaves_the_state_of_the_last_finished_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,14 +73,13 @@ def test_both_engines_agree(rule, loss):
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule['kind']}-{len(rule)}")
-def test_the_state_has_the_reference_engines_names_and_shapes_and_residuals(rule):
+def test_the_state_has_the_reference_engines_names_and_shapes(rule):
     description, rows = cohort(plans(optimizer=rule))
     ours, theirs = native(description, rows).state(), eager(description, rows).state()
-    residuals = {name for name in ours if name.startswith("residual.")}
-    assert len(residuals) == 6
-    assert ours.keys() - residuals == theirs.keys()
+    assert sum(name.startswith("residual.") for name in ours) == 6
+    assert ours.keys() == theirs.keys()
     for name in theirs:
-        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+        np.testing.assert_array_equal(ours[name], np.float32(theirs[name]), err_msg=name)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule['kind']}-{len(rule)}")
