@@ -26,6 +26,12 @@ def test_parameters_are_weights_and_biases() -> None:
     assert load(dataset="diamonds", model={"kind": "mlp", "hidden": []}).parameters == 7
 
 
+def test_two_classes_have_one_output_under_binary_cross_entropy() -> None:
+    circles = {"dataset": "coursera_circles", "model": {"kind": "mlp", "hidden": [10, 5]}}
+    assert load(**circles).parameters == 3 * 10 + 11 * 5 + 6 * 2
+    assert load(**circles, loss="binary_cross_entropy").parameters == 3 * 10 + 11 * 5 + 6
+
+
 def test_gated_units_are_counted_twice_as_wide() -> None:
     # 64 inputs to 2 x 50 pre-activations, 50 units to 2 x 50 again, 50 units to 10 outputs.
     assert load(activation="geglu").parameters == 65 * 100 + 51 * 100 + 51 * 10
