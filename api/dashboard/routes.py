@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
 from api.state import ServicesDep
+from services.cohorts.states import FINAL
 from services.experiments import service
 from services.experiments.population import Population, population
 from services.experiments.service import Listing
@@ -19,10 +20,19 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-an
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
+.wide { overflow-x: auto; } td.number, th.number { text-align: right; } td.nowrap { white-space: nowrap; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .4rem .6rem; }
-th, td { border-bottom: 1px solid var(--line); } td.number { text-align: right; font-variant-numeric: tabular-nums; }
+th, td { border-bottom: 1px solid var(--line); } td.number { font-variant-numeric: tabular-nums; }
 tr:hover { background: var(--soft); } .state { white-space: nowrap; } progress { width: 6rem; vertical-align: middle; }
 """
+HEADINGS = "".join(
+    f"<th scope='col'{sort}>{name}</th>"
+    for name, sort in (
+        *((name, "") for name in ("experiment", "data", "state", "progress")),
+        ("trials", " class='number'"),
+        *((name, "") for name in ("created", "read")),
+    )
+)
 
 
 @router.get("/", response_class=HTMLResponse)
@@ -37,7 +47,7 @@ def dashboard(services: ServicesDep) -> HTMLResponse:
 def _page(found: Sequence[ExperimentView], counts: Population) -> str:
     busy = any(item.state in ("queued", "running") for item in found)
     refresh = '<meta http-equiv="refresh" content="3">' if busy else ""
-    workers = f"{counts.workers} worker{'' if counts.workers == 1 else 's'} alive, {counts.slots} slots"
+    workers = f"{_counted(counts.workers, 'worker')} alive, {_counted(counts.slots, 'slot')}"
     body = "".join(_row(item) for item in found)
     empty = (
         "" if found else "<p>No experiment yet. Post a spec to <code>/v1/experiments</code>, or run the quickstart.</p>"
@@ -47,9 +57,9 @@ def _page(found: Sequence[ExperimentView], counts: Population) -> str:
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{STYLE}</style></head><body>'
         f"<h1>Firstlight</h1><p>{workers}. <a href='/docs'>HTTP interface</a>, "
         "<a href='/v1/presets'>presets</a>, <a href='/readyz'>readiness</a>, <a href='/metrics'>measurements</a>.</p>"
-        f"{empty}<table><caption hidden>Experiments, newest first</caption><thead><tr><th scope='col'>experiment</th>"
-        "<th scope='col'>data</th><th scope='col'>state</th><th scope='col'>progress</th><th scope='col'>trials</th>"
-        f"<th scope='col'>created</th><th scope='col'>read</th></tr></thead><tbody>{body}</tbody></table></body></html>"
+        f"{empty}<div class='wide' tabindex='0' role='region' aria-label='Experiments'><table>"
+        f"<caption hidden>Experiments, newest first</caption><thead><tr>{HEADINGS}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div></body></html>"
     )
 
 
@@ -58,10 +68,19 @@ def _row(item: ExperimentView) -> str:
     name = escape(item.name or item.id)
     diverged = f", {item.trials.diverged} diverged" if item.trials.diverged else ""
     left = f" {item.eta_seconds:.0f} s left" if item.state == "running" and item.eta_seconds is not None else ""
+    # Before a trial has a result both would answer that it is too early.
+    ready = item.state in FINAL or item.trials.succeeded + item.trials.diverged > 0
+    answers = f"<a href='{base}/report.html'>report</a> <a href='{base}/comparison'>comparison</a>"
+    read = answers if ready else "not yet"
     return (
         f"<tr><td><a href='{base}'>{name}</a></td><td>{escape(item.dataset)}</td>"
         f"<td class='state'>{escape(item.state)}</td>"
-        f"<td><progress max='1' value='{item.progress:.3f}'></progress> {item.progress:.0%}{left}</td>"
-        f"<td class='number'>{item.trials.total}{diverged}</td><td>{item.created_at:%Y-%m-%d %H:%M} UTC</td>"
-        f"<td><a href='{base}/report.html'>report</a> <a href='{base}/comparison'>comparison</a></td></tr>"
+        f"<td><progress aria-label='progress' max='1' value='{item.progress:.3f}'></progress> "
+        f"{item.progress:.0%}{left}</td><td class='number'>{item.trials.total}{diverged}</td>"
+        f"<td class='nowrap'>{item.created_at:%Y-%m-%d %H:%M} UTC</td>"
+        f"<td>{read}</td></tr>"
     )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

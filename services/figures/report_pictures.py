@@ -35,6 +35,10 @@ LAYERED_ARMS = 24
 """With more arms than this the figures of layers, one line or mark per arm, are left to a request of their own."""
 OWN_ID = re.compile(r'(\bid="|url\(#|href="#)((?:clip|gradient)[\w-]*)')
 
+WIDTH = re.compile(r'<svg [^>]*?width="([\d.]+)"')
+LEAST_WIDTH = 620
+"""In pixels; the smallest text of a picture, 11 pixels high, stays above 8 at it."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -73,11 +77,17 @@ def pictures(study: Study, question: Question, renderer: Renderer, *, keep: bool
             continue
         svg = renderer.render(wanted.draw(data, "page"), "svg", keep=keep).decode()
         # Several pictures in one page must not share the ids of their clips and gradients.
-        own = OWN_ID.sub(rf"\1f{len(found)}-\2", svg)
+        own = legible(OWN_ID.sub(rf"\1f{len(found)}-\2", svg))
         caption = data.description.removesuffix(" ".join(data.subtitle)).strip()
         # From our own renderer, which escapes every text in it.
         found.append(Picture(LEADS[wanted.kind], data.description, caption, Markup(own)))  # noqa: S704
     return found
+
+
+def legible(svg: str) -> str:
+    """The picture with a least width, so that on a small screen it is scrolled instead of shrunk beyond reading."""
+    width = float(found[1]) if (found := WIDTH.search(svg)) else LEAST_WIDTH
+    return svg.replace("<svg ", f'<svg style="min-width: {min(width, LEAST_WIDTH):g}px" ', 1)
 
 
 def chosen(study: Study, question: Question) -> list[Figure]:

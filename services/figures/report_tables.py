@@ -82,7 +82,7 @@ def pair_table(found: Comparison) -> PairTable:
     return PairTable(
         rows=tuple(_pair_row(pair) for pair in rows),
         apart=sum(pair.distinguishable for pair in found.pairs),
-        tested=len(found.pairs),
+        tested=sum(pair.n > 0 for pair in found.pairs),
         note=note,
     )
 

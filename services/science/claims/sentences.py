@@ -18,7 +18,9 @@ def sentence(result: ClaimResult, claim: Claim, alpha: float) -> str:
     measured = _measured(result, claim)
     if interval.low is not None and interval.high is not None:
         percent = f"{100 * interval.confidence:g}"
-        measured += f" ({percent} % interval {interval.low:.4g} to {interval.high:.4g}, {_seeds(result.n)})"
+        measured += (
+            f" ({percent} % interval of the difference {interval.low:.4g} to {interval.high:.4g}, {_seeds(result.n)})"
+        )
     else:
         measured += f" ({_seeds(result.n)})"
     return f"{result.verdict.capitalize()}: {measured}{_why(result, alpha)}."
@@ -27,8 +29,10 @@ def sentence(result: ClaimResult, claim: Claim, alpha: float) -> str:
 def _measured(result: ClaimResult, claim: Claim) -> str:
     mean = result.difference.mean or 0.0
     if not claim.right.terms and len(claim.left.terms) == 1 and result.quantities[0].mean is not None:
-        relation = "above" if mean > 0 else "below" if mean < 0 else "off"
-        return f"{claim.left} is {result.quantities[0].mean:.4g}, {abs(mean):.4g} {relation} {claim.right}"
+        value = f"{claim.left} is {result.quantities[0].mean:.4g}"
+        if mean == 0:
+            return f"{value}, no more and no less than {claim.right}"
+        return f"{value}, {abs(mean):.4g} {'above' if mean > 0 else 'below'} {claim.right}"
     if mean == 0:
         return f"{claim.left} and {claim.right} have the same mean"
     return f"{claim.left} is {abs(mean):.4g} {'more' if mean > 0 else 'less'} than {claim.right}"

@@ -10,6 +10,7 @@ from services.science.figures.base import Figure, FigureData, NoFigureDataError,
 from services.science.figures.facets import in_panels, line_signs
 from services.science.figures.study import Study
 from services.science.figures.theme import THEMES, framed
+from services.science.figures.ticks import PLAIN
 
 POINTS = 321
 PANELS = ("value", "derivative")
@@ -62,7 +63,7 @@ class ActivationShape(Figure):
             "mark": {"type": "line", "strokeWidth": 2.4},
             "encoding": {
                 "x": {"field": "x", "type": "quantitative", "title": "pre-activation", "scale": {"nice": False}},
-                "y": {"field": "y", "type": "quantitative", "title": None, "axis": {"format": "~g", "tickCount": 6}},
+                "y": {"field": "y", "type": "quantitative", "title": None, "axis": {"format": PLAIN, "tickCount": 6}},
                 "color": colour,
                 "strokeDash": dash,
             },

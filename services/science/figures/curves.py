@@ -13,7 +13,7 @@ from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.numerals import significant
 from services.science.figures.study import ArmRuns, Study
 from services.science.figures.theme import THEMES, framed
-from services.science.figures.ticks import log_ticks
+from services.science.figures.ticks import PLAIN, log_format, log_ticks
 
 SPREAD_RATIO = 40.0
 """Means that differ by more than this factor get a logarithmic axis, if the scale is left to us."""
@@ -165,7 +165,9 @@ class Curves(Figure):
                 data.meta["axis_title"] + (", log scale" if log else ""), 26 if facet else 48, break_on_hyphens=False
             ),
             "scale": {"type": "log" if log else "linear", "domain": [low, high], "nice": False, "zero": False},
-            "axis": {"values": log_ticks(low, high)} if log else {"format": "~g", "tickCount": 6},
+            "axis": {"values": log_ticks(low, high), "format": log_format(low, high)}
+            if log
+            else {"format": PLAIN, "tickCount": 6},
         }
         epoch = {
             "field": "epoch",

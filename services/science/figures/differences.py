@@ -11,6 +11,9 @@ from services.science.figures.rows import MOST_ROWS, rows_drawing
 from services.science.figures.study import Study
 from services.science.figures.theme import THEMES
 
+MINUS = "  −  "
+"""Between the two arms of a row."""
+
 
 class Differences(Figure):
     """Mean paired difference over common seeds with its t interval, pair by pair, beside a line at zero."""
@@ -40,7 +43,7 @@ class Differences(Figure):
             raise NoFigureDataError(f"{lone}, so there is no difference to show")
         records: list[Record] = [
             {
-                "row": f"{pair['a']['label']}  −  {pair['b']['label']}",
+                "row": f"{pair['a']['label']}{MINUS}{pair['b']['label']}",
                 "a": pair["a"]["label"],
                 "b": pair["b"]["label"],
                 "mean": pair["difference"]["mean"],
@@ -66,7 +69,7 @@ class Differences(Figure):
             ),
             (
                 f"Filled: told apart at the {level} level (sign-flip test; the p of each row is Holm-adjusted for "
-                f"{plural(int(found['pairs_total']), 'pair')})."
+                f"{plural(int(found['pairs_tested']), 'pair')} with common seeds)."
             ),
             *diverged_sentence(study),
         ]
@@ -92,4 +95,6 @@ class Differences(Figure):
         """One row per pair, and a line at zero."""
         rows = [str(record["row"]) for record in data.records]
         look = THEMES[theme]
-        return rows_drawing(data, look, rows, str(data.meta["axis_title"]), zero=True, note_colour=look.ink)
+        return rows_drawing(
+            data, look, rows, str(data.meta["axis_title"]), zero=True, note_colour=look.ink, break_at=MINUS
+        )

@@ -19,7 +19,7 @@ from services.science.figures.over_seeds import (
 )
 from services.science.figures.study import LayerRecord, LayerWish, Study
 from services.science.figures.theme import THEMES, framed
-from services.science.figures.ticks import log_ticks
+from services.science.figures.ticks import log_format, log_ticks
 
 Quantity = Literal["gradient_norm", "gradient_variance", "backward_second_moment", "update_ratio"]
 
@@ -153,7 +153,7 @@ class GradientFlow(Figure):
             "type": "quantitative",
             "title": textwrap.wrap(f"{data.meta['axis_title']}, log scale", 30),
             "scale": {"type": "log", "domain": [low, high], "nice": False},
-            "axis": {"values": log_ticks(low, high), "format": ".0e" if low < 1e-3 or high > 1e4 else "~g"},
+            "axis": {"values": log_ticks(low, high), "format": log_format(low, high)},
         }
         bounds = {"y": {**y, "field": "low_drawn"}, "y2": {"field": "high_drawn"}, "color": colour}
         # A band needs two layers to lie between.

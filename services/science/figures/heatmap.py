@@ -131,10 +131,11 @@ class Heatmap(Figure):
             "legend": {
                 "title": _legend_title(data),
                 "gradientLength": max(120, min(220, height)),
-                "format": "~g",
+                "format": ".4~g",
                 "titleLimit": 220,
             },
         }
+        panels = list(dict.fromkeys(str(r["panel"]) for r in values))
         text_colour = {"condition": {"test": "datum.dark", "value": "#ffffff"}, "value": "#101418"}
         cell = {
             "x": {
@@ -142,7 +143,10 @@ class Heatmap(Figure):
                 "type": "nominal",
                 "sort": columns,
                 "title": "activation",
-                "axis": {"orient": "top", "labelAngle": 0 if len(columns) < 12 else -30},
+                "axis": {
+                    "orient": "bottom" if len(panels) > 1 else "top",
+                    "labelAngle": 0 if len(columns) < 12 else -30,
+                },
             },
             "y": {"field": "initializer", "type": "nominal", "sort": rows, "title": "initializer"},
         }
@@ -175,7 +179,6 @@ class Heatmap(Figure):
         ]
         layered = {"encoding": cell, "layer": layers, "width": width, "height": height}
         body: dict[str, Any] = {"data": {"values": values}}
-        panels = list(dict.fromkeys(str(r["panel"]) for r in values))
         across = 1
         if len(panels) > 1:
             across = max(1, min(len(panels), 1200 // (width + 140)))

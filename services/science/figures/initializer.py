@@ -10,6 +10,7 @@ from services.science.figures.base import Figure, FigureData, NoFigureDataError,
 from services.science.figures.facets import columns_for, in_panels
 from services.science.figures.study import Study
 from services.science.figures.theme import THEMES, framed
+from services.science.figures.ticks import PLAIN
 from services.science.initializers import BaseInitializer, LayerContext
 from services.science.streams import Purpose, stream
 
@@ -107,7 +108,7 @@ class InitializerSamples(Figure):
                     "transform": [{"filter": "isValid(datum.density)"}],
                     "mark": {"type": "bar", "color": palette.BLUE, "binSpacing": 0},
                     "encoding": {
-                        "x": {**x, "bin": {"binned": True}, "axis": {"format": "~g", "tickCount": 6}},
+                        "x": {**x, "bin": {"binned": True}, "axis": {"format": PLAIN, "tickCount": 6}},
                         "x2": {"field": "to"},
                         "y": {"field": "density", "type": "quantitative", "title": "density", "axis": {"tickCount": 5}},
                     },

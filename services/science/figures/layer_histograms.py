@@ -13,6 +13,7 @@ from services.science.figures.layers import by_layer, depth_order, layer_records
 from services.science.figures.over_seeds import OverSeeds, bounds_of, interval_words, mean_over_seeds
 from services.science.figures.study import ArmRuns, LayerRecord, LayerWish, Study
 from services.science.figures.theme import THEMES, framed
+from services.science.figures.ticks import PLAIN
 
 MOST_EPOCHS = 4
 MOST_LAYERS = 8
@@ -107,7 +108,7 @@ class LayerHistograms(Figure):
             "type": "quantitative",
             "title": "activation",
             "scale": {"domain": reach, "nice": False},
-            "axis": {"format": "~g", "tickCount": 5},
+            "axis": {"format": PLAIN, "tickCount": 5},
         }
         # The square root keeps the rest visible beside the spike at zero of a relu.
         y = {

@@ -20,7 +20,7 @@ from services.science.figures.over_seeds import (
 )
 from services.science.figures.study import LayerRecord, LayerWish, Study
 from services.science.figures.theme import THEMES, framed
-from services.science.figures.ticks import log_ticks
+from services.science.figures.ticks import log_format, log_ticks
 
 Direction = Literal["forward", "backward"]
 
@@ -137,7 +137,7 @@ class Prediction(Figure):
         window = log_window(data.records, ("predicted", "measured"))
         ends = [window[0] / 1.2, window[1] * 1.2]
         values, cut = cut_to(data.values(), *ends)
-        axis = {"values": log_ticks(*ends), "format": ".0e" if ends[0] < 1e-3 or ends[1] > 1e4 else "~g"}
+        axis = {"values": log_ticks(*ends), "format": log_format(*ends)}
         shared = {"type": "quantitative", "scale": {"type": "log", "domain": ends, "nice": False}, "axis": axis}
         activations, initializers = data.meta["activations"], data.meta["initializers"]
         shapes = [SHAPES[i % len(SHAPES)] for i in range(len(initializers))]

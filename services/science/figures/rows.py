@@ -6,8 +6,12 @@ from typing import Any
 from services.science.figures.base import FigureData
 from services.science.figures.palette import BLUE, VERMILLION
 from services.science.figures.theme import Theme, framed
+from services.science.figures.ticks import PLAIN
 
 ROW_HEIGHT = 24
+TWO_LINES_HEIGHT = 40
+LONG_NAME = 64
+"""Letters; a longer name of two parts is set in two lines."""
 WIDTH = 520
 MOST_ROWS = 80
 SPREAD_RATIO = 40.0
@@ -23,6 +27,7 @@ def rows_drawing(
     before: Sequence[dict[str, Any]] = (),
     zero: bool = False,
     note_colour: str = VERMILLION,
+    break_at: str = "",
 ) -> dict[str, Any]:
     """A Vega-Lite object: per record of `data` (`row`, `mean`, `low`, `high`, `note`, `solid`) a dot and its interval.
 
@@ -34,8 +39,10 @@ def rows_drawing(
         before: layers drawn under the dots.
         zero: draw a line at zero and include it.
         note_colour: of the words at the right.
+        break_at: between the two parts of a row's name; where names are long, the second gets a line of its own.
     """
     values: list[dict[str, Any]] = data.values()
+    in_two = bool(break_at) and max(map(len, rows), default=0) > LONG_NAME
     low = None if zero else _log_start(values)
     for record in values:
         # Only the drawing is cut: on a logarithmic axis a bound at or below zero has no place.
@@ -45,14 +52,21 @@ def rows_drawing(
         "type": "nominal",
         "sort": list(rows),
         "title": None,
-        "axis": {"labelLimit": 460, "labelPadding": 8, "grid": True, "ticks": False, "domain": False},
+        "axis": {
+            **({"labelExpr": _two_lines(break_at)} if in_two else {}),
+            "labelLimit": 560,
+            "labelPadding": 8,
+            "grid": True,
+            "ticks": False,
+            "domain": False,
+        },
     }
     x = {
         "field": "mean",
         "type": "quantitative",
         "title": x_title if low is None else f"{x_title}, log scale",
         "scale": {"zero": zero, "nice": True} if low is None else {"type": "log", "nice": False},
-        "axis": {"format": "~g", "tickCount": 7},
+        "axis": {"format": PLAIN, "tickCount": 7},
     }
     dot = {"type": "point", "filled": True, "size": 80, "opacity": 1, "color": BLUE}
     tooltip = [
@@ -86,9 +100,15 @@ def rows_drawing(
         "data": {"values": values},
         "layer": layers,
         "width": WIDTH,
-        "height": max(1, len(rows)) * ROW_HEIGHT,
+        "height": max(1, len(rows)) * (TWO_LINES_HEIGHT if in_two else ROW_HEIGHT),
     }
     return framed(data, look, body, width=WIDTH + 180)
+
+
+def _two_lines(break_at: str) -> str:
+    """A Vega expression that breaks a label before `break_at`, which begins the second line."""
+    place = f"indexof(datum.label, '{break_at}')"
+    return f"[substring(datum.label, 0, {place}), trim(substring(datum.label, {place}))]"
 
 
 def _log_start(values: Sequence[dict[str, Any]]) -> float | None:

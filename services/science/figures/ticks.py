@@ -5,6 +5,15 @@ import math
 import numpy as np
 
 MOST_TICKS = 7
+PLAIN = ".6~g"
+"""Format of numbers on an axis: up to six digits, trailing zeros left out. Without the precision Vega would choose one
+from the step between ticks, and its rounding can take a digit too many: -0.12 becomes "-0.1".
+"""
+
+
+def log_format(low: float, high: float) -> str:
+    """How the ticks between two ends are written: as powers of ten where they are far from 1."""
+    return ".0e" if low < 1e-3 or high > 1e4 else PLAIN
 
 
 def log_ticks(low: float, high: float) -> list[float]:

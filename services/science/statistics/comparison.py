@@ -61,6 +61,7 @@ def compare(request: ComparisonInput) -> Comparison:
         arms=arms,
         pairs=pairs,
         pairs_total=tests.total,
+        pairs_tested=tests.family,
         ranking=ranking,
         effects=_effects(data),
         verdict=verdict_sentence(request.metric, direction, request.at, request.confidence, arms, ranking, pairs),

@@ -187,6 +187,7 @@ class Comparison(Strict):
     arms: list[ArmResult]
     pairs: list[PairResult]
     pairs_total: int = Field(description="pairs of arms there are; above 435 only those with the best arm are listed")
+    pairs_tested: int = Field(description="pairs of arms with a common seed: so many tests p_holm is adjusted for")
     ranking: list[RankRow]
     effects: Effects | None
     verdict: str
