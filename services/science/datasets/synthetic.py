@@ -162,8 +162,8 @@ class TeacherStudent(Synthetic):
 class GaussianInputs(Synthetic):
     """Regression on a linear function of 500 standard normal inputs: what layers are shown when only they are studied.
 
-    ``x ~ N(0, 1)``, independent, and ``y = x . w + noise`` with ``w ~ N(0, 1/500)``, so that y too has a variance near 1.
-    The inputs are those of the activation histograms of Stanford's CS231n (1,000 rows there).
+    ``x ~ N(0, 1)``, independent, and ``y = x . w + noise`` with ``w ~ N(0, 1/500)``: y too has a variance near 1. The
+    inputs are those of the activation histograms of Stanford's CS231n (1,000 rows there).
     """
 
     name: Literal["gaussian_inputs"] = "gaussian_inputs"
