@@ -52,10 +52,10 @@ types: setup-dev ## pyright
 imports: setup-dev ## the import contracts
 	$(BIN)/lint-imports
 
-bench: setup-dev ## measure this engine against PyTorch, side by side
+bench: setup-dev ## measure this engine against PyTorch, side by side, and print it
 	$(BIN)/python -m bench
 
-bench-peers: setup-dev ## the same beside JAX and Keras in an environment of their own
+bench-peers: setup-dev ## the same beside JAX and Keras in environments of their own, into docs/benchmarks.md
 	$(BIN)/python -m bench --peers
 
 clean: ## remove .venv and what a local run left behind

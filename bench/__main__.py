@@ -1,105 +1,82 @@
-"""``python -m bench [--peers] [--full]``: measure, and write docs/benchmarks.md and its picture."""
+"""``python -m bench [--peers] [--only PART]``: measure, and write docs/benchmarks.md and its picture.
+
+The page is written by a run of all parts with the peers, or into a folder that is named; any other run prints it.
+"""
 
 import argparse
-import subprocess
 import sys
-import venv
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import service
-from bench.page import OURS, Findings, load, page
+from bench import entries, peers, service
+from bench.findings import Findings, load
+from bench.page import page
 from bench.picture import cost_against_width, draw
-from bench.race import CORES, ROOT, Entry, Result, race
-from bench.workload import DIAMONDS, SWEEP, WORKLOADS
+from bench.race import ROOT, Entry, Result, race
+from bench.workload import CNN, DIAMONDS, SWEEP, WORKLOADS, Workload
 
-STACKED = "Firstlight, PyTorch stacked"
-PEERS = ROOT / "var" / "peers"
-REQUIREMENTS = ("jax>=0.7", "keras>=3.10")
+RACES = {workload.name: workload for workload in (*WORKLOADS, CNN)}
+PARTS = (*RACES, "sweep", "alone", "service")
+CNN_ROUNDS = 5
+"""Turns of seconds instead of half a second."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--peers", action="store_true", help="also JAX and Keras, in an environment under var/peers")
-    parser.add_argument("--full", action="store_true", help="more rounds, and every contender at every width")
-    parser.add_argument("--rounds", type=int, help="turns of each contender")
-    parser.add_argument("--no-service", action="store_true", help="leave the whole service out")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs", help="folder of benchmarks.md and images/")
-    given = parser.parse_args(arguments)
+    given = _parser().parse_args(arguments)
+    parts = given.only or PARTS
     rounds = given.rounds or (15 if given.full else 7)
-    python = _peers() if given.peers else None
+    pythons = peers.pythons(say) if given.peers else {}
     findings = Findings(peers=given.peers)
 
-    def run(name: str, entries: list[Entry], trials: int = 60) -> list[Result]:
-        workload = next(item for item in WORKLOADS if item.name == name).with_trials(trials)
+    def run(workload: Workload, taking_part: list[Entry]) -> list[Result]:
         findings.loads.append(load())
-        results = race(entries, workload, rounds)
+        results = race(taking_part, workload, min(rounds, CNN_ROUNDS) if workload.image else rounds)
         findings.loads.append(load())
         for result in results:
             times = f"{result.median:.2f} µs (CPU / cores {min(result.cpu):.2f})"
-            say(f"{name}, {result.trials} at once: {result.name} {times}")
+            say(f"{workload.name}, {result.trials} at once: {result.name} {times}")
         return results
 
-    for workload in WORKLOADS:
-        findings.races.append((workload, run(workload.name, _contenders(python))))
-    for trials in SWEEP:
-        entries = _together(python if given.full else None, trials)
-        findings.sweep += run(DIAMONDS.name, entries, trials)
-    if not given.no_service:
-        findings.service = service.measure(9 if given.full else 3)
+    for name, workload in RACES.items():
+        if name in parts:
+            findings.races.append((workload, run(workload, entries.contenders(workload, pythons))))
+    if "sweep" in parts:
+        for trials in SWEEP:
+            workload = DIAMONDS.with_trials(trials)
+            findings.sweep += run(workload, entries.together(trials, pythons if given.full else {}))
+    if "alone" in parts:
+        for workload in WORKLOADS:
+            findings.alone.append((workload, run(workload.with_trials(1), entries.alone())))
+    if "service" in parts:
+        beside = entries.keras(pythons, next(iter(entries.KERAS)), service.STUDY["epochs"]) if pythons else None
+        findings.service = service.measure(9 if given.full else 3, beside)
         findings.loads.append(load())
-    given.output.mkdir(parents=True, exist_ok=True)
-    draw(cost_against_width(findings.sweep), given.output / "images" / "cost-against-width.png")
-    (given.output / "benchmarks.md").write_text(page(findings), encoding="utf-8")
-    say(f"wrote {given.output / 'benchmarks.md'}")
+    complete = set(parts) == set(PARTS) and given.peers
+    return _deliver(findings, given.output or (ROOT / "docs" if complete else None))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--peers", action="store_true", help="also JAX and Keras, in environments under var/peers")
+    parser.add_argument("--full", action="store_true", help="more rounds, and every contender at every width")
+    parser.add_argument("--rounds", type=int, help="turns of each contender")
+    parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"parts: {', '.join(PARTS)}")
+    parser.add_argument("--output", type=Path, help="folder of benchmarks.md and images/, whatever was measured")
+    return parser
+
+
+def _deliver(findings: Findings, folder: Path | None) -> int:
+    text = page(findings)
+    if folder is None:
+        sys.stdout.write(text)
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
+    if findings.sweep:
+        draw(cost_against_width(findings.sweep), folder / "images" / "cost-against-width.png")
+    (folder / "benchmarks.md").write_text(text, encoding="utf-8")
+    say(f"wrote {folder / 'benchmarks.md'}")
     return 0
-
-
-def _contenders(python: str | None) -> list[Entry]:
-    own = [
-        Entry(OURS, "engine", {"engine": "native"}),
-        Entry(STACKED, "engine", {"engine": "eager"}),
-        Entry("PyTorch, one at a time", "torch_eager"),
-        Entry("PyTorch, torch.func.vmap", "torch_vmap"),
-        Entry("matrix product", "matrix_product"),
-    ]
-    if python is None:
-        return own
-    return [*own, *_jax(python, len(CORES) > 1), Entry("Keras fit, one at a time", "keras_fit", {}, python)]
-
-
-def _together(python: str | None, trials: int) -> list[Entry]:
-    """Those that train trials together, for the sweep over widths."""
-    own = [Entry(OURS, "engine", {"engine": "native"}), Entry(STACKED, "engine", {"engine": "eager"})]
-    if trials == 1:
-        own.append(Entry("PyTorch, one at a time", "torch_eager"))
-    return own if python is None else [*own, *_jax(python, trials >= len(CORES) > 1)]
-
-
-def _jax(python: str, several: bool) -> list[Entry]:
-    forms = [("vmap", False), ("scan", False), *([("vmap", True), ("scan", True)] if several else [])]
-    return [
-        Entry(
-            f"JAX {form}, {f'{len(CORES)} pinned processes' if pinned else 'one process'}",
-            "jax_cohort",
-            {"form": form, "pinned": pinned},
-            python,
-        )
-        for form, pinned in forms
-    ]
-
-
-def _peers() -> str:
-    """The Python of the peers' environment, made when it is missing."""
-    python = PEERS / "bin" / "python"
-    if not (PEERS / ".ready").exists():
-        say(f"installing {', '.join(REQUIREMENTS)} into {PEERS}")
-        venv.create(PEERS, with_pip=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS]
-        subprocess.run(command, check=True)
-        (PEERS / ".ready").touch()
-    return str(python)
 
 
 def say(text: str) -> None:

@@ -1,46 +1,38 @@
 """The page docs/benchmarks.md, from what was measured."""
 
-import os
 import platform
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import goals
+from bench.entries import CEILING, KERAS, OURS_CNN, PINNED
+from bench.findings import Findings, named, span, utilisation
 from bench.race import CORES, Result
-from bench.service import ServiceResult
-from bench.workload import Workload
-
-OURS = "Firstlight, kernel"
-
-
-@dataclass
-class Findings:
-    """All that one run measured."""
-
-    races: list[tuple[Workload, list[Result]]] = field(default_factory=list)
-    sweep: list[Result] = field(default_factory=list)
-    service: ServiceResult | None = None
-    peers: bool = False
-    loads: list[float] = field(default_factory=list)
+from bench.service import STUDY, ServiceResult
+from bench.workload import CNN, Workload
 
 
 def page(findings: Findings) -> str:
     """Markdown."""
-    parts = [HEAD, _machine(findings)]
+    parts = [HEAD, _machine(findings), goals.section(findings)]
     parts += [_race(workload, results) for workload, results in findings.races]
     if findings.sweep:
         parts.append(_sweep(findings.sweep))
+    if findings.alone:
+        parts.append(_alone(findings.alone))
     if findings.service is not None:
         parts.append(_service(findings.service))
-    parts.append(HOW + (PEERS if findings.peers else ""))
-    return "\n".join(parts)
+    parts.append(HOW)
+    if findings.peers:
+        parts += [PEERS, _keras(findings)]
+    return "\n".join(part for part in parts if part)
 
 
 HEAD = """# Benchmarks
 
-Written by `make bench` (this project and PyTorch) or `make bench-peers` (also JAX and Keras, in an environment of their
-own under `var/peers`). `python -m bench --full` takes longer and measures every contender at every width.
+Written by `make bench-peers`: this project, PyTorch, and JAX and Keras in environments of their own under `var/peers`.
+`make bench` leaves those out and prints its figures; `python -m bench --only cnn` measures a part of them.
 """
 
 HOW = """## How it is measured
@@ -54,10 +46,8 @@ takes longer than that. *Times slower* is taken within each round, against the k
 the median of the rounds. Starting, compiling and evaluating are left out, except where a whole study is timed.
 """
 
-PEERS = """
-Keras runs `fit` on its jax backend, because TensorFlow's wheel is several times larger; it trains one network at a
-time, as PyTorch's loop does. JAX is given both of its forms, one program for all trials (`vmap`) and a compiled epoch
-mapped over them (`scan`), each in one process on all cores and in one pinned process per core.
+PEERS = """JAX is given both of its forms, one program for all trials (`vmap`) and a compiled epoch mapped over them
+(`scan`), each in one process on all cores and in one pinned process per core.
 """
 
 
@@ -78,8 +68,9 @@ def _machine(findings: Findings) -> str:
 
 
 def _race(workload: Workload, results: Sequence[Result]) -> str:
-    ours = next(result for result in results if result.name == OURS)
-    ceiling = next((result for result in results if result.name == "matrix product"), None)
+    ours = results[0]
+    ceiling = next(iter(named(results, CEILING)), None)
+    digits = 2 if workload.image else 1
     lines = [
         f"## {workload.title[0].upper()}{workload.title[1:]}\n",
         "| contender | trials at once | wall, µs per trial and step | CPU / cores, µs | times slower | peak MiB |",
@@ -88,21 +79,67 @@ def _race(workload: Workload, results: Sequence[Result]) -> str:
     for result in results:
         if result is not ceiling:
             low, ratio, high = result.times(ours)
-            slower = "1" if result is ours else f"{ratio:.1f} ({low:.1f} to {high:.1f})"
+            slower = "1" if result is ours else f"{ratio:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
             lines.append(
-                f"| {result.name} | {result.trials} | {_span(result.wall)} | {min(result.cpu):.2f} | {slower} "
+                f"| {result.name} | {result.trials} | {span(result.wall)} | {min(result.cpu):.2f} | {slower} "
                 f"| {result.peak_bytes / 2**20:.0f} |"
             )
     lines.append("")
     if ceiling is not None:
-        flops = 2 * 1024**3
-        most, reached = flops / min(ceiling.cpu) / 1e3, workload.flops / min(ours.cpu) / 1e3
+        reached, most, share = utilisation(workload, ours, ceiling)
         lines.append(
-            f"The kernel does {workload.flops:,} operations per trial and step: {reached:.0f} GFLOP/s of CPU time on "
-            f"all cores, {100 * reached / most:.0f} % of the {most:.0f} GFLOP/s of a large matrix product measured in "
-            "turns with it.\n"
+            f"A step of one trial is {workload.flops:,} operations; {ours.name} does {reached:.0f} GFLOP/s of CPU time "
+            f"on all cores, {100 * share:.0f} % of the {most:.0f} GFLOP/s of a large matrix product measured in turns "
+            "with it.\n"
         )
+    if workload.name == CNN.name:
+        lines.append(_convolutions(results))
     return "\n".join(lines)
+
+
+def _convolutions(results: Sequence[Result]) -> str:
+    text = (
+        f"`{OURS_CNN}` runs a cohort's trials one after the other on all cores. PyTorch's loop has its images and "
+        "kernels channels last but in the last row, which is what `torch.nn` gives unasked; *freed memory kept* is the "
+        "setting of the C library's allocator that this project uses.\n"
+    )
+    for apart in named(results, f"{OURS_CNN}, {PINNED}"):
+        low, ratio, high = results[0].times(apart)
+        text = (
+            f"{text.rstrip()} With {PINNED} a worker has a slot per core and each trains a trial on one thread: one "
+            f"cohort on all cores takes {ratio:.2f} ({low:.2f} to {high:.2f}) times as long.\n"
+        )
+    return text
+
+
+def _alone(found: Sequence[tuple[Workload, Sequence[Result]]]) -> str:
+    names = [result.name for result in found[0][1]]
+    lines = [
+        "## One trial at a time\n",
+        "Microseconds per step (wall, median and range) of a cohort of one trial.\n",
+        "| workload | " + " | ".join(names) + " |",
+        "|---|" + "---:|" * len(names),
+    ]
+    for workload, results in found:
+        lines.append(f"| {workload.title} | " + " | ".join(span(result.wall) for result in results) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _keras(findings: Findings) -> str:
+    """What Keras's rows are, with the factor on each backend."""
+    (default, *_), texts = KERAS.values(), []
+    for workload, results in findings.races:
+        pairs = [(name, result) for name in KERAS.values() for result in named(results, name)]
+        factors = [f"{name} {result.times(results[0])[1]:.0f}" for name, result in pairs]
+        if factors:
+            texts.append(f"{workload.name}: {', '.join(factors)}")
+    if not texts:
+        return ""
+    return (
+        "Keras runs `fit`, one network at a time as PyTorch's loop does, on its default backend "
+        f"({default.removeprefix('Keras fit, ')}) and on the others. Times slower than the kernel: "
+        f"{'; '.join(texts)}.\n"
+    )
 
 
 def _sweep(results: Sequence[Result]) -> str:
@@ -138,26 +175,23 @@ def _service(result: ServiceResult) -> str:
         low, share, high = result.overhead(kind)
         passage = result.served[kind]
         lines.append(
-            f"| {title} | {_span(result.alone[kind])} | {_span(passage.total)} | {100 * share:.0f} % "
-            f"({100 * low:.0f} to {100 * high:.0f}) | {_span(result.alone_cpu[kind])} | {_span(passage.cpu)} "
-            f"| {_span(passage.first)} |"
+            f"| {title} | {span(result.alone[kind])} | {span(passage.total)} | {100 * share:.0f} % "
+            f"({100 * low:.0f} to {100 * high:.0f}) | {span(result.alone_cpu[kind])} | {span(passage.cpu)} "
+            f"| {span(passage.first)} |"
         )
     plain, diagnosed = result.alone_cpu["plain"], result.alone_cpu["diagnosed"]
     cost = statistics.median(b / a - 1 for a, b in zip(plain, diagnosed, strict=True))
     small = result.small
     closing = (
         f"Layer diagnostics cost {100 * cost:.0f} % more processor time. A small experiment (digits, 6 trials, 3 "
-        f"epochs) has its first row {_span(small.first)} s and its last {_span(small.total)} s after the request. The "
+        f"epochs) has its first row {span(small.first)} s and its last {span(small.total)} s after the request. The "
         f"training process needed {result.child_peak_bytes / 2**20:.0f} MiB at most."
     )
     lines += ["", closing, ""]
+    if result.keras:
+        single = (
+            f"One network of the same {STUDY['epochs']} epochs, validated after each, takes {result.keras_name} "
+            f"{span(result.keras)} s from building it to the end; starting Python and importing are not in it."
+        )
+        lines += [single, ""]
     return "\n".join(lines)
-
-
-def _span(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
-
-
-def load() -> float:
-    """The machine's load average of the last minute."""
-    return os.getloadavg()[0]

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from bench.race import Process
+from bench.race import Entry, Process
 from bench.workload import DIAMONDS
 from firstlight.client import Client
 from firstlight.process import Service
@@ -60,13 +60,18 @@ class Passage:
 
 @dataclass
 class ServiceResult:
-    """The studies' times, alone and through the service, without and with layer diagnostics."""
+    """The studies' times, alone and through the service, without and with layer diagnostics.
+
+    `keras` has the seconds of one network of the study by Keras, `keras_name` says how it was run.
+    """
 
     alone: dict[str, list[float]]
     alone_cpu: dict[str, list[float]]
     served: dict[str, Passage]
     small: Passage
     child_peak_bytes: int
+    keras: list[float] = field(default_factory=list)
+    keras_name: str = ""
 
     def overhead(self, kind: str) -> tuple[float, float, float]:
         """What the service takes beyond the engine alone, as a share, turn by turn: least, median, most."""
@@ -75,8 +80,8 @@ class ServiceResult:
         return min(shares), statistics.median(shares), max(shares)
 
 
-def measure(rounds: int) -> ServiceResult:
-    """Take turns: engine alone and service, without and with layer diagnostics; then a small experiment."""
+def measure(rounds: int, keras: Entry | None = None) -> ServiceResult:
+    """Take turns: engine alone and service, without and with layer diagnostics; a small experiment; one Keras run."""
     data_dir = get_settings().data_path
     ensure(ExperimentSpec.model_validate(STUDY).dataset, data_dir, download=True)
     specs = {"plain": {**STUDY, "diagnostics": None}, "diagnosed": STUDY}
@@ -85,12 +90,15 @@ def measure(rounds: int) -> ServiceResult:
     served = {kind: Passage() for kind in specs}
     small = Passage()
     peak = 0
+    single: list[float] = []
     with tempfile.TemporaryDirectory(prefix="firstlight-bench-") as home, _service(Path(home), data_dir) as running:
         client, parts = running
         processes = {
             kind: Process(kind, "study", DIAMONDS, {"spec": spec, "data_dir": str(data_dir)}, sys.executable)
             for kind, spec in specs.items()
         }
+        if keras is not None:
+            processes["keras"] = Process(keras.name, keras.module, DIAMONDS, keras.options, keras.python)
         try:
             for _ in range(rounds):
                 for kind, spec in specs.items():
@@ -101,11 +109,13 @@ def measure(rounds: int) -> ServiceResult:
                     peak = max(peak, _submit(client, parts, spec, served[kind]))
                 time.sleep(REST_SECONDS)
                 _submit(client, parts, SMALL, small)
+                if keras is not None:
+                    single.append(processes["keras"].turn()["wall"])
                 time.sleep(REST_SECONDS)
         finally:
             for process in processes.values():
                 process.close()
-    return ServiceResult(alone, alone_cpu, served, small, peak)
+    return ServiceResult(alone, alone_cpu, served, small, peak, single, "" if keras is None else keras.name)
 
 
 @contextmanager

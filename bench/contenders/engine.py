@@ -1,4 +1,4 @@
-"""This project's engines without the service: options ``{"engine": "native" | "eager"}``."""
+"""This project's engines without the service: options ``{"engine": "native" | "eager", "pinned"}``."""
 
 import os
 
@@ -9,7 +9,7 @@ from bench.turns import Turn, asked, serve
 from bench.workload import Workload
 from services.science.activations import Relu
 from services.science.initializers import HeNormal
-from services.science.models import Mlp
+from services.science.models import Cnn, Mlp
 from services.science.optimizers import Sgd
 from services.training import device
 from services.training.choose import build_engine
@@ -32,9 +32,11 @@ def main() -> None:
         )
         description = CohortDescription(
             plans,
-            Mlp(hidden=workload.widths[1:-1]),
+            Cnn(blocks=workload.blocks, dense=workload.widths[1:-1])
+            if workload.image
+            else Mlp(hidden=workload.widths[1:-1]),
             workload.loss,  # type: ignore[arg-type]
-            (workload.widths[0],),
+            workload.shape,
             workload.widths[-1],
             workload.batch,
             10**6,
@@ -52,7 +54,7 @@ def main() -> None:
 
         return turn
 
-    serve(make, workload, trials=workload.trials)
+    serve(make, workload, trials=workload.trials, steps=1 if workload.image else None)
 
 
 if __name__ == "__main__":

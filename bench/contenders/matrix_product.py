@@ -6,6 +6,8 @@ from bench.turns import Turn, asked, serve
 from bench.workload import Workload
 
 SIZE = 1024
+STEPS = 60
+"""About half a second on two cores of 2023; a workload's own number of steps may be much too small."""
 
 
 def main() -> None:
@@ -21,7 +23,7 @@ def main() -> None:
 
         return turn
 
-    serve(make, workload, trials=1)
+    serve(make, workload, trials=1, steps=STEPS)
 
 
 if __name__ == "__main__":

@@ -11,11 +11,11 @@ Floats = NDArray[np.float32]
 
 
 def rows(workload: Workload, count: int) -> tuple[Floats, NDArray[np.generic]]:
-    """Features ``[count, inputs]`` and targets ``[count, 1]``, or classes ``[count]``."""
+    """Features ``[count, inputs]`` or images, and targets ``[count, 1]``, or classes ``[count]``."""
     rng = np.random.Generator(np.random.Philox(key=[0, 0]))
-    x = rng.normal(size=(count, workload.widths[0])).astype(np.float32)
+    x = rng.normal(size=(count, *workload.shape)).astype(np.float32)
     if workload.loss == "cross_entropy":
-        return x, np.abs(x[:, 0] * 3).astype(np.int64) % workload.widths[-1]
+        return x, np.abs(x.reshape(count, -1)[:, 0] * 3).astype(np.int64) % workload.widths[-1]
     return x, 0.5 * x[:, :1]
 
 
