@@ -24,6 +24,8 @@ TRIAL_STEP_SECONDS = 4e-6
 """Fixed cost of one step of one trial."""
 LAYER_SECONDS = 50e-6
 """Fixed cost of one layer in one step of a network that PyTorch trains."""
+ROW_SECONDS = 50e-6
+"""Reporting and storing one trial's numbers of one epoch: what tiny networks spend most of their time on."""
 NORM_FLOPS = 30
 """Operations of a normalisation for each number, there and back."""
 EVALUATION_FLOATS = 1_000_000
@@ -84,7 +86,7 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...]) -> Load:
     # Forward, backward to the input and to the weights: three products of two operations; validation is forward only.
     arithmetic = 6 * work * train + 2 * work * _evaluated(network, train, validation)
     arithmetic += NORM_FLOPS * train * sum(stage.norm_width * stage.places for stage in network)
-    epoch = steps * (passes * fixed + trials * each) + trials * arithmetic / rate
+    epoch = steps * (passes * fixed + trials * each) + trials * (arithmetic / rate + ROW_SECONDS)
     state = len(getattr(type(arm.optimizer), "state", ()))
     rows = (train + validation) * (math.prod(spec.dataset.input_shape) + 1)
     evaluation = min(validation, 8192) * max(stage.layer.channels for stage in network)
