@@ -22,7 +22,8 @@ def _python(name: str, say: Callable[[str], None]) -> str:
     ready, wanted = folder / ".ready", "\n".join(REQUIREMENTS[name])
     if not ready.exists() or ready.read_text("utf-8") != wanted:
         say(f"installing {', '.join(REQUIREMENTS[name])} into {folder}")
-        venv.create(folder, with_pip=True)
+        if not python.exists():
+            venv.create(folder, symlinks=True, with_pip=True)
         command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS[name]]
         subprocess.run(command, check=True, stdout=sys.stderr)
         ready.write_text(wanted, encoding="utf-8")
