@@ -38,7 +38,7 @@ class PairRow:
     effect: str
     improvement: str
     seeds_needed: str
-    apart: bool
+    apart: str
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,16 @@ def ranking_rows(found: Comparison) -> list[RankingRow]:
 def pair_table(found: Comparison) -> PairTable:
     """The pairs with the first arm of the ranking, then the others, most certain first; no more than fit a page."""
     leader = found.ranking[0].key if found.ranking else ""
-    ordered = sorted(found.pairs, key=lambda pair: (leader not in (pair.a.key, pair.b.key), _or_one(pair.p_holm)))
+    ordered = sorted(
+        found.pairs,
+        key=lambda pair: (pair.n == 0, leader not in (pair.a.key, pair.b.key), _or_one(pair.p_holm)),
+    )
     rows = ordered[:PAIRS_SHOWN]
     note = ""
     if len(rows) < found.pairs_total:
         note = (
             f"{len(rows)} of {found.pairs_total} pairs are shown: those with the first arm of the ranking, then those "
-            "with the smallest p. The p-values are adjusted for all pairs."
+            "with the smallest p. The p-values are adjusted for all pairs with common seeds."
         )
     return PairTable(
         rows=tuple(_pair_row(pair) for pair in rows),
@@ -155,7 +158,7 @@ def _pair_row(pair: PairResult) -> PairRow:
         if pair.probability_of_improvement is None
         else f"{100 * pair.probability_of_improvement:.0f} %",
         seeds_needed=NONE if pair.seeds_needed is None else str(pair.seeds_needed),
-        apart=pair.distinguishable,
+        apart=NONE if pair.n == 0 else "yes" if pair.distinguishable else "no",
     )
 
 

@@ -29,6 +29,8 @@ def test_the_dashboard_lists_experiments_without_fetching_anything(served: Any) 
     page = served.http.get("/").text
     assert "lecture 3" in page
     assert 'http-equiv="refresh"' in page
+    assert "report.html" not in page
+    assert "not yet" in page
     assert not re.search(r'(src|href)=["\'](https?:)?//', page)
     served.train(diverged=0)
     page = served.http.get("/").text

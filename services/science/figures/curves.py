@@ -9,14 +9,12 @@ from pydantic import Field
 from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, finite, plural, span
 from services.science.figures.epochs import band, drawn_epochs
 from services.science.figures.facets import Facet, chosen_facet, columns_for, in_panels, line_signs
+from services.science.figures.log_window import SPREAD_RATIO
 from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.numerals import significant
 from services.science.figures.study import ArmRuns, Study
 from services.science.figures.theme import THEMES, framed
 from services.science.figures.ticks import PLAIN, log_format, log_ticks
-
-SPREAD_RATIO = 40.0
-"""Means that differ by more than this factor get a logarithmic axis, if the scale is left to us."""
 
 
 class Curves(Figure):

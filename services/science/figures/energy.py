@@ -8,9 +8,11 @@ from pydantic import Field
 from services.science.figures import palette
 from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, plural, span
 from services.science.figures.compared import diverged_sentence
+from services.science.figures.log_window import SPREAD_RATIO, cut_to, log_window
 from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.study import ArmRuns, Floats, Study
 from services.science.figures.theme import THEMES, framed
+from services.science.figures.ticks import PLAIN, log_format, log_ticks
 from services.science.figures.values import AT_WORDS, At, trial_values
 from services.science.statistics.intervals import t_interval
 
@@ -108,8 +110,21 @@ class Energy(Figure):
         look = THEMES[theme]
         activations, initializers = data.meta["activations"], data.meta["initializers"]
         scale = {"domain": [0, float(data.meta["reach"]) or 1.0]} if data.meta["alike"] else {"zero": False}
-        x = {"field": "joules", "type": "quantitative", "title": "energy of one trial (J)", "scale": scale}
-        y = {"field": "mean", "type": "quantitative", "title": data.meta["axis_title"], "scale": {"zero": False}}
+        x = {
+            "field": "joules",
+            "type": "quantitative",
+            "title": "energy of one trial (J)",
+            "scale": scale,
+            "axis": {"format": PLAIN, "tickCount": 7},
+        }
+        vertical = self._vertical(data)
+        y = {"field": "mean", "type": "quantitative", **vertical}
+        values: list[dict[str, Any]] = data.values()
+        if "domain" in vertical["scale"]:
+            values, _ = cut_to(values, *vertical["scale"]["domain"])
+        else:
+            for record in values:
+                record["low_drawn"], record["high_drawn"] = record["low"], record["high"]
         legend = {"symbolType": "circle", "symbolSize": 110, "symbolOpacity": 1}
         colour = {
             "field": "activation",
@@ -128,9 +143,9 @@ class Energy(Figure):
         thin = {"type": "rule", "strokeWidth": 1.4, "opacity": 0.6}
         layers: list[dict[str, Any]] = [
             {
-                "transform": [{"filter": "isValid(datum.low)"}],
+                "transform": [{"filter": "isValid(datum.low_drawn)"}],
                 "mark": thin,
-                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
+                "encoding": {"x": x, "y": {**y, "field": "low_drawn"}, "y2": {"field": "high_drawn"}, "color": colour},
             },
             {
                 "transform": [{"filter": "isValid(datum.joules_low)"}],
@@ -153,5 +168,18 @@ class Energy(Figure):
                 },
             },
         ]
-        body = {"data": {"values": data.values()}, "layer": layers, "width": 520, "height": 360}
+        body = {"data": {"values": values}, "layer": layers, "width": 520, "height": 360}
         return framed(data, look, body, width=620)
+
+    def _vertical(self, data: FigureData) -> dict[str, Any]:
+        """Title, scale and axis of the metric: logarithmic where means are far apart, and then with ends."""
+        title, means = data.meta["axis_title"], [float(str(r["mean"])) for r in data.records]
+        if min(means) <= 0 or max(means) / min(means) <= SPREAD_RATIO:
+            return {"title": title, "scale": {"zero": False}, "axis": {"format": PLAIN, "tickCount": 7}}
+        ends = log_window(data.records, ("mean",))
+        axis = {"values": log_ticks(*ends), "format": log_format(*ends)}
+        return {
+            "title": f"{title}, log scale",
+            "scale": {"type": "log", "domain": list(ends), "nice": False},
+            "axis": axis,
+        }

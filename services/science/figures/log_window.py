@@ -7,6 +7,8 @@ import numpy as np
 
 CUT = "An interval that reaches beyond the frame is cut there."
 """The sentence under a figure in which one had to be."""
+SPREAD_RATIO = 40.0
+"""Means that differ by more than this factor get a logarithmic axis, if the scale is left to us."""
 ROOM = 0.3
 """Share of the means' own reach, in decades, that intervals may add at each end."""
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.science.figures.base import FigureData
+from services.science.figures.log_window import SPREAD_RATIO
 from services.science.figures.palette import BLUE, VERMILLION
 from services.science.figures.theme import Theme, framed
 from services.science.figures.ticks import PLAIN
@@ -14,8 +15,6 @@ LONG_NAME = 64
 """Letters; a longer name of two parts is set in two lines."""
 WIDTH = 520
 MOST_ROWS = 80
-SPREAD_RATIO = 40.0
-"""Means that differ by more than this factor get a logarithmic axis."""
 
 
 def rows_drawing(

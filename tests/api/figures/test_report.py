@@ -84,6 +84,11 @@ def test_it_can_be_read_without_seeing_it(report: Any) -> None:
     # Curves and heat map of loss and of accuracy, differences, seeds, convergence; no energy and no layers here.
     assert len(images) == 7
     assert all(len(str(attributes["aria-label"])) > 60 for attributes in images)
+    # On a small screen a picture is scrolled, by the keyboard too, instead of shrunk beyond reading.
+    assert all((attributes["class"], attributes["tabindex"]) == ("wide", "0") for attributes in images)
+    drawn = [str(attributes["style"]) for tag, attributes in page.tags if tag == "svg"]
+    assert len(drawn) == len(images)
+    assert all(200 < float(re.fullmatch(r"min-width: ([\d.]+)px", style)[1]) <= 620 for style in drawn)  # type: ignore[index]
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     labelled = [attributes["aria-labelledby"] for _, attributes in page.tags if "aria-labelledby" in attributes]
