@@ -14,10 +14,11 @@ Quantities and where they are measured:
 - distinct_units, effective_rank: of the weights alone, see `services.training.layer_statistics`.
 
 A pre-activation is what goes into the activation, after a normalisation that comes before it. Batch norm takes the
-statistics of the rows measured and dropout rests. Convolutional networks are measured on an eighth of the rows, each
-place of a channel counting as a row.
+statistics of the rows measured and dropout rests. Convolutional networks are measured on `IMAGE_ROWS`, each place of a
+channel counting as a row.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,22 +28,22 @@ from torch import Tensor
 
 from services.science.activations import BaseActivation
 from services.science.diagnostics import Diagnostics, Quantity
-from services.training.eager import chunks, network_rows, to_tensor
+from services.training.eager import network_rows, to_tensor
 from services.training.engine import CohortDescription, LayerParameters, Rows, State
 from services.training.expectations import expected_layers
-from services.training.layer_statistics import distinct_units, effective_ranks, relative_change
+from services.training.layer_statistics import distinct_units, effective_ranks, relative_changes
 from services.training.losses import row_losses
 from services.training.network import StackedNetwork, Watch
 from services.training.normalization import by_batch
 from services.training.observer import LayerReport
 from services.training.signals import LayerSignals, silent
 
-SIGNAL_ROWS = 256
+SIGNAL_ROWS = 128
 DEAD_ROWS = 2048
-PROBE_ROWS = 256
+PROBE_ROWS = 128
 SATURATED_SLOPE = 0.05
-IMAGE_SHARE = 8
-"""Convolutional networks are measured on so much fewer rows: each has hundreds of places."""
+IMAGE_ROWS = (32, 256, 32)
+"""The same three for convolutional networks, whose rows have hundreds of places each."""
 LARGEST_RANK = 512
 """Weights whose smaller side exceeds this have no effective rank: the decomposition would cost too much."""
 
@@ -64,8 +65,8 @@ class Probe:
         self._description = description
         self._diagnostics = diagnostics
         self._network = StackedNetwork(description, initial, device)
-        fewer = IMAGE_SHARE if self._network.images else 1
-        self._few, self._many, probes = (count // fewer for count in (SIGNAL_ROWS, DEAD_ROWS, PROBE_ROWS))
+        dense = (SIGNAL_ROWS, DEAD_ROWS, PROBE_ROWS)
+        self._few, self._many, probes = IMAGE_ROWS if self._network.images else dense
         self._x = network_rows(self._network, rows.x_train[:probes], device)
         self._y = to_tensor(rows.y_train[:probes], device)
         self._x_validation = network_rows(self._network, rows.x_validation[: self._many], device)
@@ -128,15 +129,16 @@ class Probe:
     def _signals(self, wanted: set[Quantity], part: slice) -> list[LayerSignals]:
         """What runs through each layer of some trials on the first validation rows."""
         found: list[LayerSignals] = []
-        slopes = bool(wanted & {"saturation", "dead_units"})
+        slopes = bool(wanted & {"saturation", "dead_units"}) and self._description.width_factor == 1
         flat_below = self._flat_below[part]
 
-        def watch(index: int, pre: Tensor, post: Tensor) -> None:
-            pre, post = pre.flatten(1, -2), post.flatten(1, -2)
-            slope = self._slope(index, pre, part) if slopes else None
+        def watch(_index: int, pre: Tensor, post: Tensor) -> None:
+            slope = torch.autograd.grad(post.sum(), pre)[0].flatten(1, -2) if slopes else None
+            pre, post = (signal.detach().flatten(1, -2) for signal in (pre, post))
             found.append(LayerSignals(pre, post, slope, flat_below, wanted))
 
-        outputs = self._run(self._x_validation[: self._few], watch, part)
+        with torch.set_grad_enabled(slopes):
+            outputs = self._run(self._x_validation[: self._few], watch, part).detach()
         last = LayerSignals(outputs, None, None, flat_below, wanted)
         if self._reach is not None and "moments" in wanted:
             reached = outputs.flatten(1).aminmax(dim=1)
@@ -148,7 +150,7 @@ class Probe:
     def _confirm(self, dead: list[Tensor]) -> None:
         """Strike from `dead`, layer by layer in place, the units that live on the rows not yet looked at.
 
-        Only trials with such units are run, no further than until none is left, and only such units are looked at.
+        Only trials with such units are run, and only such units are looked at.
         """
         rest = self._x_validation[self._few : self._many]
         suspicious = torch.stack([layer.any(dim=1) for layer in dead]).any(dim=0)
@@ -161,11 +163,7 @@ class Probe:
                     pre, post = (signal.flatten(1, -2)[:, :, units] for signal in (pre, post))
                     dead[index][part.start, units] = silent(post, self._slope(index, pre, part))[0]
 
-            # A fixed number of rows: what batch norm takes from them must not depend on who else is measured.
-            for first, last in chunks(len(rest), 4 * self._few):
-                if not any(layer[trial].any() for layer in dead):
-                    break
-                self._run(rest[first:last], watch, part)
+            self._run(rest, watch, part)
 
     def _run(self, rows: Tensor, watch: Watch, part: slice) -> Tensor:
         """Run the same rows ``[rows, ...]`` through some trials; batch norm takes the statistics of these rows."""
@@ -221,21 +219,21 @@ class Probe:
         factor = self._description.width_factor
         for layer in self._network.layers:
             weight, bias = (self._network.leaves[2 * layer.index + k].detach().cpu().numpy() for k in (0, 1))
+            finite = np.flatnonzero(np.isfinite(weight.reshape(len(weight), -1)).all(axis=1))
+            weight, bias, slots = weight[finite], bias[finite], self._network.order[finite]
             # A convolution's kernels stand in columns, like the weights of a dense layer's units.
             matrices = weight if weight.ndim == 3 else weight.reshape(len(weight), layer.channels, -1).swapaxes(1, 2)
-            ranked = "effective_rank" in wanted and min(matrices.shape[1:]) <= LARGEST_RANK
-            ranks = effective_ranks(matrices) if ranked else ()
-            for place, slot in enumerate(self._network.order):
-                found = values[layer.index][place]
-                if not np.isfinite(weight[place]).all():
-                    continue
-                if "update_ratio" in wanted and before is not None:
-                    found["update_ratio"] = relative_change(before[layer.index].weight[slot], weight[place])
-                if "distinct_units" in wanted and not layer.is_output:
-                    found["units"] = layer.channels // factor
-                    found["distinct_units"] = distinct_units(matrices[place], bias[place], factor)
-                if ranked:
-                    found["effective_rank"] = ranks[place]
+            found: dict[str, Sequence[Any]] = {}
+            if "update_ratio" in wanted and before is not None:
+                found["update_ratio"] = relative_changes(before[layer.index].weight[slots], weight)
+            if "distinct_units" in wanted and not layer.is_output:
+                found["units"] = [layer.channels // factor] * len(finite)
+                found["distinct_units"] = distinct_units(matrices, bias, factor)
+            if "effective_rank" in wanted and min(matrices.shape[1:]) <= LARGEST_RANK:
+                found["effective_rank"] = effective_ranks(matrices)
+            for name, numbers in found.items():
+                for place, number in zip(finite, numbers, strict=True):
+                    values[layer.index][place][name] = number
 
 
 def steepest_slope(activation: BaseActivation) -> float:

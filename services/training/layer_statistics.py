@@ -10,25 +10,27 @@ SAME_UNIT = 1e-6
 FloatArray = NDArray[np.floating]
 
 
-def distinct_units(weight: FloatArray, bias: FloatArray, width_factor: int) -> int:
-    """Count the classes of units with equal incoming weights and biases; 1 means that symmetry was never broken.
+def distinct_units(weights: FloatArray, biases: FloatArray, width_factor: int) -> list[int]:
+    """Count each layer's classes of units with equal incoming weights and biases; 1: symmetry was never broken.
 
     Args:
-        weight: ``[fan_in, units * width_factor]``.
-        bias: ``[units * width_factor]``.
+        weights: ``[n, fan_in, units * width_factor]``, finite.
+        biases: ``[n, units * width_factor]``.
         width_factor: pre-activations per unit; unit j has the columns j, j + units, ...
     """
-    columns = np.vstack([weight, bias]).astype(np.float64)
-    units = np.concatenate(np.split(columns, width_factor, axis=1), axis=0).T
-    squares = (units**2).sum(axis=1)
+    columns = np.concatenate([weights, biases[:, None]], axis=1, dtype=np.float64)
+    squares = np.einsum("nij,nij->nj", columns, columns).reshape(len(columns), width_factor, -1).sum(axis=1)
     # Units that are the same have nearly the same norm: sorted by it, only neighbours need be compared.
-    order = np.argsort(squares, kind="stable")
-    norms = np.sqrt(squares[order])
-    if len(order) == 1:
-        return 1
-    close = np.diff(norms) <= SAME_UNIT * norms[1:]
-    if not close.any():
-        return len(order)
+    norms = np.sqrt(np.sort(squares, axis=1))
+    close: NDArray[np.bool_] = np.any(np.diff(norms, axis=1) <= SAME_UNIT * norms[:, 1:], axis=1)
+    return [
+        _classes(np.concatenate(np.split(own, width_factor, axis=1)).T, norm) if some else len(norm)
+        for own, norm, some in zip(columns, squares, close, strict=True)
+    ]
+
+
+def _classes(units: NDArray[np.float64], squares: NDArray[np.float64]) -> int:
+    """Compare all pairs of ``[units, inputs]``; `squares` are their squared norms."""
     distances = squares[:, None] + squares[None, :] - 2.0 * units @ units.T
     largest = np.maximum(squares[:, None], squares[None, :])
     count, _ = connected_components(distances <= SAME_UNIT**2 * largest, directed=False)
@@ -55,7 +57,9 @@ def effective_ranks(weights: FloatArray) -> list[float | None]:
     return [float(np.exp(found)) if some else None for found, some in zip(entropy, total[:, 0] > 0.0, strict=True)]
 
 
-def relative_change(before: FloatArray, after: FloatArray) -> float | None:
-    """||after - before|| / ||before||, Frobenius norms; None when `before` is zero."""
-    norm = float(np.linalg.norm(before.astype(np.float64)))
-    return None if norm == 0.0 else float(np.linalg.norm(after.astype(np.float64) - before.astype(np.float64))) / norm
+def relative_changes(before: FloatArray, after: FloatArray) -> list[float | None]:
+    """||after - before|| / ||before|| for each of ``[n, ...]``, Frobenius norms; None where `before` is zero."""
+    start = before.reshape(len(before), -1).astype(np.float64)
+    apart = after.reshape(len(after), -1) - start
+    moved, norms = (np.sqrt(np.einsum("ni,ni->n", rows, rows)) for rows in (apart, start))
+    return [None if norm == 0.0 else float(by / norm) for by, norm in zip(moved, norms, strict=True)]

@@ -13,7 +13,7 @@ from services.training import diagnostics as module
 from services.training.diagnostics import Probe, steepest_slope
 from services.training.engine import CohortDescription, LayerParameters, Rows
 from services.training.initial import draw_layers
-from services.training.layer_statistics import distinct_units, effective_ranks, relative_change
+from services.training.layer_statistics import distinct_units, effective_ranks, relative_changes
 from services.training.loop import TrainingRun
 from services.training.measuring import Measuring
 from services.training.observer import LayerReport
@@ -224,11 +224,12 @@ def test_classes_have_no_reach() -> None:
 
 
 def test_distinct_units_counts_classes() -> None:
-    weight = np.array([[1.0, 1.0, 2.0, 1.0 + 1e-9, -1.0, 1.0]])
-    bias = np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.6])
-    assert distinct_units(weight, bias, 1) == 4
-    assert distinct_units(weight, bias, 2) == 3
-    assert distinct_units(np.zeros((3, 4)), np.zeros(4), 1) == 1
+    weight = np.array([[[1.0, 1.0, 2.0, 1.0 + 1e-9, -1.0, 1.0]], [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]])
+    bias = np.array([[0.5, 0.5, 0.5, 0.5, 0.5, 0.6]] * 2)
+    assert distinct_units(weight, bias, 1) == [4, 6]
+    assert distinct_units(weight, bias, 2) == [3, 3]
+    assert distinct_units(np.zeros((2, 3, 4)), np.zeros((2, 4)), 1) == [1, 1]
+    assert distinct_units(np.ones((1, 3, 1)), np.ones((1, 1)), 1) == [1]
 
 
 def test_effective_ranks_of_known_matrices() -> None:
@@ -240,7 +241,11 @@ def test_effective_ranks_of_known_matrices() -> None:
     assert found[4] == pytest.approx(3.0 / 2.0 ** (2 / 3))  # shares 1/3 and 2/3
     wide = stream(5, Purpose.SYNTHETIC).normal(size=(2, 3, 7))
     assert effective_ranks(wide) == pytest.approx([shannon_rank(matrix) for matrix in wide])
-    assert relative_change(np.zeros(3), np.ones(3)) is None
+
+
+def test_relative_changes() -> None:
+    before = np.array([[[3.0, 0.0], [0.0, 4.0]], np.zeros((2, 2))])
+    assert relative_changes(before, before + 1.0) == [pytest.approx(2.0 / 5.0), None]
 
 
 def test_steepest_slopes() -> None:
