@@ -87,11 +87,11 @@ def _arms(
     arms = [Arm.model_validate(one.arm) for one in stored]
     return tuple(
         _runs(one.trials, arm, names, metrics, columns, diverged)
-        for one, arm, names in zip(stored, arms, _axes(stored, arms), strict=True)
+        for one, arm, names in zip(stored, arms, axes_as_stored(stored, arms), strict=True)
     )
 
 
-def _axes(stored: Sequence[StoredArm], arms: Sequence[Arm]) -> list[dict[str, str]]:
+def axes_as_stored(stored: Sequence[StoredArm], arms: Sequence[Arm]) -> list[dict[str, str]]:
     """What each arm's axes are called, as its stored label calls them."""
     named = axis_names(arms)
     if all(
