@@ -68,14 +68,17 @@ def evaluate(
 def _measure(claim: BoundClaim, data: ClaimData, confidence: float, test: Test) -> _Measured:
     seeds = len(data.outcomes[0]) if data.outcomes else 0
     total = np.full(seeds, claim.constant)
+    # Two that are both not there yet have no order: the seed says nothing, as little as one at which both diverged.
+    nobody = np.full(seeds, len(claim.terms) > 1)
     quantities: list[ClaimQuantity] = []
     for term in claim.terms:
         values, quantity = _per_seed(term, data)
         quantities.append(quantity)
+        nobody &= (term.quantity.statistic == "epochs_to") & (values > data.epochs)
         # Worse than any number on both sides is no difference that can be named.
         with np.errstate(invalid="ignore"):
             total = total + term.factor * values
-    kept = total[~np.isnan(total)]
+    kept = total[~np.isnan(total) & ~nobody]
     relation, tolerance = claim.claim.relation, claim.claim.tolerance
     if len(claim.terms) == 1 and claim.terms[0].quantity.statistic == "diverged":
         decision = _share(claim, quantities[0], confidence)

@@ -173,3 +173,21 @@ def test_a_single_arm_needs_no_pairs(served: Any) -> None:
     page = Page(served.http.get(experiment["links"]["report"], timeout=60).text)
     assert "Paired differences" not in page.text
     assert "nothing to compare it with" in page.text
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ({"kind": "deep_mlp", "depth": 3, "width": 8}, "deep_mlp, depth 3, width 8"),
+        (
+            {"kind": "mlp", "hidden": [8, 4], "batch_norm": {"evaluation": ["moving", "batch"]}},
+            "mlp, batch norm (decay 0.99, epsilon 0.001, position before, evaluation moving, batch), hidden 8, 4",
+        ),
+    ],
+)
+def test_every_model_is_told(shared: Any, model: dict[str, Any], told: str) -> None:
+    experiment = shared.submit(model=model, epochs=2)
+    shared.train()
+    answer = shared.http.get(experiment["links"]["report"], timeout=60)
+    assert answer.status_code == 200, answer.text
+    assert told in Page(answer.text).text

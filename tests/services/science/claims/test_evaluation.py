@@ -143,6 +143,17 @@ def _location(values: list[float]) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values)) or 1e-300)
 
 
+def test_a_seed_at_which_nobody_gets_there_says_nothing(measure: Measure) -> None:
+    late, first, second = [0.1, 0.2, 0.3], [0.1, 0.6, 0.7], [0.1, 0.4, 0.7]
+    text = "epochs_to(val_accuracy >= 0.5)(relu) <= epochs_to(val_accuracy >= 0.5)(tanh)"
+    nobody = decide(text, measure("val_accuracy", [[late] * 3, [late, "diverged", late]]), (0,), (1,))
+    assert (nobody.verdict, nobody.n) == ("undecided", 0)
+    some = decide(text, measure("val_accuracy", [[first, late, second], [second, late, late]]), (0,), (1,))
+    assert some.n == 2
+    assert some.difference.mean == pytest.approx(np.mean([1 - 2, 2 - 3]))
+    assert any("1 of 3 trials are not there" in note for note in some.notes)
+
+
 def test_the_gap_of_an_accuracy_grows_with_overfitting(measure: Measure) -> None:
     data = measure("val_accuracy", [[[0.1, 0.7]] * 2], train_accuracy=[[[np.nan, 0.9]] * 2])
     assert decide("gap(val_accuracy)(relu) < 0", data, (0,)).difference.mean == pytest.approx(0.2)
