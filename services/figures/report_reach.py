@@ -37,7 +37,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class ReachRow:
-    """One arm's networks on the rows that their layers are measured on, mean over the seeds."""
+    """One arm's networks on all validation rows, mean over the seeds."""
 
     label: str
     n: int

@@ -3,7 +3,7 @@
 Quantities and where they are measured:
 
 - moments: mean and variance of pre-activations and activations over the first `SIGNAL_ROWS` validation rows; of a
-  regression's output layer also the smallest and largest output on them, beside those of the target.
+  regression's output layer also the smallest and largest output on all validation rows, beside those of the target.
 - histogram: those activations, counted in fixed bins.
 - saturation: share of those pre-activations where the slope is below 5 % of the activation's steepest on [-3, 3].
 - dead_units: share of units that pass no gradient (gated units: that give 0) on the first `DEAD_ROWS` validation rows.
@@ -29,7 +29,7 @@ from torch import Tensor
 from services.science.activations import BaseActivation
 from services.science.diagnostics import Diagnostics, Quantity
 from services.training.eager import network_rows, to_tensor
-from services.training.engine import CohortDescription, LayerParameters, Rows, State
+from services.training.engine import CohortDescription, LayerParameters, Reach, Rows, State
 from services.training.expectations import expected_layers
 from services.training.layer_statistics import distinct_units, effective_ranks, relative_changes
 from services.training.losses import row_losses
@@ -71,8 +71,7 @@ class Probe:
         self._y = to_tensor(rows.y_train[:probes], device)
         self._x_validation = network_rows(self._network, rows.x_validation[: self._many], device)
         self._signal_rows = rows.x_validation[: self._few]
-        targets = rows.y_validation[: self._few]
-        self._reach = None if description.classifies else (float(targets.min()), float(targets.max()))
+        self._targets = tuple(float(end(rows.y_validation)) for end in (np.min, np.max))
         steepest = [steepest_slope(description.trials[slot].activation) for slot in self._network.order]
         self._flat_below = SATURATED_SLOPE * torch.tensor(steepest, device=device).view(-1, 1, 1)
 
@@ -81,7 +80,11 @@ class Probe:
         return self._diagnostics.due(epoch, self._description.epochs)
 
     def measure(
-        self, state: State, before: tuple[LayerParameters, ...] | None, healthy: NDArray[np.bool_]
+        self,
+        state: State,
+        before: tuple[LayerParameters, ...] | None,
+        healthy: NDArray[np.bool_],
+        reach: Reach | None = None,
     ) -> tuple[LayerReport, ...]:
         """Measure every layer of the healthy slots.
 
@@ -89,6 +92,7 @@ class Probe:
             state: an engine's state after the epoch.
             before: its weights before that epoch; None for epoch 0.
             healthy: the slots that have not diverged.
+            reach: a regression's smallest and largest output on all validation rows.
         """
         self._network.load(state)
         values: Values = [[{} for _ in self._network.order] for _ in self._network.layers]
@@ -100,6 +104,13 @@ class Probe:
         self._weights(values, wanted, before)
         if before is None:
             self._expectations(values, wanted)
+        if reach is not None and "moments" in wanted:
+            for place, slot in enumerate(self._network.order):
+                ends = (float(reach[0][slot]), float(reach[1][slot]), *self._targets)
+                names = ("output_min", "output_max", "target_min", "target_max")
+                values[-1][place].update(
+                    (name, x if np.isfinite(x) else None) for name, x in zip(names, ends, strict=True)
+                )
         return tuple(
             LayerReport(int(slot), layer.name, layer.index, values[layer.index][place])
             for layer in self._network.layers
@@ -139,13 +150,7 @@ class Probe:
 
         with torch.set_grad_enabled(slopes):
             outputs = self._run(self._x_validation[: self._few], watch, part).detach()
-        last = LayerSignals(outputs, None, None, flat_below, wanted)
-        if self._reach is not None and "moments" in wanted:
-            reached = outputs.flatten(1).aminmax(dim=1)
-            last.values["output_min"], last.values["output_max"] = reached.min, reached.max
-            for name, value in zip(("target_min", "target_max"), self._reach, strict=True):
-                last.values[name] = torch.full_like(reached.min, value)
-        return [*found, last]
+        return [*found, LayerSignals(outputs, None, None, flat_below, wanted)]
 
     def _confirm(self, dead: list[Tensor]) -> None:
         """Strike from `dead`, layer by layer in place, the units that live on the rows not yet looked at.

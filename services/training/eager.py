@@ -130,6 +130,7 @@ class EagerEngine:
         """Measure every trial on the validation rows under one sort of batch norm statistics."""
         n, trials = len(self._x_validation), len(self.description.trials)
         sums = torch.zeros((3, trials), dtype=torch.float64, device=self.device)
+        ends = torch.tensor([[torch.inf], [-torch.inf]], device=self.device).repeat(1, trials)
         size = self.description.batch_size if kind == "batch" else evaluation_size(self.network)
         for part in self.network.parts:
             together = part.stop - part.start
@@ -147,10 +148,14 @@ class EagerEngine:
                     error = outputs - y
                     sums[1, part] += error.abs().sum(dim=(1, 2), dtype=torch.float64)
                     sums[2, part] += error.double().square().sum(dim=(1, 2))
+                    low, high = outputs.flatten(1).aminmax(dim=1)
+                    ends[0, part] = torch.minimum(ends[0, part], low)
+                    ends[1, part] = torch.maximum(ends[1, part], high)
         loss, second, third = (self._by_slot(row) for row in sums)
         if self.description.classifies:
             return EvaluationSums(n, loss, correct=second)
-        return EvaluationSums(n, loss, absolute=second, squared=third)
+        low, high = (self._by_slot(row.double()) for row in ends)
+        return EvaluationSums(n, loss, absolute=second, squared=third, reach=(low, high))
 
     def _normalizer(self, kind: Evaluation, part: slice, tick: Tick) -> Normalizer | None:
         """How batch norm normalises validation rows; None when `tick` asked to stop."""

@@ -100,11 +100,16 @@ class EpochSums:
     correct: NDArray[np.float64] | None
 
 
+Reach = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Smallest and largest output per slot."""
+
+
 @dataclass(frozen=True)
 class EvaluationSums:
     """What the validation rows added up to, per slot, in float64: `absolute` and `squared` errors for regression.
 
-    `others` has the same under other batch norm statistics, by their names.
+    `reach` has the smallest and the largest output of a regression. `others` has the same sums under other batch norm
+    statistics, by their names.
     """
 
     rows: int
@@ -112,6 +117,7 @@ class EvaluationSums:
     correct: NDArray[np.float64] | None = None
     absolute: NDArray[np.float64] | None = None
     squared: NDArray[np.float64] | None = None
+    reach: Reach | None = None
     others: Mapping[str, "EvaluationSums"] = field(default_factory=dict)
 
 

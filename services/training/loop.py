@@ -100,7 +100,7 @@ class TrainingRun:
         self._seconds = time.perf_counter() - began
         layers = None
         if measuring is not None:
-            layers = measuring.begin(self.engine.state(), weights, self.diverged_at == HEALTHY)
+            layers = measuring.begin(self.engine.state(), weights, self.diverged_at == HEALTHY, validation.reach)
         return EpochReport(epoch, self._seconds, metrics, extra, diverged, layers)
 
     def _freeze(self, epoch: int, metrics: Metrics, extra: Metrics) -> tuple[Divergence, ...]:

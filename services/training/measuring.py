@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from services.training.diagnostics import Probe
-from services.training.engine import LayerParameters, State
+from services.training.engine import LayerParameters, Reach, State
 from services.training.observer import LayerReport
 
 Layers = Future[tuple[LayerReport, ...]]
@@ -28,15 +28,21 @@ class Measuring:
         self._thread = ThreadPoolExecutor(1, "probe", initializer=_one_thread) if aside else None
         self._last: Layers | None = None
 
-    def begin(self, state: State, before: tuple[LayerParameters, ...] | None, healthy: NDArray[np.bool_]) -> Layers:
+    def begin(
+        self,
+        state: State,
+        before: tuple[LayerParameters, ...] | None,
+        healthy: NDArray[np.bool_],
+        reach: Reach | None = None,
+    ) -> Layers:
         """Measure as `Probe.measure` does, once the measurement before is done."""
         if self._thread is None:
             found: Layers = Future()
-            found.set_result(self.probe.measure(state, before, healthy))
+            found.set_result(self.probe.measure(state, before, healthy, reach))
             return found
         if self._last is not None:
             self._last.exception()  # copies of states must not pile up
-        self._last = self._thread.submit(self.probe.measure, state, before, healthy)
+        self._last = self._thread.submit(self.probe.measure, state, before, healthy, reach)
         return self._last
 
 

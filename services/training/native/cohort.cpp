@@ -96,7 +96,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /// Bumped with every change of a structure or signature below.
-int firstlight_interface() { return 2; }
+int firstlight_interface() { return 3; }
 int firstlight_lanes() { return kLanes; }
 int firstlight_chunk() { return kChunk; }
 

@@ -13,7 +13,9 @@ from services.training.native.members import LOSSES, Member, encode_activation, 
 from services.training.native.structures import Rows, Settings, Shape, kernel
 from services.training.native.watch import Tick, watched
 
-SUMS = np.dtype([("loss", "f8"), ("absolute", "f8"), ("squared", "f8"), ("correct", "i8")])
+SUMS = np.dtype(
+    [("loss", "f8"), ("absolute", "f8"), ("squared", "f8"), ("correct", "i8"), ("lowest", "f8"), ("highest", "f8")]
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class NativeSums:
     correct: NDArray[np.int64]
     absolute: NDArray[np.float64]
     squared: NDArray[np.float64]
+    lowest: NDArray[np.float64]
+    highest: NDArray[np.float64]
     diverged_row: NDArray[np.int64] | None = None
 
 
@@ -211,6 +215,7 @@ class NativeCohort:
         if self._validation is None:
             raise ValueError("set the validation rows first")
         sums = np.zeros(self.trials, dtype=SUMS)
+        sums["lowest"], sums["highest"] = np.inf, -np.inf
         stop = ctypes.c_int32(0)
         data = self._validation.rows
 
@@ -311,5 +316,5 @@ def _settings(activation: Member, optimizer: Member) -> Settings:
 
 
 def _sums(rows: int, sums: NDArray[np.void], diverged: NDArray[np.int64] | None = None) -> NativeSums:
-    columns = {name: np.ascontiguousarray(sums[name]) for name in ("loss", "correct", "absolute", "squared")}
+    columns = {name: np.ascontiguousarray(sums[name]) for name in SUMS.names or ()}
     return NativeSums(rows=rows, diverged_row=diverged, **columns)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 
 #include "products.hpp"
 #include "vector_math.hpp"
@@ -18,9 +19,12 @@ struct Sums {
     double absolute = 0;
     double squared = 0;
     std::int64_t correct = 0;
+    double lowest = std::numeric_limits<double>::infinity();    // output of a regression
+    double highest = -std::numeric_limits<double>::infinity();
 
     Sums& operator+=(const Sums& other) {
         loss += other.loss, absolute += other.absolute, squared += other.squared, correct += other.correct;
+        lowest = std::min(lowest, other.lowest), highest = std::max(highest, other.highest);
         return *this;
     }
 };
@@ -30,6 +34,7 @@ template <int C, bool kTrain>
 void regression_loss(Loss kind, float delta, float* z, const float* target, int outputs, int rows, float scale,
                      Sums& total) {
     double loss = 0, absolute = 0, squared = 0;
+    Vec lowest = splat(std::numeric_limits<float>::infinity()), highest = -lowest;
     for (int first = 0; first < rows; first += kLanes) {
         const Int real = first_lanes(rows - first);
         Vec lost{}, off{}, squares{};
@@ -53,6 +58,7 @@ void regression_loss(Loss kind, float delta, float* z, const float* target, int 
                 store(at, error * scale);
             } else {
                 off += size, squares += difference * difference;
+                lowest = real ? min(lowest, load(at)) : lowest, highest = real ? max(highest, load(at)) : highest;
             }
         }
         loss += sum(lost);
@@ -62,6 +68,11 @@ void regression_loss(Loss kind, float delta, float* z, const float* target, int 
         for (int first = (rows + kLanes - 1) / kLanes * kLanes; first < C; first += kLanes)
             for (int o = 0; o < outputs; ++o) store(z + o * C + first, Vec{});
     total.loss += loss / outputs;
+    if (!kTrain)
+        for (int i = 0; i < kLanes; ++i) {
+            total.lowest = std::min(total.lowest, static_cast<double>(lowest[i]));
+            total.highest = std::max(total.highest, static_cast<double>(highest[i]));
+        }
     total.absolute += absolute;
     total.squared += squared;
 }

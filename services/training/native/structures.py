@@ -6,7 +6,7 @@ from pathlib import Path
 
 from services.training.native.build import KernelUnavailableError, load_kernel
 
-INTERFACE = 2
+INTERFACE = 3
 """Bumped on both sides with every change of a structure or a signature."""
 
 
@@ -67,6 +67,8 @@ class Sums(ctypes.Structure):
         ("absolute", ctypes.c_double),
         ("squared", ctypes.c_double),
         ("correct", ctypes.c_int64),
+        ("lowest", ctypes.c_double),
+        ("highest", ctypes.c_double),
     )
 
 

@@ -10,6 +10,7 @@ from services.science.diagnostics import HISTOGRAM_EDGES, Diagnostics
 from services.science.spec import ExperimentSpec
 from services.science.streams import Purpose, stream
 from services.training import diagnostics as module
+from services.training.choose import Choice
 from services.training.diagnostics import Probe, steepest_slope
 from services.training.engine import CohortDescription, LayerParameters, Rows
 from services.training.initial import draw_layers
@@ -74,7 +75,7 @@ def test_every_number_is_what_numpy_finds(monkeypatch: pytest.MonkeyPatch) -> No
             pre, post = forward(layers, trial.activation, ROWS.x_validation[:100])
             assert got["pre_activation_mean"] == pytest.approx(pre[index].mean(), abs=1e-5)
             assert got["pre_activation_variance"] == pytest.approx(pre[index].var(), rel=1e-4)
-            check_reach(got, pre[2] if index == 2 else None)
+            check_reach(got, forward(layers, trial.activation, ROWS.x_validation)[0][2] if index == 2 else None)
             check_gradients(got, layers, trial.activation, index)
             assert got["effective_rank"] == pytest.approx(shannon_rank(layers[index][0]), rel=1e-4)
             if epoch:
@@ -107,7 +108,7 @@ def check_reach(got: dict[str, Any], outputs: np.ndarray | None) -> None:
     if outputs is None:
         assert not set(names) & set(got)
         return
-    target = ROWS.y_validation[:100]
+    target = ROWS.y_validation
     expected = (outputs.min(), outputs.max(), target.min(), target.max())
     assert tuple(got[name] for name in names) == pytest.approx(expected, rel=1e-4)
 
@@ -214,13 +215,35 @@ def test_symmetry_is_never_broken_from_zeros_and_diverged_trials_are_left_out() 
 
 
 def test_classes_have_no_reach() -> None:
-    rows = class_rows()
     document = {**DOCUMENT, "dataset": "digits", "loss": "cross_entropy", "epochs": 1}
+    rows = class_rows()
     description = described(document, rows, outputs=3)
+    engine = engine_of(description, rows)
+    evaluated = engine.evaluate(lambda _: False)
+    assert evaluated is not None
+    assert evaluated.reach is None
     probe = Probe(description, Diagnostics(), draw_layers(description, rows.x_train), rows, "cpu")
     healthy = np.ones(len(description.trials), dtype=bool)
-    for report in probe.measure(engine_of(description, rows).state(), None, healthy):
+    for report in probe.measure(engine.state(), None, healthy, evaluated.reach):
         assert not {"output_min", "output_max", "target_min", "target_max"} & set(report.values)
+
+
+@pytest.mark.parametrize("engine", ["eager", "native"])
+def test_the_reach_is_that_of_every_validation_row(engine: Choice) -> None:
+    rows = regression_rows(40, 4133)  # more than the kernel evaluates at a stretch
+    x = rows.x_validation.copy()
+    x[4132] = 30.0
+    x[2100] = -30.0
+    rows = Rows(rows.x_train, rows.y_train, x, rows.y_validation)
+    description = described({**DOCUMENT, "epochs": 1}, rows)
+    built = engine_of(description, rows, engine, threads=2)
+    evaluated = built.evaluate(lambda _: False)
+    assert evaluated is not None
+    assert evaluated.reach is not None
+    state: dict[str, Any] = built.state()
+    for slot, (trial, low, high) in enumerate(zip(description.trials, *evaluated.reach, strict=True)):
+        outputs = forward(parameters_of(state, slot), trial.activation, x)[0][-1]
+        assert (low, high) == pytest.approx((outputs.min(), outputs.max()), rel=1e-5)
 
 
 def test_distinct_units_counts_classes() -> None:
