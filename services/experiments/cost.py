@@ -27,7 +27,9 @@ LAYER_SECONDS = 50e-6
 ROW_SECONDS = 50e-6
 """Reporting and storing one trial's numbers of one epoch: what tiny networks spend most of their time on."""
 NORM_FLOPS = 30
-"""Operations of a normalisation for each number, there and back."""
+"""Operations of a normalisation for each number, there and back; what moves them through the caches counts too."""
+DROPOUT_FLOPS = 10
+"""The same for dropout, whose random numbers the trials of a seed share."""
 EVALUATION_FLOATS = 1_000_000
 """Numbers in one activation tensor of a convolutional network's evaluation."""
 RECALIBRATION_ROWS = 8192
@@ -35,7 +37,7 @@ FLOPS = 4e10
 """Sustained arithmetic of small layers on a few CPU cores, multiply and add counted apart."""
 KERNEL_TRIAL_STEP_SECONDS = 0.5e-6
 KERNEL_FLOPS = 1e11
-"""The same for plain networks, which the compiled kernel trains."""
+"""The same for multilayer perceptrons, which the compiled kernel trains."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,13 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...]) -> Load:
     images = bool(network[0].space)
     # Convolutional networks are run one after the other: many calls, but one trial's activations at a time.
     passes, together = (trials, 1) if images else (1, trials)
-    compiled = isinstance(model, Perceptron) and model.plain and widest_factor == 1
+    compiled = isinstance(model, Perceptron)
     fixed = 0.0 if compiled else STEP_SECONDS + LAYER_SECONDS * len(network)
     each, rate = (KERNEL_TRIAL_STEP_SECONDS, KERNEL_FLOPS) if compiled else (TRIAL_STEP_SECONDS, FLOPS)
     # Forward, backward to the input and to the weights: three products of two operations; validation is forward only.
     arithmetic = 6 * work * train + 2 * work * _evaluated(network, train, validation)
     arithmetic += NORM_FLOPS * train * sum(stage.norm_width * stage.places for stage in network)
+    arithmetic += DROPOUT_FLOPS * train * dropped
     epoch = steps * (passes * fixed + trials * each) + trials * (arithmetic / rate + ROW_SECONDS)
     state = len(getattr(type(arm.optimizer), "state", ()))
     rows = (train + validation) * (math.prod(spec.dataset.input_shape) + 1)

@@ -54,5 +54,10 @@ def stream(seed: int, purpose: Purpose | int, index: int = 0) -> np.random.Gener
         raise ValueError(f"seed must be between 0 and 2**64 - 1, not {seed}")
     if not 0 <= index < 2**32:
         raise ValueError(f"stream index must be between 0 and 2**32 - 1, not {index}")
-    key = np.array([seed, int(purpose) * 2**32 + index], dtype=np.uint64)
+    key = np.array([seed, second_word(purpose, index)], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key))
+
+
+def second_word(purpose: Purpose | int, index: int) -> int:
+    """The second word of a stream's key; the first is the seed."""
+    return int(purpose) * 2**32 + index

@@ -46,11 +46,6 @@ class Perceptron(Member):
         """Whether nothing between the dense layers rescales or adds signals: what signal propagation is about."""
         return not (self.batch_norm or self.layer_norm or self.residual)
 
-    @property
-    def plain(self) -> bool:
-        """Whether there is nothing but dense layers and activations."""
-        return self.unscaled and not self.dropout
-
     def stages(self, inputs: Inputs, outputs: int, width_factor: int = 1) -> tuple[Stage, ...]:
         """Return the layers that own weights with what follows them, for rows of `inputs` and `outputs` outputs.
 

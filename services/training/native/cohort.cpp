@@ -3,15 +3,18 @@
 // A cohort's trials are independent. Threads take trials from a queue, a stretch of batches at a time, so that few
 // trials on many threads stay balanced. What is computed does not depend on the threads.
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
 #include <mutex>
+#include <numeric>
 #include <thread>
 #include <vector>
 
 #include "network.hpp"
+#include "stages.hpp"
 
 using namespace firstlight;
 
@@ -23,8 +26,8 @@ constexpr std::int64_t kStretch = 128;
 /// Rows that a thread evaluates at a stretch.
 constexpr std::int64_t kPiece = 64 * kChunk;
 
-/// Runs f(workspace, next) on `threads` threads, this one among them. Returns 0, or 1 when memory ran out.
-template <class F>
+/// Runs work(workspace) on `threads` threads, this one among them. Returns 0, or 1 when memory ran out.
+template <class Workspace, class F>
 int on_threads(const Shape& shape, int threads, F&& work) {
     std::atomic<int> failed{0};
     const auto run = [&] {
@@ -47,10 +50,16 @@ int on_threads(const Shape& shape, int threads, F&& work) {
     return failed;
 }
 
-/// Hands out trials, the least advanced first; a trial is with one thread at a time.
+/// Hands out trials, the least advanced first; a trial is with one thread at a time. Of trials that are as far, those
+/// with the same dropout masks, which a thread draws once for all of them, follow one another.
 class Progress {
 public:
-    Progress(int trials, std::int64_t rows) : rows_(rows), at_(trials, 0), busy_(trials, false) {}
+    Progress(int trials, std::int64_t rows, const std::uint64_t* seeds)
+        : rows_(rows), turns_(trials), at_(trials, 0), busy_(trials, false) {
+        std::iota(turns_.begin(), turns_.end(), 0);
+        if (seeds != nullptr)
+            std::stable_sort(turns_.begin(), turns_.end(), [seeds](int a, int b) { return seeds[a] < seeds[b]; });
+    }
 
     /// The next trial to advance, or -1 when none is left to start.
     int take() {
@@ -58,7 +67,7 @@ public:
         for (;;) {
             int best = -1;
             bool waiting = false;
-            for (int t = 0; t < static_cast<int>(at_.size()); ++t) {
+            for (const int t : turns_) {
                 if (at_[t] >= rows_) continue;
                 if (busy_[t]) {
                     waiting = true;
@@ -86,6 +95,7 @@ private:
     const std::int64_t rows_;
     std::mutex mutex_;
     std::condition_variable changed_;
+    std::vector<int> turns_;
     std::vector<std::int64_t> at_;
     std::vector<bool> busy_;
 };
@@ -101,20 +111,26 @@ int firstlight_lanes() { return kLanes; }
 int firstlight_chunk() { return kChunk; }
 
 /// One epoch of every trial whose `diverged` is negative. Row t of `sums` and `diverged` is trial t's; order is
-/// (orders, rows), order_of says which of them a trial follows. `done` counts the rows of all trials as they are
-/// used. Returns 0, 1 (no memory) or 2 (a nonzero *stop was seen).
+/// (orders, rows), order_of says which of them a trial follows. Dropout draws from the streams (seeds[t], stream).
+/// `done` counts the rows of all trials as they are used. Returns 0, 1 (no memory) or 2 (a nonzero *stop was seen).
 int firstlight_train(const Shape* shape, int trials, const Settings* settings, const double* rates, float* parameters,
-                     float* residuals, float* moments, std::int64_t* steps, const Rows* data, const std::int32_t* order,
-                     const std::int32_t* order_of, int threads, const volatile std::int32_t* stop,
-                     std::int64_t* done, Sums* sums, std::int64_t* diverged) {
-    Progress progress(trials, data->count);
-    const int failed = on_threads(*shape, threads, [&](Workspace& workspace) {
+                     float* residuals, float* moments, std::int64_t* steps, float* statistics, const Rows* data,
+                     const std::int32_t* order, const std::int32_t* order_of, const std::uint64_t* seeds,
+                     std::uint64_t stream, int threads, const volatile std::int32_t* stop, std::int64_t* done,
+                     Sums* sums, std::int64_t* diverged) {
+    const Between* between = shape->between;
+    const bool drops = between && between->keep_from;
+    const std::int64_t moving = between ? between->statistics_size : 0;
+    const std::int64_t stretch = (drops ? Masks::stretch(*shape, kStretch) : kStretch) * shape->batch_size;
+    Progress progress(trials, data->count, drops ? seeds : nullptr);
+    const auto work = [&](auto& workspace) {
         for (int t; (t = progress.take()) >= 0;) {
             const std::int64_t begin = progress.at(t);
-            std::int64_t end = std::min(data->count, begin + kStretch * shape->batch_size);
+            std::int64_t end = std::min(data->count, begin + stretch);
             if (diverged[t] < 0) {
                 const Numbers numbers{parameters + t * shape->parameters, residuals + t * shape->parameters,
-                                      moments + t * shape->moments, steps + t};
+                                      moments + t * shape->moments, steps + t, statistics + t * moving,
+                                      drops ? seeds[t] : 0, stream};
                 diverged[t] = workspace.train(settings[t], rates[t], numbers, *data,
                                               order + order_of[t] * data->count, begin, end, stop, sums[t]);
             }
@@ -122,27 +138,65 @@ int firstlight_train(const Shape* shape, int trials, const Settings* settings, c
             progress.put_back(t, end);
             __atomic_fetch_add(done, end - begin, __ATOMIC_RELAXED);
         }
-    });
+    };
+    const int failed = between ? on_threads<StagedWorkspace>(*shape, threads, work)
+                               : on_threads<Workspace>(*shape, threads, work);
     return failed ? 1 : (*stop ? 2 : 0);
 }
 
 /// Sums of every trial over a data set in tiles. Rows are summed in pieces of fixed size, and the pieces in order.
-/// Returns as firstlight_train does.
+/// Batch normalisation is by the `statistics`, or, with `own`, by those of each batch. Returns as firstlight_train does.
 int firstlight_evaluate(const Shape* shape, int trials, const Settings* settings, const float* parameters,
-                        const Rows* tiles, int threads, const volatile std::int32_t* stop, Sums* sums) {
-    const std::int64_t pieces = (tiles->count + kPiece - 1) / kPiece;
+                        const float* statistics, int own, const Rows* tiles, int threads,
+                        const volatile std::int32_t* stop, Sums* sums) {
+    const Between* between = shape->between;
+    const std::int64_t moving = between ? between->statistics_size : 0;
+    const std::int64_t piece = own ? std::max<std::int64_t>(1, kPiece / shape->batch_size) * shape->batch_size : kPiece;
+    const std::int64_t pieces = (tiles->count + piece - 1) / piece;
     std::vector<Sums> parts(static_cast<std::size_t>(trials * pieces));
     std::atomic<std::int64_t> next{0};
-    const int failed = on_threads(*shape, threads, [&](Workspace& workspace) {
+    const auto each = [&](auto&& evaluate) {
         for (std::int64_t item; (item = next++) < trials * pieces && !*stop;) {
-            const std::int64_t trial = item / pieces, begin = item % pieces * kPiece;
-            workspace.evaluate(settings[trial], parameters + trial * shape->parameters, *tiles, begin,
-                               std::min(tiles->count, begin + kPiece), parts[static_cast<std::size_t>(item)]);
+            const std::int64_t trial = item / pieces, begin = item % pieces * piece;
+            evaluate(trial, parameters + trial * shape->parameters, begin, std::min(tiles->count, begin + piece),
+                     parts[static_cast<std::size_t>(item)]);
         }
-    });
+    };
+    const auto plain = [&](Workspace& workspace) {
+        each([&](std::int64_t trial, const float* w, std::int64_t begin, std::int64_t end, Sums& total) {
+            workspace.evaluate(settings[trial], w, *tiles, begin, end, total);
+        });
+    };
+    const auto staged = [&](StagedWorkspace& workspace) {
+        each([&](std::int64_t trial, const float* w, std::int64_t begin, std::int64_t end, Sums& total) {
+            workspace.evaluate(settings[trial], w, statistics + trial * moving, own, *tiles, begin, end, total);
+        });
+    };
+    const int failed = between ? on_threads<StagedWorkspace>(*shape, threads, staged)
+                               : on_threads<Workspace>(*shape, threads, plain);
     for (std::int64_t item = 0; item < trials * pieces; ++item)
         sums[item / pieces] += parts[static_cast<std::size_t>(item)];
     return failed ? 1 : (*stop ? 2 : 0);
+}
+
+/// Statistics of batch normalisation over the first `count` training rows under the present parameters, for a shape
+/// that has `between`. Returns as firstlight_train does.
+int firstlight_pool(const Shape* shape, int trials, const Settings* settings, const float* parameters,
+                    const Rows* data, std::int64_t count, int threads, const volatile std::int32_t* stop,
+                    float* statistics) {
+    std::atomic<int> next{0};
+    const int failed = on_threads<StagedWorkspace>(*shape, threads, [&](StagedWorkspace& workspace) {
+        for (int trial; (trial = next++) < trials && !*stop;)
+            workspace.pool(settings[trial], parameters + trial * shape->parameters, *data, count, stop,
+                           statistics + trial * shape->between->statistics_size);
+    });
+    return failed ? 1 : (*stop ? 2 : 0);
+}
+
+/// Writes the 32-bit halves of `blocks` blocks of a Philox stream from block `first` on, eight of each.
+void firstlight_draw(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, std::int64_t blocks,
+                     std::uint32_t* halves) {
+    Philox{seed, stream}.halves(first, blocks, halves);
 }
 
 /// Replaces n numbers in zd (a multiple of kLanes) by the derivative of an activation there and writes its value to h.

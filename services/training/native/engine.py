@@ -1,11 +1,14 @@
-"""The kernel as a training engine: multilayer perceptrons on the CPU, without gated or trained activations."""
+"""The kernel as a training engine: multilayer perceptrons on the CPU."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.science.models import Perceptron
+from services.science.models.layers import Evaluation
+from services.science.streams import Purpose, second_word
 from services.training.engine import (
     CohortDescription,
     EpochSums,
@@ -15,12 +18,17 @@ from services.training.engine import (
     State,
     Tick,
 )
+from services.training.native.between import Between
 from services.training.native.build import KernelUnavailableError
 from services.training.native.description import NativeDescription
 from services.training.native.description import unsupported as kernel_unsupported
 from services.training.native.kernel import NativeCohort
+from services.training.native.numbers import RESIDUALS
 from services.training.native.structures import kernel
 from services.training.order import OrdersAhead, distinct_seeds
+
+RECALIBRATION_ROWS = 8192
+"""Training rows, from the first on, whose statistics stand for those of the training set; see docs/numerics.md."""
 
 MOMENTS = {
     "sgd": ("velocity",),
@@ -34,13 +42,10 @@ MOMENTS = {
 
 def unsupported(description: CohortDescription) -> str | None:
     """Why this engine cannot train a cohort on this machine, or None if it can."""
-    if not isinstance(description.model, Perceptron) or not description.model.plain:
-        return f"the kernel has plain multilayer perceptrons only, not {description.model.label()}"
+    if not isinstance(description.model, Perceptron):
+        return f"the kernel has multilayer perceptrons only, not {description.model.label()}"
     if len({trial.optimizer.kind for trial in description.trials}) != 1:
         return "the trials of a cohort share one kind of optimizer"
-    learned = [trial.activation.kind for trial in description.trials if trial.activation.learned]
-    if learned:
-        return f"the kernel has no trained activations such as {learned[0]}"
     reason = kernel_unsupported(_native(description))
     if reason is None:
         try:
@@ -81,9 +86,12 @@ class NativeEngine:
         self._cohort.set_training_rows(_flat(rows.x_train), rows.y_train)
         self._cohort.set_validation_rows(_flat(rows.x_validation), rows.y_validation)
         seeds, seed_of_slot = distinct_seeds(tuple(trial.seed for trial in description.trials))
+        self._seeds = np.array([trial.seed for trial in description.trials], dtype=np.uint64)
         self._orders = OrdersAhead(seeds, len(rows.x_train), description.epochs)
         self._seed_of_slot = seed_of_slot.astype(np.int32)
         self._classes = description.classifies
+        norm = getattr(description.model, "batch_norm", None)
+        self._evaluation: tuple[Evaluation, ...] = norm.evaluation if norm else ("moving",)
         kind = description.trials[0].optimizer.kind
         self._moments = MOMENTS[kind][: self._cohort.moment_slots]
 
@@ -92,21 +100,35 @@ class NativeEngine:
         orders = self._orders.take(epoch)
         epochs = self.description.epochs
         rates = np.array([trial.optimizer.learning_rate_at(epoch, epochs) for trial in self.description.trials])
-        sums = self._cohort.run_epoch(orders, self._seed_of_slot, rates, tick)
+        dropout = (self._seeds, second_word(Purpose.DROPOUT, epoch))
+        sums = self._cohort.run_epoch(orders, self._seed_of_slot, rates, tick, dropout)
         if sums is None:
             return None
         return EpochSums(sums.rows, sums.loss, sums.correct.astype(np.float64) if self._classes else None)
 
     def evaluate(self, tick: Tick) -> EvaluationSums | None:
         """See `Engine.evaluate`."""
-        sums = self._cohort.evaluate(tick)
+        found: dict[str, EvaluationSums] = {}
+        for kind in self._evaluation:
+            sums = self._evaluate(kind, tick)
+            if sums is None:
+                return None
+            found[kind] = sums
+        return replace(found.pop(self._evaluation[0]), others=found)
+
+    def _evaluate(self, kind: Evaluation, tick: Tick) -> EvaluationSums | None:
+        """Measure under one sort of batch norm statistics."""
+        statistics = None
+        if kind == "recalibrated":
+            statistics = self._cohort.pooled_statistics(RECALIBRATION_ROWS, tick)
+            if statistics is None:
+                return None
+        sums = self._cohort.evaluate(tick, statistics, own=kind == "batch")
         if sums is None:
             return None
         if self._classes:
             return EvaluationSums(sums.rows, sums.loss, correct=sums.correct.astype(np.float64))
-        return EvaluationSums(
-            sums.rows, sums.loss, absolute=sums.absolute, squared=sums.squared, reach=(sums.lowest, sums.highest)
-        )
+        return EvaluationSums(sums.rows, sums.loss, absolute=sums.absolute, squared=sums.squared, reach=(sums.lowest, sums.highest))
 
     def parameters(self) -> tuple[LayerParameters, ...]:
         """See `Engine.parameters`."""
@@ -118,7 +140,7 @@ class NativeEngine:
         return self._cohort.finite()
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """See `Engine.state`: weights and biases, what rounding took from them, the optimizer's arrays, the steps."""
+        """See `Engine.state`: weights, scales, slopes, what rounding took from them, moments, steps."""
         found: dict[str, NDArray[np.generic]] = {"steps": self._cohort.steps.copy()}
         found.update((name, view.copy()) for name, view in self._places())
         return found
@@ -137,12 +159,20 @@ class NativeEngine:
 
     def _places(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Writable views of all numbers by name, in slot order."""
-        groups = [("parameters", self._cohort.parameter_views()), ("residual", self._cohort.residual_views())]
-        groups += [(moment, self._cohort.moment_views(slot)) for slot, moment in enumerate(self._moments)]
-        for prefix, layers in groups:
-            for name, layer in zip(self._names, layers, strict=True):
+        groups = [("parameters", None), ("residual", RESIDUALS)]
+        groups += [(moment, slot) for slot, moment in enumerate(self._moments)]
+        for prefix, which in groups:
+            for name, layer in zip(self._names, self._cohort.layer_views(which), strict=True):
                 yield f"{prefix}.{name}.weight", layer[:, :-1]
                 yield f"{prefix}.{name}.bias", layer[:, -1]
+            for name, slope in zip(self._names, self._cohort.slope_views(which), strict=False):
+                yield f"{prefix}.{name}.activation", slope
+            for name, (scale, shift) in zip(self._names, self._cohort.scale_views(which), strict=False):
+                yield f"{prefix}.{name}.gamma", scale
+                yield f"{prefix}.{name}.beta", shift
+        for name, (mean, variance) in zip(self._names, self._cohort.statistics_views(), strict=False):
+            yield f"batch_norm.{name}.mean", mean
+            yield f"batch_norm.{name}.variance", variance
 
 
 def _native(description: CohortDescription) -> NativeDescription:
@@ -153,7 +183,18 @@ def _native(description: CohortDescription) -> NativeDescription:
         batch_size=description.batch_size,
         activations=[trial.activation.model_dump() for trial in description.trials],
         optimizers=[trial.optimizer.model_dump() for trial in description.trials],
+        between=_between(description.model),
     )
+
+
+def _between(model: Perceptron) -> Between:
+    rest = Between(dropout=model.dropout, residual=model.residual)
+    if norm := model.batch_norm:
+        after = norm.position == "after"
+        return replace(rest, norm="batch", after=after, epsilon=norm.epsilon, decay=norm.decay)
+    if norm := model.layer_norm:
+        return replace(rest, norm="layer", after=norm.position == "after", epsilon=norm.epsilon)
+    return rest
 
 
 def _flat(x: NDArray[np.float32]) -> NDArray[np.float32]:

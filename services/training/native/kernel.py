@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from services.training.native.between import NORMS
 from services.training.native.description import NativeDescription, unsupported
-from services.training.native.layout import ALIGNMENT, Layout, aligned_zeros, tiles
-from services.training.native.members import LOSSES, Member, encode_activation, encode_optimizer, optimizer_slots
-from services.training.native.structures import Rows, Settings, Shape, kernel
+from services.training.native.layout import ALIGNMENT, tiles
+from services.training.native.members import LEARNED, LOSSES, Member, encode_activation, encode_optimizer
+from services.training.native.numbers import CohortNumbers
+from services.training.native.structures import Between, Rows, Settings, Shape, kernel
 from services.training.native.watch import Tick, watched
 
 SUMS = np.dtype(
@@ -42,8 +44,8 @@ class _Data:
     keep: list[NDArray] = field(default_factory=list)
 
 
-class NativeCohort:
-    """Parameters and optimizer state of T trials, and the kernel's two programs on them.
+class NativeCohort(CohortNumbers):
+    """Parameters and optimizer state of T trials, and the kernel's programs on them.
 
     Args:
         description: what to train.
@@ -67,19 +69,13 @@ class NativeCohort:
     ) -> None:
         if reason := unsupported(description):
             raise ValueError(reason)
+        super().__init__(description, weights, biases)
         self.description = description
         self.threads = max(1, threads)
-        self.trials = len(description.activations)
         self._library = library or kernel()
-        self._layout = Layout(description.widths)
         self._widths = np.array(description.widths, dtype=np.int32)
         self._offsets = self._layout.offsets
-        size = int(self._offsets[-1])
-        slots = max(optimizer_slots(optimizer) for optimizer in description.optimizers)
-        self._parameters = aligned_zeros((self.trials, size))
-        self._residuals = aligned_zeros((self.trials, size))
-        self._moments = aligned_zeros((self.trials, slots, size))
-        self._steps = np.zeros(self.trials, dtype=np.int64)
+        self._between, self._between_places = self._make_between()
         self._shape = Shape(
             layers=self._layout.layers,
             batch_size=description.batch_size,
@@ -87,16 +83,12 @@ class NativeCohort:
             huber_delta=description.huber_delta,
             widths=self._widths.ctypes.data,
             offsets=self._offsets.ctypes.data,
-            parameters=size,
-            moments=slots * size,
+            parameters=self._layout.length,
+            moments=self.moment_slots * self._layout.length,
+            between=None if description.plain else ctypes.pointer(self._between),
         )
         self._settings = (Settings * self.trials)(*map(_settings, description.activations, description.optimizers))
         self._rates = np.array([_number(optimizer, "learning_rate", 0.01) for optimizer in description.optimizers])
-        for trial, optimizer in enumerate(description.optimizers):
-            if optimizer.get("kind") == "adagrad":
-                for layer in self._layout.views(self._moments[trial]):
-                    layer[0] = _number(optimizer, "initial_accumulator", 0.0)
-        self.set_parameters(weights, biases)
         self._train: _Data | None = None
         self._validation: _Data | None = None
 
@@ -154,6 +146,7 @@ class NativeCohort:
         order_of_trial: NDArray[np.int32] | None = None,
         learning_rates: NDArray[np.float64] | None = None,
         tick: Tick | None = None,
+        dropout: tuple[NDArray[np.uint64], int] | None = None,
         skip: NDArray[np.bool_] | None = None,
     ) -> NativeSums | None:
         """Train one epoch.
@@ -163,6 +156,8 @@ class NativeCohort:
             order_of_trial: which line of `order` each trial follows, ``[T]``.
             learning_rates: ``[T]``, in place of the optimizers' own.
             tick: called while the kernel runs.
+            dropout: the key of the Philox stream that each trial's masks are drawn from: its first word per trial,
+                ``[T]``, and the second, the same for all.
             skip: trials that are left as they are, ``[T]``; their sums are zero.
 
         Returns:
@@ -170,7 +165,7 @@ class NativeCohort:
             stop: then the parameters are somewhere in mid-epoch.
 
         Raises:
-            ValueError: no training rows, or an order that does not fit them.
+            ValueError: no training rows, an order that does not fit them, or dropout without its streams.
         """
         if self._train is None:
             raise ValueError("set the training rows first")
@@ -185,6 +180,12 @@ class NativeCohort:
         rates = np.ascontiguousarray(self._rates if learning_rates is None else learning_rates, dtype=np.float64)
         if rates.shape != (self.trials,):
             raise ValueError(f"learning_rates must have shape ({self.trials},), not {rates.shape}")
+        if self.description.between.dropout and dropout is None:
+            raise ValueError("a network with dropout needs the streams of its masks")
+        seeds, word = dropout or (np.zeros(self.trials, dtype=np.uint64), 0)
+        seeds = np.ascontiguousarray(seeds, dtype=np.uint64)
+        if seeds.shape != (self.trials,):
+            raise ValueError(f"dropout needs one seed for each of {self.trials} trials, not shape {seeds.shape}")
         sums = np.zeros(self.trials, dtype=SUMS)
         diverged = np.full(self.trials, -1, dtype=np.int64)
         if skip is not None:
@@ -195,8 +196,9 @@ class NativeCohort:
         def work() -> int:
             return self._library.firstlight_train(
                 ctypes.byref(self._shape), self.trials, self._settings, rates.ctypes.data, self._parameters.ctypes.data,
-                self._residuals.ctypes.data, self._moments.ctypes.data, self._steps.ctypes.data, ctypes.byref(data),
-                order.ctypes.data, line.ctypes.data, self.threads, ctypes.byref(stop), ctypes.byref(done),
+                self._residuals.ctypes.data, self._moments.ctypes.data, self._steps.ctypes.data,
+                self._statistics.ctypes.data, ctypes.byref(data), order.ctypes.data, line.ctypes.data,
+                seeds.ctypes.data, word, self.threads, ctypes.byref(stop), ctypes.byref(done),
                 sums.ctypes.data, diverged.ctypes.data,
             )  # fmt: skip
 
@@ -206,8 +208,15 @@ class NativeCohort:
             diverged[skip] = -1
         return _sums(n, sums, diverged)
 
-    def evaluate(self, tick: Tick | None = None) -> NativeSums | None:
+    def evaluate(
+        self, tick: Tick | None = None, statistics: NDArray[np.float32] | None = None, *, own: bool = False
+    ) -> NativeSums | None:
         """Measure every trial on the validation rows; None when `tick` asked to stop.
+
+        Args:
+            tick: called while the kernel runs.
+            statistics: batch norm's, as `pooled_statistics` gives them; the moving ones when left out.
+            own: normalise each batch of validation rows by its own statistics instead.
 
         Raises:
             ValueError: no validation rows.
@@ -218,92 +227,56 @@ class NativeCohort:
         sums["lowest"], sums["highest"] = np.inf, -np.inf
         stop = ctypes.c_int32(0)
         data = self._validation.rows
+        statistics = self._statistics if statistics is None else statistics
 
         def work() -> int:
             return self._library.firstlight_evaluate(
                 ctypes.byref(self._shape), self.trials, self._settings, self._parameters.ctypes.data,
-                ctypes.byref(data), self.threads, ctypes.byref(stop), sums.ctypes.data,
+                statistics.ctypes.data, int(own), ctypes.byref(data), self.threads, ctypes.byref(stop),
+                sums.ctypes.data,
             )  # fmt: skip
 
         return _sums(data.count, sums) if watched(work, tick, stop, lambda: 0.0) else None
 
-    # ---- numbers ----------------------------------------------------------------------------------------------------
-
-    @property
-    def steps(self) -> NDArray[np.int64]:
-        """Batches taken, ``[T]``; writable."""
-        return self._steps
-
-    @property
-    def moment_slots(self) -> int:
-        """Arrays the optimizers keep beside the parameters."""
-        return self._moments.shape[1]
-
-    def parameter_views(self) -> list[NDArray[np.float32]]:
-        """Writable views ``[T, fan_in + 1, fan_out]`` of every layer; the last row is the bias."""
-        return self._layout.views(self._parameters)
-
-    def residual_views(self) -> list[NDArray[np.float32]]:
-        """Writable views of what rounding has taken from the parameters, shaped as `parameter_views`."""
-        return self._layout.views(self._residuals)
-
-    def moment_views(self, slot: int) -> list[NDArray[np.float32]]:
-        """Writable views of one of the optimizers' arrays, shaped as `parameter_views`."""
-        return self._layout.views(self._moments[:, slot])
-
-    def get_parameters(self) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
-        """Copies of the weights ``[T, fan_in, fan_out]`` and biases ``[T, fan_out]`` of every layer."""
-        layers = self.parameter_views()
-        return [layer[:, :-1].copy() for layer in layers], [layer[:, -1].copy() for layer in layers]
-
-    def set_parameters(self, weights: Sequence[NDArray], biases: Sequence[NDArray]) -> None:
-        """Take over weights and biases, shaped as `get_parameters` gives them.
+    def pooled_statistics(self, count: int, tick: Tick | None = None) -> NDArray[np.float32] | None:
+        """Batch norm's statistics over the first `count` training rows; None when `tick` asked to stop.
 
         Raises:
-            ValueError: shapes that do not fit.
+            ValueError: no training rows, or no batch norm.
         """
-        layers = self.parameter_views()
-        if len(weights) != len(layers) or len(biases) != len(layers):
-            raise ValueError(f"{len(layers)} layers need as many weights and biases, not {len(weights)}, {len(biases)}")
-        for number, (layer, weight, bias) in enumerate(zip(layers, weights, biases, strict=True)):
-            if weight.shape != layer[:, :-1].shape or bias.shape != layer[:, -1].shape:
-                wanted = f"{layer[:, :-1].shape} and {layer[:, -1].shape}"
-                raise ValueError(f"layer {number} needs shapes {wanted}, not {weight.shape} and {bias.shape}")
-        for layer, weight, bias in zip(layers, weights, biases, strict=True):
-            layer[:, :-1], layer[:, -1] = weight, bias
-        self._residuals[...] = 0.0
+        if self._train is None or not self._layout.moving:
+            raise ValueError("set the training rows of a network with batch norm first")
+        found, stop = np.zeros_like(self._statistics), ctypes.c_int32(0)
+        data = self._train.rows
 
-    def get_state(self) -> dict[str, NDArray[np.generic]]:
-        """Copies of all that `set_state` needs to go on bit for bit; every array's first axis is the trial."""
-        return {name: array.copy() for name, array in self._numbers().items()}
+        def work() -> int:
+            return self._library.firstlight_pool(
+                ctypes.byref(self._shape), self.trials, self._settings, self._parameters.ctypes.data,
+                ctypes.byref(data), min(count, data.count), self.threads, ctypes.byref(stop), found.ctypes.data,
+            )  # fmt: skip
 
-    def set_state(self, state: dict[str, NDArray[np.generic]]) -> None:
-        """Take over what `get_state` gave.
+        return found if watched(work, tick, stop, lambda: 0.0) else None
 
-        Raises:
-            ValueError: a name or shape that does not fit.
-        """
-        own = self._numbers()
-        if set(state) != set(own):
-            raise ValueError(f"the state must hold {', '.join(own)}, not {', '.join(state)}")
-        for name, array in own.items():
-            if state[name].shape != array.shape or state[name].dtype != array.dtype:
-                wanted = f"{array.dtype} of shape {array.shape}"
-                raise ValueError(f"{name} must be {wanted}, not {state[name].dtype} of shape {state[name].shape}")
-        for name, array in own.items():
-            array[...] = state[name]
-
-    def _numbers(self) -> dict[str, NDArray[np.generic]]:
-        return {
-            "parameters": self._parameters,
-            "residuals": self._residuals,
-            "moments": self._moments,
-            "steps": self._steps,
-        }
-
-    def finite(self) -> NDArray[np.bool_]:
-        """Which layers hold finite parameters only, ``[T, layers]``."""
-        return np.stack([np.isfinite(layer).all(axis=(1, 2)) for layer in self.parameter_views()], axis=1)
+    def _make_between(self) -> tuple[Between, list[NDArray[np.int64]]]:
+        """The kernel's structure, and the arrays it points into."""
+        chosen, layout = self.description.between, self._layout
+        places = [layout.scales, layout.slopes, layout.statistics]
+        made = Between(
+            norm=NORMS.index(chosen.norm),
+            after=chosen.after,
+            factor=layout.factor,
+            residual=chosen.residual,
+            learned=layout.learned,
+            keep_from=chosen.keep_from,
+            enlarge=1.0 / (1.0 - chosen.dropout),
+            epsilon=chosen.epsilon,
+            fresh=1.0 - chosen.decay,
+            scales=places[0].ctypes.data,
+            slopes=places[1].ctypes.data,
+            statistics=places[2].ctypes.data,
+            statistics_size=int(places[2][-1]),
+        )
+        return made, places
 
 
 def _number(member: Member, name: str, default: float) -> float:
@@ -312,7 +285,8 @@ def _number(member: Member, name: str, default: float) -> float:
 
 def _settings(activation: Member, optimizer: Member) -> Settings:
     code, numbers = encode_activation(activation)
-    return Settings(activation=code, activation_parameters=numbers, **encode_optimizer(optimizer))
+    learned = activation.get("kind") in LEARNED
+    return Settings(activation=code, learned=learned, activation_parameters=numbers, **encode_optimizer(optimizer))
 
 
 def _sums(rows: int, sums: NDArray[np.void], diverged: NDArray[np.int64] | None = None) -> NativeSums:

@@ -113,6 +113,21 @@ ENCODERS: Mapping[str, Encoder] = MappingProxyType(
 """From an activation's object to the kernel's function and its up to four numbers."""
 
 
+GATES: Mapping[str, Encoder] = MappingProxyType(
+    {
+        "bilinear": _plain("identity"),
+        "geglu": _plain("gelu"),
+        "glu": _plain("sigmoid"),
+        "reglu": _plain("relu"),
+        "swiglu": _plain("silu", 1.0, 1.0),
+    }
+)
+"""From a gated activation's object to the function of its second half."""
+
+LEARNED: Mapping[str, Encoder] = MappingProxyType({"prelu": _with("leaky_relu", initial_slope=0.25)})
+"""From an activation with a trained slope to the function, whose first number the slope is."""
+
+
 def encode_activation(member: Member) -> tuple[int, tuple[float, float, float, float]]:
     """The function's code and its numbers.
 
@@ -120,9 +135,10 @@ def encode_activation(member: Member) -> tuple[int, tuple[float, float, float, f
         ValueError: an activation the kernel does not have.
     """
     kind = str(member.get("kind"))
-    if kind not in ENCODERS:
-        raise ValueError(f"activation {kind!r} is not in the kernel; it has {', '.join(ENCODERS)}")
-    name, numbers = ENCODERS[kind](member)
+    known = {**ENCODERS, **GATES, **LEARNED}
+    if kind not in known:
+        raise ValueError(f"activation {kind!r} is not in the kernel; it has {', '.join(known)}")
+    name, numbers = known[kind](member)
     first, second, third, fourth = (*numbers, 0.0, 0.0, 0.0, 0.0)[:4]
     return CODES[name], (first, second, third, fourth)
 

@@ -2,58 +2,16 @@
 #pragma once
 
 #include <cmath>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <vector>
 
 #include "activations.hpp"
 #include "gradients.hpp"
-#include "losses.hpp"
 #include "optimizers.hpp"
+#include "panel.hpp"
+#include "rows.hpp"
 
 namespace firstlight {
-
-/// What all trials of a cohort share; laid out as kernel.py's structure of the same name.
-struct Shape {
-    std::int32_t layers;                 // weight matrices
-    std::int32_t batch_size;
-    Loss loss;
-    float huber_delta;
-    const std::int32_t* widths;          // layers + 1
-    const std::int64_t* offsets;         // first parameter of each layer, in floats
-    std::int64_t parameters;             // floats of one trial, a multiple of kLanes
-    std::int64_t moments;                // floats of one trial's optimizer state
-};
-
-/// Rows of a data set. Training reads rows (row-major, `stride` floats apart, kLanes floats of slack at the end),
-/// evaluation reads tiles of kChunk rows, feature-major.
-struct Rows {
-    std::int64_t count;
-    std::int64_t stride;
-    const float* inputs;
-    const float* targets;          // regression; the same layout with `outputs` in place of the stride
-    const std::int32_t* labels;    // classification
-};
-
-/// Aligned scratch memory of one thread.
-class Buffer {
-public:
-    explicit Buffer(std::size_t floats) {
-        const std::size_t bytes = (floats * sizeof(float) + 127) / 64 * 64;
-        data_ = static_cast<float*>(std::aligned_alloc(64, bytes));
-        if (data_ == nullptr) throw std::bad_alloc();
-        std::memset(data_, 0, bytes);
-    }
-    Buffer(Buffer&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
-    Buffer(const Buffer&) = delete;
-    Buffer& operator=(const Buffer&) = delete;
-    ~Buffer() { std::free(data_); }
-    float* get() { return data_; }
-
-private:
-    float* data_;
-};
 
 /// The buffers of one thread, made anew for every call and used for one trial after another.
 class Workspace {
@@ -117,14 +75,8 @@ public:
         for (std::int64_t row = begin; row < end; row += kChunk) {
             const int rows = static_cast<int>(std::min<std::int64_t>(kChunk, end - row));
             float* z = forward<kChunk, false>(settings, w, tiles.inputs + row * width);
-            if (shape_.loss == Loss::kCrossEntropy) {
-                cross_entropy_loss<kChunk, false>(z, tiles.labels + row, outputs, rows, 0, total);
-            } else if (shape_.loss == Loss::kBinaryCrossEntropy) {
-                binary_cross_entropy_loss<kChunk, false>(z, tiles.labels + row, rows, 0, total);
-            } else {
-                regression_loss<kChunk, false>(shape_.loss, shape_.huber_delta, z, tiles.targets + row * outputs,
-                                               outputs, rows, 0, total);
-            }
+            const float* targets = tiles.targets ? tiles.targets + row * outputs : nullptr;
+            evaluation_loss<kChunk>(shape_, targets, tiles.labels ? tiles.labels + row : nullptr, rows, z, total);
         }
     }
 
@@ -169,54 +121,16 @@ private:
         return nullptr;
     }
 
-    /// Copies rows of the data set into feature-major order; places beyond the last row repeat it.
-    template <int C>
-    void gather(const float* data, std::int64_t stride, int width, const std::int32_t* order, int rows, float* out) {
-        for (int block = 0; block < C; block += kLanes) {
-            const float* source[kLanes];
-            for (int b = 0; b < kLanes; ++b)
-                source[b] = data + stride * order[std::min(block + b, rows - 1)];
-            if (width == 1) {
-                for (int b = 0; b < kLanes; ++b) out[block + b] = *source[b];
-                continue;
-            }
-            for (int f = 0; f < width; f += kLanes) {
-                Vec square[kLanes];
-#pragma GCC unroll 16
-                for (int b = 0; b < kLanes; ++b) square[b] = load(source[b] + f);
-                transpose(square);
-                const int n = std::min(kLanes, width - f);
-#pragma GCC unroll 16
-                for (int i = 0; i < kLanes; ++i)
-                    if (i < n) store(out + static_cast<long>(f + i) * C + block, square[i]);
-            }
-        }
-    }
-
     template <int C>
     void train_chunk(const Pass& pass, const Numbers& numbers, const Rows& data, const std::int32_t* order, int rows,
                      int ahead, Sums& total) {
         const int* widths = shape_.widths;
-        const int outputs = widths[shape_.layers];
         float* x = inputs_[0].get();
         gather<C>(data.inputs, data.stride, widths[0], order, rows, x);
         for (int b = 0; b < ahead; ++b) __builtin_prefetch(data.inputs + data.stride * order[rows + b]);
         for (int b = 0; b < C; b += kLanes) store(x + static_cast<long>(widths[0]) * C + b, splat(1.0f));
         float* z = forward<C, true>(pass.settings, numbers.w, x);
-        const float scale = 1.0f / (static_cast<float>(pass.batch_rows) *
-                                    static_cast<float>(shape_.loss == Loss::kCrossEntropy ? 1 : outputs));
-        if (data.labels != nullptr) {
-            std::int32_t labels[C];
-            for (int b = 0; b < C; ++b) labels[b] = data.labels[order[std::min(b, rows - 1)]];
-            if (shape_.loss == Loss::kCrossEntropy) {
-                cross_entropy_loss<C, true>(z, labels, outputs, rows, scale, total);
-            } else {
-                binary_cross_entropy_loss<C, true>(z, labels, rows, scale, total);
-            }
-        } else {
-            gather<C>(data.targets, outputs, outputs, order, rows, targets_->get());
-            regression_loss<C, true>(shape_.loss, shape_.huber_delta, z, targets_->get(), outputs, rows, scale, total);
-        }
+        training_loss<C>(shape_, data, order, rows, pass.batch_rows, targets_->get(), z, total);
         if (std::isfinite(total.loss)) backward<C>(pass, numbers);
     }
 

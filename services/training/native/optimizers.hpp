@@ -14,7 +14,8 @@ enum class Rule : std::int32_t { kSgd, kAdam, kAdamW, kRmsprop, kAdagrad };
 struct Settings {
     Rule rule;
     std::int32_t activation;
-    std::int32_t nesterov, centered, amsgrad, reserved;
+    std::int32_t nesterov, centered, amsgrad;
+    std::int32_t learned;  // whether the activation's first parameter is trained
     double momentum, dampening, beta1, beta2, epsilon, weight_decay, rate_decay, clip_norm;
     float activation_parameters[4];
 
@@ -28,6 +29,8 @@ struct Numbers {
     float* residual;     // of the weights; see compensated.hpp
     float* moments;      // arrays as long as w, one after another
     std::int64_t* step;  // batches taken
+    float* statistics;   // moving ones of batch normalisation
+    std::uint64_t seed, stream;  // of the epoch's dropout
 };
 
 /// Multiplies the gradient so that its Euclidean norm is at most `most` (torch.nn.utils.clip_grad_norm_).

@@ -1,4 +1,7 @@
-"""The structures and signatures shared with the compiled kernel, as ctypes; the C++ side is in network.hpp."""
+"""The structures and signatures shared with the compiled kernel, as ctypes.
+
+The C++ side is in shape.hpp, rows.hpp, losses.hpp and optimizers.hpp.
+"""
 
 import ctypes
 from functools import cache
@@ -19,7 +22,7 @@ class Settings(ctypes.Structure):
         ("nesterov", ctypes.c_int32),
         ("centered", ctypes.c_int32),
         ("amsgrad", ctypes.c_int32),
-        ("reserved", ctypes.c_int32),
+        ("learned", ctypes.c_int32),
         ("momentum", ctypes.c_double),
         ("dampening", ctypes.c_double),
         ("beta1", ctypes.c_double),
@@ -29,6 +32,27 @@ class Settings(ctypes.Structure):
         ("rate_decay", ctypes.c_double),
         ("clip_norm", ctypes.c_double),
         ("activation_parameters", ctypes.c_float * 4),
+    )
+
+
+class Between(ctypes.Structure):
+    """What stands between the dense layers."""
+
+    _fields_ = (
+        ("norm", ctypes.c_int32),
+        ("after", ctypes.c_int32),
+        ("factor", ctypes.c_int32),
+        ("residual", ctypes.c_int32),
+        ("learned", ctypes.c_int32),
+        ("keep_from", ctypes.c_uint32),
+        ("enlarge", ctypes.c_float),
+        ("epsilon", ctypes.c_float),
+        ("fresh", ctypes.c_float),
+        ("reserved", ctypes.c_int32),
+        ("scales", ctypes.c_void_p),
+        ("slopes", ctypes.c_void_p),
+        ("statistics", ctypes.c_void_p),
+        ("statistics_size", ctypes.c_int64),
     )
 
 
@@ -44,6 +68,7 @@ class Shape(ctypes.Structure):
         ("offsets", ctypes.c_void_p),
         ("parameters", ctypes.c_int64),
         ("moments", ctypes.c_int64),
+        ("between", ctypes.POINTER(Between)),
     )
 
 
@@ -85,11 +110,17 @@ def kernel(folder: Path | None = None) -> ctypes.CDLL:
         raise KernelUnavailableError(f"the kernel speaks interface {found}, this program {INTERFACE}")
     pointer, integer = ctypes.c_void_p, ctypes.c_int
     library.firstlight_train.argtypes = (
-        ctypes.POINTER(Shape), integer, pointer, pointer, pointer, pointer, pointer, pointer, ctypes.POINTER(Rows),
-        pointer, pointer, integer, pointer, pointer, pointer, pointer,
+        ctypes.POINTER(Shape), integer, pointer, pointer, pointer, pointer, pointer, pointer, pointer,
+        ctypes.POINTER(Rows), pointer, pointer, pointer, ctypes.c_uint64, integer, pointer, pointer, pointer, pointer,
     )  # fmt: skip
     library.firstlight_evaluate.argtypes = (
-        ctypes.POINTER(Shape), integer, pointer, pointer, ctypes.POINTER(Rows), integer, pointer, pointer,
+        ctypes.POINTER(Shape), integer, pointer, pointer, pointer, integer, ctypes.POINTER(Rows), integer, pointer,
+        pointer,
     )  # fmt: skip
+    library.firstlight_pool.argtypes = (
+        ctypes.POINTER(Shape), integer, pointer, pointer, ctypes.POINTER(Rows), ctypes.c_int64, integer, pointer,
+        pointer,
+    )  # fmt: skip
+    library.firstlight_draw.argtypes = (ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64, pointer)
     library.firstlight_activate.argtypes = (integer, pointer, pointer, pointer, ctypes.c_long)
     return library

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from services.science.models import Mlp
 from services.science.models.layers import Stage
 from services.science.streams import Purpose, stream
+from services.training.choose import Choice
 from services.training.dropout import DropoutMasks
 from services.training.engine import CohortDescription, Rows
 from services.training.initial import draw_layers
@@ -147,10 +148,14 @@ def one_output(description: CohortDescription, rows: Rows) -> tuple[CohortDescri
 
 
 @pytest.mark.parametrize("single", [False, True], ids=["three outputs", "one output"])
-@pytest.mark.parametrize("model", PERCEPTRONS + CONVOLUTIONS, ids=lambda model: str(sorted(model.items()))[:70])
-def test_a_cohort_trains_as_torch_modules_do(model: dict[str, Any], single: bool) -> None:
+@pytest.mark.parametrize(
+    ("model", "engine"),
+    [(model, "eager") for model in PERCEPTRONS + CONVOLUTIONS] + [(model, "native") for model in PERCEPTRONS],
+    ids=lambda value: value if isinstance(value, str) else str(sorted(value.items()))[:70],
+)
+def test_a_cohort_trains_as_torch_modules_do(model: dict[str, Any], engine: Choice, single: bool) -> None:
     description, rows = one_output(*cohort(model)) if single else cohort(model)
-    kept = train(description, rows, Kept(keep_states=True))
+    kept = train(description, rows, Kept(keep_states=True), engine)
     steps = EPOCHS * -(-len(rows.x_train) // BATCH)
     for slot in range(len(description.trials)):
         network, losses = reference(description, rows, slot)
@@ -241,9 +246,10 @@ def recalibration_case(evaluation: list[str]) -> tuple[CohortDescription, Rows]:
     return described({**document, "epochs": 1, "seeds": 2}, rows), rows
 
 
-def test_three_ways_to_evaluate_batch_norm() -> None:
+@pytest.mark.parametrize("engine", ["eager", "native"])
+def test_three_ways_to_evaluate_batch_norm(engine: Choice) -> None:
     description, rows = recalibration_case(["batch", "moving", "recalibrated"])
-    kept = train(description, rows, Kept(keep_states=True))
+    kept = train(description, rows, Kept(keep_states=True), engine)
     assert set(kept.reports[0].extra) == {
         f"{name}_{kind}"
         for name in ("val_loss", "val_mae", "val_rmse", "val_r2")
@@ -275,13 +281,16 @@ def test_three_ways_to_evaluate_batch_norm() -> None:
                 np.testing.assert_array_equal(state["batch_norm.dense_0.variance"][slot], 1.0)
 
 
-def test_how_batch_norm_validates_does_not_touch_the_training() -> None:
-    found = [train(*recalibration_case(kinds)) for kinds in (["moving"], ["recalibrated", "batch", "moving"])]
+@pytest.mark.parametrize("engine", ["eager", "native"])
+def test_how_batch_norm_validates_does_not_touch_the_training(engine: Choice) -> None:
+    found = [
+        train(*recalibration_case(kinds), engine=engine) for kinds in (["moving"], ["recalibrated", "batch", "moving"])
+    ]
     np.testing.assert_array_equal(found[0].metric("train_loss"), found[1].metric("train_loss"))
     np.testing.assert_array_equal(found[0].metric("val_loss")[1], found[1].reports[1].extra["val_loss_moving"])
 
 
-@pytest.mark.parametrize("model", PERCEPTRONS[1:] + CONVOLUTIONS, ids=lambda model: str(sorted(model.items()))[:70])
+@pytest.mark.parametrize("model", CONVOLUTIONS, ids=lambda model: str(sorted(model.items()))[:70])
 def test_the_kernel_refuses_what_it_has_not(model: dict[str, Any]) -> None:
     description, _ = cohort(model)
-    assert "plain multilayer perceptrons only" in str(unsupported(description))
+    assert "multilayer perceptrons only" in str(unsupported(description))

@@ -4,9 +4,12 @@ import ctypes
 import platform
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
+from services.science.streams import Purpose, second_word
 from services.training.native import build, structures
+from services.training.native.between import Between
 
 NARROWER = ["-march=x86-64-v3", "-march=x86-64"] if platform.machine() in {"x86_64", "AMD64"} else ["-O2"]
 
@@ -54,6 +57,11 @@ def test_the_same_source_serves_narrower_vectors(tmp_path, monkeypatch, study, t
     activations = [{"kind": kind} for kind in ("tanh", "sigmoid", "elu", "relu")]
     for batch_size, widths in ((7, (6, 50, 33, 1)), (100, (3, 17, 2))):
         study(widths, batch_size=batch_size, activations=activations).assert_agrees(library=library)
+    masks = (np.arange(4, dtype=np.uint64), second_word(Purpose.DROPOUT, 1))
+    for between in (Between(norm="batch", dropout=0.3), Between(norm="layer", after=True, residual=True)):
+        made = study((6, 50, 50, 1), activations=activations, between=between)
+        ours, theirs = (made.cohort(library=one).run_epoch(made.orders, dropout=masks) for one in (library, None))
+        np.testing.assert_allclose(ours.loss, theirs.loss, rtol=1e-5)
 
 
 def test_no_compiler_is_said(monkeypatch, tmp_path):

@@ -122,7 +122,7 @@ def test_an_epoch_can_be_stopped():
 
 @pytest.mark.parametrize(
     ("kinds", "message"),
-    [(("prelu",), "no trained activations such as prelu"), (("glu",), "'glu' is not in the kernel")],
+    [(("glu", "tanh"), "cannot share a cohort")],
 )
 def test_what_the_engine_cannot_train_is_said(kinds, message):
     description, rows = cohort(plans(kinds))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from services.training.native.between import Between
 from services.training.native.description import NativeDescription, supports, unsupported
 
 SGD = {"kind": "sgd"}
@@ -16,7 +17,9 @@ SGD = {"kind": "sgd"}
         ({"loss": "hinge"}, "loss 'hinge' is not in the kernel"),
         ({"loss": "binary_cross_entropy", "widths": (6, 5, 2)}, "one output for both classes, not 2"),
         ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
-        ({"activations": [{"kind": "prelu"}]}, "activation 'prelu' is not in the kernel"),
+        ({"activations": [{"kind": "maxout"}]}, "activation 'maxout' is not in the kernel"),
+        ({"activations": [{"kind": "glu"}, {"kind": "relu"}], "optimizers": [SGD, SGD]}, "cannot share a cohort"),
+        ({"between": Between(dropout=1.0)}, "dropout must be at least 0 and less than 1, not 1.0"),
         ({"optimizers": [{"kind": "lion"}]}, "optimizer 'lion' is not in the kernel"),
         ({"activations": []}, "one activation and one optimizer per trial"),
     ],
@@ -59,6 +62,21 @@ def test_an_order_that_does_not_fit_is_refused(study):
         cohort.run_epoch(s.orders, np.array([1]))
     with pytest.raises(ValueError, match="learning_rates"):
         cohort.run_epoch(s.orders, learning_rates=np.ones(2))
+
+
+def test_dropout_needs_a_seed_for_every_trial(study):
+    s = study((6, 5, 1), between=Between(dropout=0.5))
+    cohort = s.cohort()
+    with pytest.raises(ValueError, match="needs the streams of its masks"):
+        cohort.run_epoch(s.orders)
+    with pytest.raises(ValueError, match="one seed for each of 1 trials"):
+        cohort.run_epoch(s.orders, dropout=(np.zeros(2, dtype=np.uint64), 1))
+
+
+def test_statistics_are_pooled_for_batch_norm_only(study):
+    cohort = study((6, 5, 1), between=Between(dropout=0.5)).cohort()
+    with pytest.raises(ValueError, match="network with batch norm"):
+        cohort.pooled_statistics(10)
 
 
 def test_parameters_that_do_not_fit_are_refused(study):
