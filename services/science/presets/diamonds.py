@@ -59,13 +59,13 @@ def _spec(split: str) -> dict[str, Any]:
         "batch_size": 256,
         "loss": "mae",
         "epochs": 10,
-        "seeds": 10,
+        "seeds": 12,
     }
 
 
 COMMON = (
     "Two hidden layers of 50 units predict a diamond's price from its six measures; absolute error, a low learning "
-    "rate, ten epochs, and ten seeds where the source ran one. The source names no optimizer, batch size or scaling: "
+    "rate, ten epochs, and twelve seeds where the source ran one. The source names no optimizer, batch size or scaling: "
     "Adam at 1e-4, batches of 256 and standardized inputs and prices are a choice that brings its surprise out. "
 )
 REFERENCES = (DIAMONDS_DOCUMENT, GLOROT_2010, HE_2015, LECUN_1998, "Wickham 2016, ggplot2: the diamonds data")
