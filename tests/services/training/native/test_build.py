@@ -51,6 +51,7 @@ def test_many_processes_may_compile_at_once(tmp_path, tiny):
 
 @pytest.mark.parametrize("target", NARROWER)
 def test_the_same_source_serves_narrower_vectors(tmp_path, monkeypatch, study, target):
+    wide = structures.kernel()
     monkeypatch.setattr(build, "_target_flags", lambda _: (target,))
     library = structures.kernel.__wrapped__(tmp_path)
     assert library.firstlight_lanes() in {4, 8}
@@ -60,7 +61,7 @@ def test_the_same_source_serves_narrower_vectors(tmp_path, monkeypatch, study, t
     masks = (np.arange(4, dtype=np.uint64), second_word(Purpose.DROPOUT, 1))
     for between in (Between(norm="batch", dropout=0.3), Between(norm="layer", after=True, residual=True)):
         made = study((6, 50, 50, 1), activations=activations, between=between)
-        ours, theirs = (made.cohort(library=one).run_epoch(made.orders, dropout=masks) for one in (library, None))
+        ours, theirs = (made.cohort(library=one).run_epoch(made.orders, dropout=masks) for one in (library, wide))
         np.testing.assert_allclose(ours.loss, theirs.loss, rtol=1e-5)
 
 
