@@ -27,9 +27,9 @@ def _spec(**model: Any) -> dict[str, Any]:
         "batch_size": 100,
         "loss": "mse",
         "epochs": 4,
-        "seeds": 8,
+        "seeds": 7,
         "diagnostics": {
-            "schedule": [0, 1, 4],
+            "schedule": [0, 4],
             "quantities": ["moments", "histogram", "saturation", "dead_units", "distinct_units", "gradients"],
         },
     }
