@@ -158,6 +158,8 @@ class Probe:
         Only trials with such units are run, and only such units are looked at.
         """
         rest = self._x_validation[self._few : self._many]
+        if not len(rest):
+            return
         suspicious = torch.stack([layer.any(dim=1) for layer in dead]).any(dim=0)
         for trial in suspicious.nonzero().flatten().tolist():
             part = slice(trial, trial + 1)

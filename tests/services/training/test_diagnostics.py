@@ -183,6 +183,16 @@ def test_dead_units_are_found_and_a_late_row_brings_one_to_life(monkeypatch: pyt
     assert output.values == {}
 
 
+@pytest.mark.parametrize("validation", [1, 100, 128, 129])
+def test_dead_units_of_few_validation_rows(validation: int) -> None:
+    rows = regression_rows(train=40, validation=validation)
+    document = {**DOCUMENT, "activation": "relu", "initializer": "zeros", "epochs": 1}
+    _, observer = measured(document, rows, Diagnostics(quantities=("dead_units",)))
+    fractions = [row.values["dead_fraction"] for row in observer.reports[0].diagnostics if row.values]
+    assert fractions
+    assert set(fractions) == {1.0}
+
+
 def test_gated_cohorts_are_measured_too() -> None:
     document = {**DOCUMENT, "activation": ["swiglu", "reglu"], "epochs": 1}
     _, observer = measured(document, ROWS, Diagnostics())
