@@ -128,7 +128,9 @@ class NativeEngine:
             return None
         if self._classes:
             return EvaluationSums(sums.rows, sums.loss, correct=sums.correct.astype(np.float64))
-        return EvaluationSums(sums.rows, sums.loss, absolute=sums.absolute, squared=sums.squared, reach=(sums.lowest, sums.highest))
+        return EvaluationSums(
+            sums.rows, sums.loss, absolute=sums.absolute, squared=sums.squared, reach=(sums.lowest, sums.highest)
+        )
 
     def parameters(self) -> tuple[LayerParameters, ...]:
         """See `Engine.parameters`."""
