@@ -3,7 +3,7 @@
 import pytest
 
 from services.errors import GridTooLargeError
-from services.experiments import cost
+from services.experiments import cost, plan
 from services.experiments.plan import Prepared
 from services.science import grid
 from services.science.spec import ExperimentSpec
@@ -57,6 +57,19 @@ def test_a_plan_cuts_the_grid_to_the_width() -> None:
     prepared = Prepared(spec(seeds=10), Settings(cohort_width=4))
     assert sorted(len(positions) for positions in prepared.cohorts) == [3, 3, 4]
     assert sorted(sum(prepared.cohorts, ())) == list(range(10))
+
+
+def test_large_networks_train_in_narrower_cohorts(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = spec(model={"kind": "mlp", "hidden": [2000] * 4}, activation=["relu", "tanh"], seeds=20)
+    whole = Prepared(large, Settings(), lanes=1)
+    assert max(map(len, whole.cohorts)) < 40
+    assert whole.memory_bytes <= plan.COHORT_BYTES
+    assert sorted(sum(whole.cohorts, ())) == list(range(40))
+    monkeypatch.setattr(plan, "COHORT_BYTES", 1)
+    assert {len(positions) for positions in Prepared(large, Settings()).cohorts} == {1}
+    monkeypatch.setattr(plan, "MEMORY_SHARE", 1e-6)
+    with pytest.raises(GridTooLargeError, match="one trial needs"):
+        Prepared(large, Settings())
 
 
 def test_too_many_trials_are_counted_and_refused_before_they_are_built() -> None:
