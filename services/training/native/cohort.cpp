@@ -106,7 +106,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /// Bumped with every change of a structure or signature below.
-int firstlight_interface() { return 3; }
+int firstlight_interface() { return 4; }
 int firstlight_lanes() { return kLanes; }
 int firstlight_chunk() { return kChunk; }
 
@@ -202,6 +202,11 @@ void firstlight_draw(std::uint64_t seed, std::uint64_t stream, std::uint64_t fir
 /// Replaces n numbers in zd (a multiple of kLanes) by the derivative of an activation there and writes its value to h.
 void firstlight_activate(int activation, const float* four_parameters, float* zd, float* h, long n) {
     kActivations<true>[activation](four_parameters, zd, h, n);
+}
+
+/// Values of an activation at n numbers, in double.
+void firstlight_activate_exact(int activation, const double* four_parameters, const double* z, double* h, long n) {
+    for (long i = 0; i < n; ++i) h[i] = kExactActivations[activation](z[i], four_parameters);
 }
 
 #pragma GCC visibility pop

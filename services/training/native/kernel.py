@@ -20,6 +20,10 @@ SUMS = np.dtype(
 )
 
 
+NEAR = 64.0 * 2.0**-24
+"""Times the largest target, or 1: a residual smaller than that is not sure of its sign in float32; see signs.hpp."""
+
+
 @dataclass(frozen=True)
 class NativeSums:
     """What rows added up to, per trial: float64, `correct` int64. Fields a loss does not have are zero.
@@ -136,7 +140,8 @@ class NativeCohort(CohortNumbers):
     def _data(self, count: int, stride: int, inputs: NDArray, targets: NDArray) -> _Data:
         regression = None if self._classes else targets.ctypes.data
         labels = targets.ctypes.data if self._classes else None
-        return _Data(Rows(count, stride, inputs.ctypes.data, regression, labels), [inputs, targets])
+        near = 0.0 if self._classes else NEAR * max(1.0, float(np.abs(targets).max()))
+        return _Data(Rows(count, stride, inputs.ctypes.data, regression, labels, near), [inputs, targets])
 
     # ---- work -------------------------------------------------------------------------------------------------------
 
@@ -286,7 +291,13 @@ def _number(member: Member, name: str, default: float) -> float:
 def _settings(activation: Member, optimizer: Member) -> Settings:
     code, numbers = encode_activation(activation)
     learned = activation.get("kind") in LEARNED
-    return Settings(activation=code, learned=learned, activation_parameters=numbers, **encode_optimizer(optimizer))
+    return Settings(
+        activation=code,
+        learned=learned,
+        activation_parameters=numbers,
+        exact_parameters=numbers,
+        **encode_optimizer(optimizer),
+    )
 
 
 def _sums(rows: int, sums: NDArray[np.void], diverged: NDArray[np.int64] | None = None) -> NativeSums:

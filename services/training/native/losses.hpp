@@ -29,15 +29,26 @@ struct Sums {
     }
 };
 
+/// Rows of a chunk with a residual so small that float32 is not sure of its sign; see signs.hpp.
+struct Doubts {
+    explicit Doubts(float largest) : near(largest) {}
+
+    float near;  // residuals up to this size are
+    int count = 0;
+    int rows[kLargeChunk];
+};
+
 /// `rows` of the chunk are real; the error of the others becomes zero. `scale` = 1 / (rows of the batch * outputs).
+/// Training under the absolute loss also notes the doubtful rows.
 template <int C, bool kTrain>
 void regression_loss(Loss kind, float delta, float* z, const float* target, int outputs, int rows, float scale,
-                     Sums& total) {
+                     Sums& total, Doubts* doubts = nullptr) {
     double loss = 0, absolute = 0, squared = 0;
     Vec lowest = splat(std::numeric_limits<float>::infinity()), highest = -lowest;
     for (int first = 0; first < rows; first += kLanes) {
         const Int real = first_lanes(rows - first);
         Vec lost{}, off{}, squares{};
+        Int doubtful{};
         for (int o = 0; o < outputs; ++o) {
             float* at = z + o * C + first;
             const Vec difference = real ? load(at) - load(target + o * C + first) : Vec{};
@@ -47,6 +58,7 @@ void regression_loss(Loss kind, float delta, float* z, const float* target, int 
                 lost += size;
                 error = difference == 0.0f ? Vec{} : copysign(splat(1.0f), difference);
                 error = difference == difference ? error : difference;
+                if (kTrain) doubtful |= size <= doubts->near;
             } else if (kind == Loss::kMse) {
                 lost += difference * difference;
                 error = 2.0f * difference;
@@ -62,6 +74,9 @@ void regression_loss(Loss kind, float delta, float* z, const float* target, int 
             }
         }
         loss += sum(lost);
+        if (kTrain && any(doubtful & real))
+            for (int i = 0; i < std::min(kLanes, rows - first); ++i)
+                if (doubtful[i]) doubts->rows[doubts->count++] = first + i;
         if (!kTrain) absolute += sum(off), squared += sum(squares);
     }
     if (kTrain)  // vectors without a single real row

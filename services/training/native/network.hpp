@@ -10,13 +10,14 @@
 #include "optimizers.hpp"
 #include "panel.hpp"
 #include "rows.hpp"
+#include "signs.hpp"
 
 namespace firstlight {
 
 /// The buffers of one thread, made anew for every call and used for one trial after another.
 class Workspace {
 public:
-    explicit Workspace(const Shape& shape) : shape_(shape), gradient_(shape.parameters + kLanes) {
+    explicit Workspace(const Shape& shape) : shape_(shape), signs_(shape), gradient_(shape.parameters + kLanes) {
         const int* widths = shape.widths;
         if (shape.parameters > kManyParameters && shape.batch_size > kLargeChunk / 2) chunk_ = kLargeChunk;
         int widest = 0;
@@ -130,7 +131,12 @@ private:
         for (int b = 0; b < ahead; ++b) __builtin_prefetch(data.inputs + data.stride * order[rows + b]);
         for (int b = 0; b < C; b += kLanes) store(x + static_cast<long>(widths[0]) * C + b, splat(1.0f));
         float* z = forward<C, true>(pass.settings, numbers.w, x);
-        training_loss<C>(shape_, data, order, rows, pass.batch_rows, targets_->get(), z, total);
+        Doubts doubts{signs_.near(data)};
+        training_loss<C>(shape_, data, order, rows, pass.batch_rows, targets_->get(), z, total, doubts);
+        if (doubts.count) {
+            const Batch batch{data, order, pass.batch_rows, nullptr, nullptr};
+            signs_.settle<C>(pass.settings, numbers, batch, 0, doubts, targets_->get(), z);
+        }
         if (std::isfinite(total.loss)) backward<C>(pass, numbers);
     }
 
@@ -158,6 +164,7 @@ private:
     }
 
     const Shape& shape_;
+    SureSigns signs_;
     int chunk_ = kChunk;
     Buffer gradient_;
     std::vector<Buffer> inputs_;  // of each layer, feature-major, with a feature of ones

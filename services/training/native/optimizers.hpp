@@ -18,6 +18,7 @@ struct Settings {
     std::int32_t learned;  // whether the activation's first parameter is trained
     double momentum, dampening, beta1, beta2, epsilon, weight_decay, rate_decay, clip_norm;
     float activation_parameters[4];
+    double exact_parameters[4];  // the same, before rounding
 
     /// Plain gradient descent needs no state and can be done where the gradient is made.
     bool plain() const { return rule == Rule::kSgd && momentum == 0 && !(clip_norm > 0); }

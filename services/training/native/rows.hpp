@@ -14,6 +14,7 @@ struct Rows {
     const float* inputs;
     const float* targets;          // regression; the same layout with `outputs` in place of the stride
     const std::int32_t* labels;    // classification
+    float near;                    // residuals up to this size may have the wrong sign in float32
 };
 
 /// Copies rows of the data set into feature-major order; places beyond the last row repeat it.
@@ -39,13 +40,31 @@ void gather(const float* data, std::int64_t stride, int width, const std::int32_
     }
 }
 
+/// Rows from tiles of kChunk rows, which need not begin with a tile; places beyond the last row repeat it.
+inline void from_tiles(const float* tiles, int width, std::int64_t row, int rows, float* out) {
+    if (row % kChunk == 0) {
+        std::copy_n(tiles + row * width, static_cast<long>(width) * kChunk, out);
+        return;
+    }
+    for (int b = 0; b < kChunk; ++b) {
+        const std::int64_t from = row + std::min(b, rows - 1);
+        const float* source = tiles + from / kChunk * kChunk * width + from % kChunk;
+        for (int f = 0; f < width; ++f) out[f * kChunk + b] = source[f * kChunk];
+    }
+}
+
+/// What the derivative of a row's loss by an output is multiplied by, in a batch of `rows`.
+inline float loss_scale(const Shape& shape, int rows) {
+    const int outputs = shape.loss == Loss::kCrossEntropy ? 1 : shape.widths[shape.layers];
+    return 1.0f / (static_cast<float>(rows) * static_cast<float>(outputs));
+}
+
 /// Loss and error of a chunk in training; `order` begins with the chunk's rows, `batch` is how many the batch has.
 template <int C>
 void training_loss(const Shape& shape, const Rows& data, const std::int32_t* order, int rows, int batch, float* targets,
-                   float* z, Sums& total) {
+                   float* z, Sums& total, Doubts& doubts) {
     const int outputs = shape.widths[shape.layers];
-    const float scale = 1.0f / (static_cast<float>(batch) *
-                                static_cast<float>(shape.loss == Loss::kCrossEntropy ? 1 : outputs));
+    const float scale = loss_scale(shape, batch);
     if (data.labels != nullptr) {
         std::int32_t labels[C];
         for (int b = 0; b < C; ++b) labels[b] = data.labels[order[std::min(b, rows - 1)]];
@@ -56,7 +75,7 @@ void training_loss(const Shape& shape, const Rows& data, const std::int32_t* ord
         }
     } else {
         gather<C>(data.targets, outputs, outputs, order, rows, targets);
-        regression_loss<C, true>(shape.loss, shape.huber_delta, z, targets, outputs, rows, scale, total);
+        regression_loss<C, true>(shape.loss, shape.huber_delta, z, targets, outputs, rows, scale, total, &doubts);
     }
 }
 

@@ -17,10 +17,9 @@ struct Between {
     std::int32_t residual;             // a hidden layer's input is added to its output where both are as wide
     std::int32_t learned;              // every hidden layer has a slope, which trials with such an activation train
     std::uint32_t keep_from;           // with dropout, an activation stays whose 24 bits are at least this; 0: none
-    float enlarge;                     // and is multiplied by this
+    double enlarge;                    // and is multiplied by this
     float epsilon;                     // of the normalisation
     float fresh;                       // share of a batch in the moving statistics
-    std::int32_t reserved;
     const std::int64_t* scales;        // per hidden layer: where gamma lies in a trial's parameters, then beta
     const std::int64_t* slopes;        // where the slope lies
     const std::int64_t* statistics;    // where the moving mean lies in a trial's statistics, then the variance

@@ -14,6 +14,7 @@
 #include "normalization.hpp"
 #include "optimizers.hpp"
 #include "rows.hpp"
+#include "signs.hpp"
 #include "stage.hpp"
 
 namespace firstlight {
@@ -22,7 +23,7 @@ namespace firstlight {
 class StagedWorkspace {
 public:
     explicit StagedWorkspace(const Shape& shape)
-        : shape_(shape), between_(*shape.between), masks_(shape), gradient_(shape.parameters + kLanes),
+        : shape_(shape), between_(*shape.between), masks_(shape), signs_(shape), gradient_(shape.parameters + kLanes),
           arriving_{spare(shape), spare(shape)}, passed_(spare(shape)),
           targets_(shape.widths[shape.layers], kLargeChunk),
           rows_(static_cast<std::size_t>(widest(shape)) * kLargeChunk) {
@@ -44,9 +45,16 @@ public:
                 const int ahead = static_cast<int>(std::min<std::int64_t>(end - at - rows, rows));
                 for (int b = 0; b < ahead; ++b) __builtin_prefetch(data.inputs + data.stride * order[at + rows + b]);
                 forward<C>(settings, numbers.w, rows, words);
-                for (int first = 0; first < rows; first += C)
-                    training_loss<C>(shape_, data, order + at + first, std::min(C, rows - first), rows,
-                                     targets_.chunk<C>(0), stages_.back().error.chunk<C>(first / C), batch);
+                for (int first = 0; first < rows; first += C) {
+                    float* y = targets_.chunk<C>(0);
+                    float* z = stages_.back().error.chunk<C>(first / C);
+                    Doubts doubts{signs_.near(data)};
+                    const int here = std::min(C, rows - first);
+                    training_loss<C>(shape_, data, order + at + first, here, rows, y, z, batch, doubts);
+                    if (!doubts.count) continue;
+                    const Batch whole{data, order + at, rows, &masks_, words};
+                    signs_.settle<C>(settings, numbers, whole, first, doubts, y, z);
+                }
                 if (!std::isfinite(batch.loss)) return;
                 move_statistics(numbers.statistics);
                 backward<C>(settings, rate, numbers, rows, words);
@@ -158,19 +166,6 @@ private:
         for (int first = 0; first < rows; first += C)
             gather<C>(data.inputs, data.stride, shape_.widths[0], order + first, std::min(C, rows - first),
                       stages_[0].input.chunk<C>(first / C));
-    }
-
-    /// Rows from tiles of kChunk rows, which need not begin with a tile; places beyond the last row repeat it.
-    static void from_tiles(const float* tiles, int width, std::int64_t row, int rows, float* out) {
-        if (row % kChunk == 0) {
-            std::copy_n(tiles + row * width, static_cast<long>(width) * kChunk, out);
-            return;
-        }
-        for (int b = 0; b < kChunk; ++b) {
-            const std::int64_t from = row + std::min(b, rows - 1);
-            const float* source = tiles + from / kChunk * kChunk * width + from % kChunk;
-            for (int f = 0; f < width; ++f) out[f * kChunk + b] = source[f * kChunk];
-        }
     }
 
     /// Whether a trial's activation has a trained slope: leaky relu by the slope among its parameters.
@@ -388,6 +383,7 @@ private:
     const Shape& shape_;
     const Between& between_;
     Masks masks_;
+    SureSigns signs_;
     Buffer gradient_;
     Panel arriving_[2];  // gradients of the outputs of a stage and the one above
     Panel passed_;

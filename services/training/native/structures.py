@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.training.native.build import KernelUnavailableError, load_kernel
 
-INTERFACE = 3
+INTERFACE = 4
 """Bumped on both sides with every change of a structure or a signature."""
 
 
@@ -32,6 +32,7 @@ class Settings(ctypes.Structure):
         ("rate_decay", ctypes.c_double),
         ("clip_norm", ctypes.c_double),
         ("activation_parameters", ctypes.c_float * 4),
+        ("exact_parameters", ctypes.c_double * 4),
     )
 
 
@@ -45,10 +46,9 @@ class Between(ctypes.Structure):
         ("residual", ctypes.c_int32),
         ("learned", ctypes.c_int32),
         ("keep_from", ctypes.c_uint32),
-        ("enlarge", ctypes.c_float),
+        ("enlarge", ctypes.c_double),
         ("epsilon", ctypes.c_float),
         ("fresh", ctypes.c_float),
-        ("reserved", ctypes.c_int32),
         ("scales", ctypes.c_void_p),
         ("slopes", ctypes.c_void_p),
         ("statistics", ctypes.c_void_p),
@@ -81,6 +81,7 @@ class Rows(ctypes.Structure):
         ("inputs", ctypes.c_void_p),
         ("targets", ctypes.c_void_p),
         ("labels", ctypes.c_void_p),
+        ("near", ctypes.c_float),
     )
 
 
@@ -123,4 +124,5 @@ def kernel(folder: Path | None = None) -> ctypes.CDLL:
     )  # fmt: skip
     library.firstlight_draw.argtypes = (ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64, pointer)
     library.firstlight_activate.argtypes = (integer, pointer, pointer, pointer, ctypes.c_long)
+    library.firstlight_activate_exact.argtypes = (integer, pointer, pointer, pointer, ctypes.c_long)
     return library

@@ -92,6 +92,18 @@ FL_INLINE Int lane_numbers() {
 /// All bits set in the first n lanes.
 FL_INLINE Int first_lanes(int n) { return lane_numbers() < n; }
 
+/// Whether any bit is set.
+FL_INLINE bool any(Int v) {
+#if defined(__AVX512F__)
+    return _mm512_test_epi32_mask(reinterpret_cast<__m512i>(v), reinterpret_cast<__m512i>(v)) != 0;
+#else
+    std::uint64_t words[kLanes / 2], found = 0;
+    std::memcpy(words, &v, sizeof(v));
+    for (const std::uint64_t word : words) found |= word;
+    return found != 0;
+#endif
+}
+
 template <int S, int... I>
 FL_INLINE Vec swap_blocks(Vec a, Vec b, std::integer_sequence<int, I...>) {
     // Lane j takes b[j - S] where j lies in an odd block of S lanes, a[j + S] elsewhere.

@@ -98,3 +98,13 @@ def test_all_of_the_catalogue_is_there_but_gated_and_trained_functions():
     missing = {kind for kind in ACTIVATIONS if kind not in ENCODERS}
     assert missing == {"prelu", "bilinear", "glu", "reglu", "geglu", "swiglu"}
     assert set(ENCODERS) < set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize("member", MEMBERS, ids=member_id)
+def test_the_value_in_double_agrees_with_the_catalogue_to_its_last_digits(member):
+    z = np.concatenate([np.linspace(-12, 12, 4801), np.geomspace(1e-7, 80, 300), -np.geomspace(1e-7, 80, 300)])
+    code, numbers = encode_activation(member)
+    h = np.empty_like(z)
+    kernel().firstlight_activate_exact(code, (ctypes.c_double * 4)(*numbers), z.ctypes.data, h.ctypes.data, z.size)
+    expected = ACTIVATIONS[member["kind"]].model_validate(member).value(z)
+    np.testing.assert_allclose(h, expected, rtol=1e-12, atol=1e-14)
