@@ -1,6 +1,7 @@
 """The engine's float32 numbers against the same trials recomputed in float64 from the numerics contract."""
 
 import csv
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,21 @@ def trained(
     return names, train(description, rows, engine=engine).reports
 
 
+RECOMPUTED: dict[tuple[bytes, str], list[dict[str, Any]]] = {}
+
+
+def recomputed(x: np.ndarray, y: np.ndarray, **how: Any) -> list[dict[str, Any]]:
+    """`recompute` once for both engines."""
+    key = sha256(x.tobytes() + y.tobytes()).digest(), repr(sorted(how.items()))
+    if key not in RECOMPUTED:
+        RECOMPUTED[key] = recompute(x, y, **how)
+    return RECOMPUTED[key]
+
+
 def assert_agrees(names: list[tuple[str, str, int]], reports: list[EpochReport], x: Any, y: Any, **how: Any) -> None:
     """Every row agrees to 1e-4."""
     for slot, (activation, initializer, seed) in enumerate(names):
-        rows = recompute(x, y, activation=activation, initializer=initializer, seed=seed, epochs=EPOCHS, **how)
+        rows = recomputed(x, y, activation=activation, initializer=initializer, seed=seed, epochs=EPOCHS, **how)
         assert np.isnan(reports[0].metrics["train_loss"][slot])
         for row, report in zip(rows, reports, strict=True):
             for name in ("train_loss", "val_loss"):
@@ -60,8 +72,8 @@ def test_smooth_activations_on_all_of_diamonds(
         "activation": ["tanh", "sigmoid"],
         "initializer": ["glorot_uniform", "he_normal"],
         "epochs": EPOCHS,
-        # Under seeds 3 and 5 a residual of 3e-7 and one of 6e-8 is met, whose signs float32 outputs alone get wrong.
-        "seeds": [0, 3, 5, 7] if engine == "eager" else [0, 7],
+        # Under seeds 3, 5 and 13 residuals of 3e-7 and less are met, whose signs float32 outputs alone get wrong.
+        "seeds": [0, 3, 5, 7] if engine == "eager" else [0, 3, 5, 7, 13],
     }
     names, reports = trained(document, data_dir, engine)
     assert_agrees(names, reports, *diamonds)
