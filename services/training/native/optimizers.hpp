@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include "compensated.hpp"
 #include "vector_math.hpp"
@@ -48,6 +49,13 @@ inline void clip(float* g, long n, double most) {
     for (long i = 0; i < n; i += kLanes) store(g + i, load(g + i) * factor);
 }
 
+/// A moving mean's next value. In the form b * mean + (1 - b) * value, b and 1 - b rounded each for itself do not add up
+/// to 1: with 0.999 every mean would be 1.3e-5 too large.
+FL_INLINE Vec toward(Vec mean, Vec value, float share) { return mean + share * (value - mean); }
+
+/// Finite for finite x: the difference of two infinities would be none.
+FL_INLINE Vec squared(Vec x) { return min(x * x, std::numeric_limits<float>::max()); }
+
 /// One step on n parameters (a multiple of kLanes), after the step has been counted.
 inline void step_parameters(const Settings& s, double rate, const Numbers& numbers, float* g, long n) {
     if (s.clip_norm > 0) clip(g, n, s.clip_norm);
@@ -83,15 +91,15 @@ inline void step_parameters(const Settings& s, double rate, const Numbers& numbe
         const bool decoupled = s.rule == Rule::kAdamW;
         const float shrink = decoupled ? static_cast<float>(rate * s.weight_decay) : 0.0f;
         const float l2 = decoupled ? 0.0f : decay;
-        const float b1 = static_cast<float>(s.beta1), c1 = static_cast<float>(1 - s.beta1);
-        const float b2 = static_cast<float>(s.beta2), c2 = static_cast<float>(1 - s.beta2);
+        const float c1 = static_cast<float>(1 - s.beta1);
+        const float c2 = static_cast<float>(1 - s.beta2);
         const float r = static_cast<float>(rate / (1 - std::pow(s.beta1, step)));
         const float unbias = static_cast<float>(1 / std::sqrt(1 - std::pow(s.beta2, step)));
         for (long i = 0; i < n; i += kLanes) {
             const Vec weight = load(w + i);
             const Vec gradient = load(g + i) + l2 * weight;
-            const Vec mean = b1 * load(first + i) + c1 * gradient;
-            Vec square = b2 * load(second + i) + c2 * gradient * gradient;
+            const Vec mean = toward(load(first + i), gradient, c1);
+            Vec square = toward(load(second + i), squared(gradient), c2);
             store(first + i, mean);
             store(second + i, square);
             if (s.amsgrad) {
@@ -103,15 +111,15 @@ inline void step_parameters(const Settings& s, double rate, const Numbers& numbe
         break;
     }
     case Rule::kRmsprop: {
-        const float alpha = static_cast<float>(s.beta2), rest = static_cast<float>(1 - s.beta2);
+        const float rest = static_cast<float>(1 - s.beta2);
         const float momentum = static_cast<float>(s.momentum), r = static_cast<float>(rate);
         for (long i = 0; i < n; i += kLanes) {
             const Vec gradient = load(g + i) + decay * load(w + i);
-            const Vec square = alpha * load(first + i) + rest * gradient * gradient;
+            const Vec square = toward(load(first + i), squared(gradient), rest);
             store(first + i, square);
             Vec variance = square;
             if (s.centered) {
-                const Vec mean = alpha * load(third + i) + rest * gradient;
+                const Vec mean = toward(load(third + i), gradient, rest);
                 store(third + i, mean);
                 variance = max(square - mean * mean, 0.0f);
             }

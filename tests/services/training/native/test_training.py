@@ -135,6 +135,37 @@ def test_rounding_does_not_add_up_over_steps(study):
     assert max(rounded) > 2 * max(distance)
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "adam", "learning_rate": 1e-5},
+        {"kind": "adamw", "learning_rate": 1e-5, "beta_2": 0.997},
+        {"kind": "rmsprop", "learning_rate": 1e-5},
+    ],
+)
+def test_moving_squares_are_not_biased_by_the_rounding_of_their_decay(study, rule):
+    """0.999 and 0.001, each rounded to float32, add up to 1 + 1.3e-8: after many steps a mean would be 1.3e-5 off."""
+    s = study((6, 8, 1), batch_size=2, optimizers=[rule], rows=500)
+    cohort, exact = s.cohort(), s.reference(0)
+    for _ in range(12):
+        cohort.run_epoch(s.orders)
+        exact.train(s.x, s.y, s.orders[0], 2)
+    for layer, found in enumerate(cohort.layer_views(0 if rule["kind"] == "rmsprop" else 1)):
+        expected = np.vstack([exact.rules[2 * layer].memory["v"], exact.rules[2 * layer + 1].memory["v"]])
+        assert abs(np.median(found[0] / expected) - 1.0) < 3e-7
+
+
+def test_a_gradient_whose_square_overflows_leaves_finite_numbers(study):
+    rules = [{"kind": "adam", "learning_rate": 1e-3}, {"kind": "rmsprop", "learning_rate": 1e-3}]
+    s = study((1, 1), optimizers=rules, activations=[{"kind": "tanh"}] * 2, loss="mae", rows=64, batch_size=16)
+    s.x *= np.float32(1e25)
+    s.weights = [np.zeros((2, 1, 1), np.float32)]
+    cohort = s.cohort()
+    cohort.run_epoch(s.orders)
+    state = cohort.get_state()
+    assert all(np.isfinite(state[name]).all() for name in ("parameters", "moments"))
+
+
 def test_trials_may_share_an_order(study):
     s = study((4, 8, 1), activations=[{"kind": "tanh"}] * 3)
     shared, separate = s.cohort(), s.cohort()
