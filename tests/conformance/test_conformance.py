@@ -106,6 +106,20 @@ def test_rectifiers_on_4096_rows(data_dir: Path, diamonds: tuple[np.ndarray, np.
     assert_agrees(names, reports, *diamonds, train_size=4096)
 
 
+def test_adam_on_all_of_diamonds(data_dir: Path, diamonds: tuple[np.ndarray, np.ndarray]) -> None:
+    """Where float32 keeps adam's moments too: the compiled engine."""
+    document = {
+        "dataset": "diamonds",
+        "activation": ["tanh", "sigmoid"],
+        "initializer": "glorot_uniform",
+        "optimizer": {"kind": "adam", "learning_rate": 0.001},
+        "epochs": EPOCHS,
+        "seeds": 2,
+    }
+    names, reports = trained(document, data_dir, "native")
+    assert_agrees(names, reports, *diamonds, optimizer="adam", lr=0.001)
+
+
 def test_adam_on_4096_rows(data_dir: Path, diamonds: tuple[np.ndarray, np.ndarray], engine: Choice) -> None:
     document = {
         "dataset": {"name": "diamonds", "train_size": 4096},
