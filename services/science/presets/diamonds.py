@@ -66,7 +66,8 @@ def _spec(split: str) -> dict[str, Any]:
 COMMON = (
     "Two hidden layers of 50 units predict a diamond's price from its six measures; absolute error, a low learning "
     "rate, ten epochs, and twelve seeds where the source ran one. The source names no optimizer, batch size or "
-    "scaling: Adam at 1e-4, batches of 256 and standardized inputs and prices are a choice that brings its surprise out. "
+    "scaling: Adam at 1e-4, batches of 256 and standardized inputs and prices are a choice that brings its surprise "
+    "out. "
 )
 REFERENCES = (DIAMONDS_DOCUMENT, GLOROT_2010, HE_2015, LECUN_1998, "Wickham 2016, ggplot2: the diamonds data")
 
