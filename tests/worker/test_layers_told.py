@@ -7,7 +7,6 @@ import pytest
 from services.experiments.service import create, get
 from services.figures.render import Renderer
 from services.figures.report import collect, write
-from services.figures.report_reach import reach_rows
 from services.science.spec import ExperimentSpec
 from tests.support.workers import Workshop
 
@@ -40,7 +39,7 @@ def test_equal_units_and_the_outputs_reach_are_told_of(workshop: Workshop, tmp_p
     finally:
         renderer.close()
     assert sentence in page
-    flat, random = reach_rows(report.study)
-    assert (flat.epoch, flat.covered) == (3, "0 %")
-    assert int(random.covered.removesuffix(" %")) > 10
+    flat, random = report.reach
+    assert (flat.n, flat.epoch, flat.covered.partition(" %")[0]) == (2, "3", "0")
+    assert float(random.covered.partition(" %")[0]) > 10
     assert f'<td class="n">{random.outputs}</td>' in page

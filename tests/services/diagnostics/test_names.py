@@ -17,7 +17,7 @@ def test_every_measured_number_has_its_name_here() -> None:
     engine = engine_of(description, rows)
     healthy = np.ones(1, dtype=bool)
     reports = [
-        *probe.measure(engine.state(), None, healthy),
+        *probe.measure(engine.state(), None, healthy, engine.evaluate(lambda *_: None).reach),
         *probe.measure(engine.state(), engine.parameters(), healthy),
     ]
     assert {name for report in reports for name in report.values} == set(NAMES)
