@@ -25,10 +25,8 @@ from services.settings import Settings
 
 MEMORY_SHARE = 0.8
 """Share of this machine's memory that one cohort may need, however few its trials."""
-
-
 COHORT_BYTES = 2 * 2**30
-"""Of large networks so many train together as stay below this; a cohort of one may need more."""
+"""What the trials of a cohort may add to the memory that one of them needs: of large networks fewer train together."""
 
 
 class PlannedArm(BaseModel):
@@ -77,15 +75,18 @@ class Prepared:
         self.grid: Grid = grids.expand(self.spec)
         if wrong := claim_problems(self.spec, self.grid):
             raise invalid_spec(wrong)
+        # The data are held once by each cohort: to cut it saves only what its other trials add.
+        alone = load(self.spec, self.grid, (0,)).memory_bytes
+        allowed = min(alone + COHORT_BYTES, _most_memory())
         width = settings.cohort_width
         while True:
             self.cohorts = grids.cut(self.grid, width, lanes)
             self.loads: list[Load] = [load(self.spec, self.grid, positions) for positions in self.cohorts]
             self.memory_bytes = max(item.memory_bytes for item in self.loads)
             width = min(width, max(map(len, self.cohorts))) // 2
-            if self.memory_bytes <= COHORT_BYTES or width == 0:
+            if self.memory_bytes <= allowed or width == 0:
                 break
-        _check_memory(self.memory_bytes, max(map(len, self.cohorts)))
+        _check_memory(self.memory_bytes)
         self.warnings = [
             *plan_notes(self.spec.dataset),
             *_data_notes(self.spec, settings.data_path),
@@ -174,12 +175,15 @@ def _check_size(spec: ExperimentSpec, settings: Settings) -> None:
         raise GridTooLargeError(message, [FieldProblem("", message)])
 
 
-def _check_memory(needed: int, together: int) -> None:
-    most = int(psutil.virtual_memory().total * MEMORY_SHARE)
+def _most_memory() -> int:
+    return int(psutil.virtual_memory().total * MEMORY_SHARE)
+
+
+def _check_memory(needed: int) -> None:
+    most = _most_memory()
     if needed > most:
-        who = "one trial" if together == 1 else f"a cohort of {together} trials"
         message = (
-            f"{who} needs about {needed / 2**30:.1f} GiB; at most {most / 2**30:.1f} GiB are allowed: "
+            f"one trial needs about {needed / 2**30:.1f} GiB; at most {most / 2**30:.1f} GiB are allowed: "
             "make the network, the batch or the training rows smaller"
         )
         raise GridTooLargeError(message, [FieldProblem("/model", message)])

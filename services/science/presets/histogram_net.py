@@ -4,6 +4,7 @@ from typing import Any
 
 from services.science.presets.base import DocumentClaim, Preset
 from services.science.presets.sources import GLOROT_2010, HE_2015, IOFFE_2015, SYMMETRY_DOCUMENT
+from services.science.presets.symmetry import SEVEN_WEIGHTS
 
 CS231N = "CS231n, Neural networks 2, Stanford"
 
@@ -14,15 +15,7 @@ def _spec(**model: Any) -> dict[str, Any]:
         "dataset": {"name": "gaussian_inputs", "size": 2_000, "validation_fraction": 0.5},
         "model": {"kind": "mlp", "hidden": [500] * 10, **model},
         "activation": ["tanh", "relu"],
-        "initializer": [
-            "zeros",
-            {"kind": "constant", "value": 0.5},
-            {"kind": "scaled_normal", "scale": 0.01},
-            {"kind": "scaled_normal", "scale": 1.0},
-            {"kind": "scaled_normal", "scale": 10.0},
-            "xavier_fan_in",
-            "kaiming_normal",
-        ],
+        "initializer": SEVEN_WEIGHTS,
         "optimizer": {"kind": "sgd", "learning_rate": 0.001},
         "batch_size": 100,
         "loss": "mse",

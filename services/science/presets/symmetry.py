@@ -1,7 +1,20 @@
 """Symmetry and scale: what constant, tiny, huge and well-scaled weights do to learning and to layers."""
 
+from typing import Any
+
 from services.science.presets.base import DocumentClaim, Preset
 from services.science.presets.sources import GLOROT_2010, HE_2015, SYMMETRY_DOCUMENT
+
+SEVEN_WEIGHTS: list[Any] = [
+    "zeros",
+    {"kind": "constant", "value": 0.5},
+    {"kind": "scaled_normal", "scale": 0.01},
+    {"kind": "scaled_normal", "scale": 1.0},
+    {"kind": "scaled_normal", "scale": 10.0},
+    "xavier_fan_in",
+    "kaiming_normal",
+]
+"""The weights that the document compares."""
 
 SYMMETRY_AND_SCALE = Preset(
     name="symmetry_and_scale",
@@ -47,15 +60,7 @@ SYMMETRY_AND_SCALE = Preset(
         "dataset": "coursera_circles",
         "model": {"kind": "mlp", "hidden": [10, 5]},
         "activation": "relu",
-        "initializer": [
-            "zeros",
-            {"kind": "constant", "value": 0.5},
-            {"kind": "scaled_normal", "scale": 0.01},
-            {"kind": "scaled_normal", "scale": 1.0},
-            {"kind": "scaled_normal", "scale": 10.0},
-            "xavier_fan_in",
-            "kaiming_normal",
-        ],
+        "initializer": SEVEN_WEIGHTS,
         "optimizer": {"kind": "sgd", "learning_rate": 0.01},
         "batch_size": 300,
         "loss": "binary_cross_entropy",

@@ -63,13 +63,31 @@ def test_large_networks_train_in_narrower_cohorts(monkeypatch: pytest.MonkeyPatc
     large = spec(model={"kind": "mlp", "hidden": [2000] * 4}, activation=["relu", "tanh"], seeds=20)
     whole = Prepared(large, Settings(), lanes=1)
     assert max(map(len, whole.cohorts)) < 40
-    assert whole.memory_bytes <= plan.COHORT_BYTES
+    assert (
+        whole.memory_bytes
+        <= load(model={"kind": "mlp", "hidden": [2000] * 4}, seeds=1).memory_bytes + plan.COHORT_BYTES
+    )
     assert sorted(sum(whole.cohorts, ())) == list(range(40))
     monkeypatch.setattr(plan, "COHORT_BYTES", 1)
     assert {len(positions) for positions in Prepared(large, Settings()).cohorts} == {1}
     monkeypatch.setattr(plan, "MEMORY_SHARE", 1e-6)
     with pytest.raises(GridTooLargeError, match="one trial needs"):
         Prepared(large, Settings())
+
+
+def test_large_data_do_not_part_a_cohort_of_small_networks() -> None:
+    many = spec(dataset={"name": "gaussian_inputs", "size": 1_000_000}, seeds=40)
+    prepared = Prepared(many, Settings(), lanes=1)
+    assert len(prepared.cohorts) == 1
+    assert prepared.memory_bytes > 4 * 500 * 1_000_000
+
+
+def test_a_small_machine_trains_narrower_cohorts(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = spec(seeds=40)
+    alone, whole = load(seeds=1).memory_bytes, Prepared(small, Settings()).memory_bytes
+    total = plan.psutil.virtual_memory().total
+    monkeypatch.setattr(plan, "MEMORY_SHARE", (alone + 0.3 * (whole - alone)) / total)
+    assert len(Prepared(small, Settings()).cohorts) > 1
 
 
 def test_too_many_trials_are_counted_and_refused_before_they_are_built() -> None:
