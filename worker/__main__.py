@@ -5,12 +5,10 @@ A second signal leaves the children no time for a last checkpoint.
 
 import argparse
 import os
-import signal
 import socket
 import sys
 import threading
 from collections.abc import Sequence
-from types import FrameType
 
 from services import log
 from services.cohorts.workers import alive
@@ -18,6 +16,7 @@ from services.db.engine import Database
 from services.settings import Settings, get_settings
 from worker.child import COMMAND
 from worker.host import Host
+from worker.signals import StopSignals
 
 
 def main(arguments: Sequence[str] | None = None, command: Sequence[str] = COMMAND) -> int:
@@ -33,33 +32,27 @@ def main(arguments: Sequence[str] | None = None, command: Sequence[str] = COMMAN
         settings = Settings.model_validate({**settings.model_dump(), "slots": given.slots})
     log.configure(settings)
     host = Host(settings, command=command)
-    signals = 0
-    asked = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal signals
-        signals += 1
-        asked.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    signals = StopSignals()
     if settings.embedded:
         host.database.upgrade()
     elif (problem := host.database.schema_problem()) is not None:
         sys.exit(problem)
     host.start()
-    asked.wait()
+    while signals.wait() == 0:
+        pass
     host.drain()
     joined = threading.Event()
     outcome: list[bool] = []
 
     def join() -> None:
-        outcome.append(host.join())
-        joined.set()
+        try:
+            outcome.append(host.join())
+        finally:
+            joined.set()  # with no outcome, an error: what could not be given back is settled by its lease
 
     threading.Thread(target=join, daemon=True).start()
-    while not joined.wait(0.05):
-        if signals > 1:
+    while not joined.is_set():
+        if signals.wait(0.05) > 1:
             host.drain(hurry=True)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,5 +1,6 @@
 """Faults around the worker: a zombie, a broker that forgets or was never there, a database that drops connections."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -54,6 +55,14 @@ def test_a_broker_that_was_never_there_costs_nothing_but_a_sweep(workshop: Works
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(20) == 0
     print(f"ended in {time.monotonic() - asked:.2f} s without a broker")
+
+
+def test_a_signal_that_lands_on_another_thread_is_heard(workshop: Workshop) -> None:
+    worker = workshop.worker()
+    assert workshop.wait(workshop.submit((1,), epochs=3)) == "succeeded"  # by now the main thread is asleep
+    others = [int(path.name) for path in Path(f"/proc/{worker.pid}/task").iterdir() if int(path.name) != worker.pid]
+    assert ctypes.CDLL(None, use_errno=True).tgkill(worker.pid, others[0], signal.SIGTERM) == 0
+    assert worker.wait(20) == 0
 
 
 def test_doubled_and_forged_doorbells_do_no_harm(workshop: Workshop) -> None:
