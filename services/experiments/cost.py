@@ -1,13 +1,14 @@
 """What a grid will cost: multiplications, memory and seconds, before anything runs.
 
-The seconds are a plain count of arithmetic over a rate: meant to tell a minute from an hour until something of the same
-shape has been measured, see `services.experiments.forecast`.
+The seconds are a plain count of arithmetic over the rates of a machine (`services.experiments.machine`): all that is
+known of a shape until cohorts of it have finished, see `services.experiments.forecast`.
 """
 
 import math
 from dataclasses import dataclass
 
 from services.experiments.calibration import shape_key, trial_steps
+from services.experiments.machine import ASSUMED, Machine
 from services.science.datasets import plan_rows
 from services.science.grid import Grid
 from services.science.models import Model, Perceptron
@@ -16,14 +17,6 @@ from services.science.models.layers import parameters as count_parameters
 from services.science.spec import ExperimentSpec
 
 FLOAT_BYTES = 4
-STARTUP_SECONDS = 1.5
-"""Start of a fresh process that imports the engine."""
-STEP_SECONDS = 60e-6
-"""Fixed cost of one step of one cohort: calling the kernels."""
-TRIAL_STEP_SECONDS = 4e-6
-"""Fixed cost of one step of one trial."""
-LAYER_SECONDS = 50e-6
-"""Fixed cost of one layer in one step of a network that PyTorch trains."""
 ROW_SECONDS = 50e-6
 """Reporting and storing one trial's numbers of one epoch: what tiny networks spend most of their time on."""
 NORM_FLOPS = 30
@@ -33,11 +26,6 @@ DROPOUT_FLOPS = 10
 EVALUATION_FLOATS = 1_000_000
 """Numbers in one activation tensor of a convolutional network's evaluation."""
 RECALIBRATION_ROWS = 8192
-FLOPS = 4e10
-"""Sustained arithmetic of small layers on a few CPU cores, multiply and add counted apart."""
-KERNEL_TRIAL_STEP_SECONDS = 0.5e-6
-KERNEL_FLOPS = 1e11
-"""The same for multilayer perceptrons, which the compiled kernel trains."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +52,8 @@ def stages(spec: ExperimentSpec, width_factor: int = 1) -> tuple[Stage, ...]:
     return _model(spec).stages(spec.dataset.input_shape, spec.outputs, width_factor)
 
 
-def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...]) -> Load:
-    """Count the work of the cohort made of the trials at `positions`."""
+def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...], machine: Machine = ASSUMED) -> Load:
+    """Count the work of the cohort made of the trials at `positions`, and the time it takes on `machine`."""
     arm = grid.arms[grid.trials[positions[0]].arm_index]
     # Trials of one cohort may differ in their activation: the widest network is counted for all of them.
     widest_factor = max(grid.arms[grid.trials[position].arm_index].activation.width_factor for position in positions)
@@ -82,14 +70,20 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...]) -> Load:
     images = bool(network[0].space)
     # Convolutional networks are run one after the other: many calls, but one trial's activations at a time.
     passes, together = (trials, 1) if images else (1, trials)
-    compiled = isinstance(model, Perceptron)
-    fixed = 0.0 if compiled else STEP_SECONDS + LAYER_SECONDS * len(network)
-    each, rate = (KERNEL_TRIAL_STEP_SECONDS, KERNEL_FLOPS) if compiled else (TRIAL_STEP_SECONDS, FLOPS)
+    compiled = isinstance(model, Perceptron) and machine.kernel_flops > 0
     # Forward, backward to the input and to the weights: three products of two operations; validation is forward only.
     arithmetic = 6 * work * train + 2 * work * _evaluated(network, train, validation)
     arithmetic += NORM_FLOPS * train * sum(stage.norm_width * stage.places for stage in network)
     arithmetic += DROPOUT_FLOPS * train * dropped
-    epoch = steps * (passes * fixed + trials * each) + trials * (arithmetic / rate + ROW_SECONDS)
+    if compiled:
+        # Each trial has a thread to itself: fewer trials than threads take as long as one for each.
+        busy = max(trials, machine.threads)
+        epoch = busy * (steps * machine.kernel_trial_step_seconds + arithmetic / machine.kernel_flops)
+    else:
+        fixed = machine.step_seconds + machine.layer_seconds * len(network)
+        rate = machine.convolution_flops if images else machine.flops
+        moving = machine.number_seconds * units * train if images else 0.0
+        epoch = steps * (passes * fixed + trials * machine.trial_step_seconds) + trials * (arithmetic / rate + moving)
     state = len(getattr(type(arm.optimizer), "state", ()))
     rows = (train + validation) * (math.prod(spec.dataset.input_shape) + 1)
     evaluation = min(validation, 8192) * max(stage.layer.channels for stage in network)
@@ -99,7 +93,7 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...]) -> Load:
     held = trials * (parameters * (3 + state) + 2 * batch * dropped) + together * (4 * batch * units + evaluation)
     return Load(
         parameters,
-        STARTUP_SECONDS + spec.epochs * epoch,
+        machine.startup_seconds + spec.epochs * (epoch + trials * ROW_SECONDS),
         FLOAT_BYTES * (rows + held),
         shape_key(spec.resolved(), arm, trials),
         trial_steps(spec, arm.batch_size, trials),

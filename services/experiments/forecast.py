@@ -11,10 +11,16 @@ from sqlalchemy.orm import Session
 from services.db.tables import CohortRow, ExperimentRow
 from services.experiments.calibration import Rate, known_rate
 from services.experiments.cost import Load
+from services.experiments.machine import ASSUMED, Machine
 
 HISTORY = 20
 """How many finished cohorts correct a count of the arithmetic."""
 LEAST_HISTORY = 3
+SEARCHED = 10 * HISTORY
+"""Among how many finished cohorts those are looked for whose quotes rest on the same rates."""
+ASSUMED_RANGE = (1.0, 0.25, 4.0)
+MEASURED_RANGE = (1.0, 0.5, 2.0)
+"""Centre, low and high of a count at assumed and at measured rates; see docs/decisions/006."""
 
 
 class Seconds(BaseModel):
@@ -26,13 +32,15 @@ class Seconds(BaseModel):
     basis: str
 
 
-def predict(session: Session, loads: Sequence[Load], lanes: int) -> Seconds:
-    """Predict each cohort and spread them over `lanes` at once."""
+def predict(session: Session, loads: Sequence[Load], lanes: int, machine: Machine = ASSUMED) -> Seconds:
+    """Predict each cohort and spread them over `lanes` at once; `machine` is the one the loads were counted for."""
     rates = {load.shape: known_rate(session, load.shape) for load in loads}
     missing = any(rate is None for rate in rates.values())
-    correction, basis = _correction(session) if missing else ((1.0, 1.0, 1.0), "")
+    correction, basis = _correction(session, machine) if missing else ((1.0, 1.0, 1.0), "")
     cohorts = [_cohort(load, rates[load.shape], correction) for load in loads]
     expected, low, high = (_spread([cohort[place] for cohort in cohorts], lanes) for place in range(3))
+    if missing:
+        high += machine.import_seconds  # the first cohort waits for its process where none stands ready
     known = [rate for rate in rates.values() if rate is not None]
     if known:
         samples = sum(rate.samples for rate in known)
@@ -56,28 +64,40 @@ def _spread(seconds: Sequence[float], lanes: int) -> float:
     return max(sum(seconds) / max(1, lanes), *seconds)
 
 
-def _correction(session: Session) -> tuple[tuple[float, float, float], str]:
+def _correction(session: Session, machine: Machine) -> tuple[tuple[float, float, float], str]:
     """By what to multiply a count of the arithmetic: centre, low and high; and what that rests on."""
-    ratios = _history(session)
+    count = "a count of the arithmetic"
+    if machine.measured:
+        count += " at the rates measured on a worker's machine"
+    ratios = _history(session, machine)
     if len(ratios) < LEAST_HISTORY:
-        return (1.0, 0.25, 4.0), "a count of the arithmetic; nothing comparable has finished here yet"
+        known = MEASURED_RANGE if machine.measured else ASSUMED_RANGE
+        return known, f"{count}; nothing comparable has finished here yet"
     cuts = statistics.quantiles(ratios, n=10, method="inclusive")
-    basis = f"a count of the arithmetic, corrected by the last {len(ratios)} finished cohorts"
-    return (statistics.median(ratios), cuts[0], cuts[-1]), basis
+    return (
+        statistics.median(ratios),
+        cuts[0],
+        cuts[-1],
+    ), f"{count}, corrected by the last {len(ratios)} finished cohorts"
 
 
-def _history(session: Session) -> list[float]:
-    """Measured over counted seconds of the last cohorts that ran through."""
+def _history(session: Session, machine: Machine) -> list[float]:
+    """Measured over counted seconds of the last cohorts that ran through.
+
+    Only counts by the same rates are compared: what others were off says nothing of these.
+    """
     rows = session.execute(
         select(CohortRow.position, CohortRow.started_at, CohortRow.finished_at, ExperimentRow.quote)
         .join(ExperimentRow, ExperimentRow.id == CohortRow.experiment_id)
         .where(CohortRow.state == "succeeded", CohortRow.attempt == 1, CohortRow.finished_at.is_not(None))
         .order_by(CohortRow.finished_at.desc())
-        .limit(HISTORY)
+        .limit(SEARCHED)
     )
     ratios: list[float] = []
     for position, started, finished, quote in rows:
-        predicted = (quote or {}).get("cohort_seconds", [])
+        if quote is None or quote.get("machine", "") != machine.digest:
+            continue
+        predicted = quote.get("cohort_seconds", [])
         if started and finished and position < len(predicted) and predicted[position] > 0:
             ratios.append(max(0.001, (finished - started).total_seconds() / predicted[position]))
-    return ratios
+    return ratios[:HISTORY]

@@ -1,6 +1,7 @@
 """The plan of a spec: what it expands to, what it will cost, and what is worth knowing before it runs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from services.datasets.service import fill_upload
 from services.errors import FieldProblem, GridTooLargeError, SpecInvalidError
 from services.experiments.cost import Load, load, stages
 from services.experiments.forecast import Seconds, predict
+from services.experiments.machine import ASSUMED, Machine, present
 from services.experiments.population import live_slots
 from services.experiments.problems import field_problems
 from services.predictions.warnings import spec_warnings
@@ -68,9 +70,10 @@ class Plan(BaseModel):
 class Prepared:
     """A checked spec with its grid, its cohorts and what they will cost; made once for a plan or a submission."""
 
-    def __init__(self, spec: ExperimentSpec, settings: Settings, lanes: int = 1) -> None:
+    def __init__(self, spec: ExperimentSpec, settings: Settings, lanes: int = 1, machine: Machine = ASSUMED) -> None:
         _check_size(spec, settings)
         self.lanes = lanes
+        self.machine = machine
         self.spec = spec.resolved()
         self.grid: Grid = grids.expand(self.spec)
         if wrong := claim_problems(self.spec, self.grid):
@@ -81,7 +84,7 @@ class Prepared:
         width = settings.cohort_width
         while True:
             self.cohorts = grids.cut(self.grid, width, lanes)
-            self.loads: list[Load] = [load(self.spec, self.grid, positions) for positions in self.cohorts]
+            self.loads = self._loads()
             self.memory_bytes = max(item.memory_bytes for item in self.loads)
             width = min(width, max(map(len, self.cohorts))) // 2
             if self.memory_bytes <= allowed or width == 0:
@@ -93,9 +96,16 @@ class Prepared:
             *spec_warnings(self.spec, self.grid),
         ]
 
+    def _loads(self) -> list[Load]:
+        """The cohorts' loads. Those that begin when another ends wait for their process, which starts meanwhile."""
+        loads = [load(self.spec, self.grid, positions, self.machine) for positions in self.cohorts]
+        least = self.machine.import_seconds
+        later = [replace(item, seconds=max(item.seconds, least)) for item in loads[self.lanes :]]
+        return [*loads[: self.lanes], *later]
+
     def seconds(self, session: Session) -> Seconds:
         """The predicted duration with as many cohorts at once as there are lanes."""
-        return predict(session, self.loads, self.lanes)
+        return predict(session, self.loads, self.lanes, self.machine)
 
 
 def lanes(session: Session, settings: Settings) -> int:
@@ -128,7 +138,7 @@ def plan(session: Session, spec: ExperimentSpec, settings: Settings) -> Plan:
     Raises:
         GridTooLargeError: more trials or memory than this service accepts.
     """
-    prepared = Prepared(spec, settings, lanes(session, settings))
+    prepared = Prepared(spec, settings, lanes(session, settings), present(session))
     train, validation = plan_rows(prepared.spec.dataset)
     arms = prepared.grid.arms
     steps = sum(-(-train // arms[trial.arm_index].batch_size) for trial in prepared.grid.trials) * spec.epochs

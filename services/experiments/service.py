@@ -15,6 +15,7 @@ from services.db.base import new_id
 from services.db.tables import ExperimentRow
 from services.errors import ConflictError, NotFoundError
 from services.experiments.filter import parse_filter
+from services.experiments.machine import present
 from services.experiments.plan import Prepared, lanes
 from services.experiments.tags import has_tag
 from services.rounds.grid import store_grid
@@ -42,7 +43,7 @@ def create(session: Session, spec: ExperimentSpec, settings: Settings) -> Experi
     Raises:
         GridTooLargeError: more trials or memory than this service accepts.
     """
-    prepared = Prepared(spec, settings, lanes(session, settings))
+    prepared = Prepared(spec, settings, lanes(session, settings), present(session))
     seconds = prepared.seconds(session)
     spec, grid = prepared.spec, prepared.grid
     experiment = ExperimentRow(
@@ -62,6 +63,7 @@ def create(session: Session, spec: ExperimentSpec, settings: Settings) -> Experi
             "seconds": seconds.model_dump(),
             "memory_bytes": prepared.memory_bytes,
             "cohort_seconds": [item.seconds for item in prepared.loads],
+            "machine": prepared.machine.digest,
         },
     )
     session.add(experiment)

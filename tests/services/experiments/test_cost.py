@@ -4,6 +4,7 @@ import pytest
 
 from services.errors import GridTooLargeError
 from services.experiments import cost, plan
+from services.experiments.machine import ASSUMED
 from services.experiments.plan import Prepared
 from services.science import grid
 from services.science.spec import ExperimentSpec
@@ -50,7 +51,7 @@ def test_more_work_costs_more() -> None:
 
 def test_ten_times_the_epochs_are_ten_times_the_training() -> None:
     ten, hundred = load(epochs=10).seconds, load(epochs=100).seconds
-    assert (hundred - cost.STARTUP_SECONDS) == pytest.approx(10 * (ten - cost.STARTUP_SECONDS))
+    assert (hundred - ASSUMED.startup_seconds) == pytest.approx(10 * (ten - ASSUMED.startup_seconds))
 
 
 def test_a_plan_cuts_the_grid_to_the_width() -> None:
@@ -108,7 +109,7 @@ def test_convolutions_and_normalisations_are_counted() -> None:
 def test_a_convolutional_cohort_holds_the_activations_of_one_trial_at_a_time() -> None:
     one, ten = load(dataset="cifar10", seeds=1), load(dataset="cifar10", seeds=10)
     assert ten.memory_bytes < 2 * one.memory_bytes
-    assert ten.seconds - cost.STARTUP_SECONDS == pytest.approx(10 * (one.seconds - cost.STARTUP_SECONDS))
+    assert ten.seconds - ASSUMED.startup_seconds == pytest.approx(10 * (one.seconds - ASSUMED.startup_seconds))
 
 
 def test_every_further_way_to_validate_batch_norm_costs() -> None:
