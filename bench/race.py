@@ -86,7 +86,9 @@ class Process:
 def _environment(threads: int) -> dict[str, str]:
     count = str(threads)
     counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), count)
-    return {**os.environ, **counts, "OMP_WAIT_POLICY": "PASSIVE", "JAX_PLATFORMS": "cpu", "KERAS_BACKEND": "jax"}
+    # The first two are what the worker gives its children; loops of one thread do not notice them.
+    own = {"OMP_WAIT_POLICY": "PASSIVE", "MALLOC_ARENA_MAX": "1", "JAX_PLATFORMS": "cpu", "KERAS_BACKEND": "jax"}
+    return {**os.environ, **counts, **own}
 
 
 @dataclass

@@ -35,6 +35,9 @@ def child_environment(environment: Mapping[str, str], settings: Settings, worker
         "OPENBLAS_NUM_THREADS": count,
         # Threads that wait in a loop for neighbours without a core made a step ten times slower on a busy machine.
         "OMP_WAIT_POLICY": "PASSIVE",
+        # glibc gives each thread a pool that holds no large blocks: a convolution's activations would be asked of the
+        # system, and cleared page by page, at every layer (a fifth of a step).
+        "MALLOC_ARENA_MAX": "1",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "PYTHONUNBUFFERED": "1",
     }

@@ -31,18 +31,20 @@ def build_engine(
     if choice not in ("auto", "native", "eager"):
         raise ValueError(f"engine must be auto, native or eager, not {choice!r}")
     if choice == "eager" or (choice == "auto" and device != "cpu"):
-        return _eager(description, initial, rows, device)
+        return _eager(description, initial, rows, device, threads)
     reason = f"the kernel runs on the cpu, not on {device}" if device != "cpu" else unsupported(description)
     if reason is None:
         return NativeEngine(description, initial, rows, threads)
     if choice == "native":
         raise ValueError(f"engine 'native' cannot train this cohort: {reason}")
     log.info("training with PyTorch: %s", reason)
-    return _eager(description, initial, rows, device)
+    return _eager(description, initial, rows, device, threads)
 
 
-def _eager(description: CohortDescription, initial: Sequence[LayerParameters], rows: Rows, device: str) -> EagerEngine:
-    engine = EagerEngine(description, initial, rows, device)
+def _eager(
+    description: CohortDescription, initial: Sequence[LayerParameters], rows: Rows, device: str, threads: int
+) -> EagerEngine:
+    engine = EagerEngine(description, initial, rows, device, threads)
     if device == "cpu" and engine.network.images:
         keep_freed()
     return engine

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from services.science.models.layers import Evaluation
-from services.training.dropout import DropoutMasks, Masks
+from services.science.optimizers import BaseOptimizer
+from services.training.dropout import Masks
 from services.training.engine import (
     CohortDescription,
     EpochSums,
@@ -20,12 +21,13 @@ from services.training.engine import (
     State,
     Tick,
 )
+from services.training.lanes import Lanes, Task
 from services.training.losses import correct, row_losses
 from services.training.network import StackedNetwork
-from services.training.normalization import Normalizer, PooledStatistics, by_batch
+from services.training.normalization import PooledStatistics, by_batch
 from services.training.order import distinct_seeds, epoch_orders
+from services.training.part import Part
 from services.training.signs import SureSigns
-from services.training.updates import UPDATES, Update
 
 EVALUATION_FLOATS = 1_000_000
 """Most numbers in one activation tensor of an evaluation chunk: 4 MB, which keeps memory flat and caches warm."""
@@ -44,7 +46,12 @@ class EagerEngine:
     name = "eager"
 
     def __init__(
-        self, description: CohortDescription, initial: Sequence[LayerParameters], rows: Rows, device: str
+        self,
+        description: CohortDescription,
+        initial: Sequence[LayerParameters],
+        rows: Rows,
+        device: str,
+        threads: int = 1,
     ) -> None:
         self.device = device
         self.description = description
@@ -53,67 +60,64 @@ class EagerEngine:
         self._x, self._x_validation = (network_rows(self.network, x, device) for x in (rows.x_train, rows.x_validation))
         self._y, self._y_validation = (to_tensor(y, device) for y in (rows.y_train, rows.y_validation))
         self._seeds, seed_of_slot = distinct_seeds(tuple(trial.seed for trial in description.trials))
-        seed_of_trial = seed_of_slot[self.network.order]
-        self._one_each = np.array_equal(seed_of_trial, np.arange(len(self._seeds)))
-        self._seed_of_trial = torch.from_numpy(seed_of_trial).to(device)
-        self._masks = DropoutMasks(self.network.stages, self._seeds, device)
-        self._update = self._make_update()
+        seed_of_trial, optimizers = seed_of_slot[self.network.order], self._optimizers()
+        common = (seed_of_trial, self._seeds, optimizers, self._master, self.network.stages, description.epochs)
+        self._parts = [Part.of(trials, *common) for trials in self.network.parts]
+        self._lanes = Lanes.share(len(self._parts), threads if device == "cpu" else 1)
         self._signs = SureSigns(self._y) if description.loss == "mae" else None
 
     def train_epoch(self, epoch: int, tick: Tick) -> EpochSums | None:
         """See `Engine.train_epoch`."""
-        n, size = len(self._x), self.description.batch_size
-        trials = len(self.description.trials)
+        n, trials = len(self._x), len(self.description.trials)
         orders = torch.from_numpy(epoch_orders(self._seeds, epoch, n)).to(self.device)
         loss_sum = torch.zeros(trials, dtype=torch.float64, device=self.device)
         hits = torch.zeros(trials, dtype=torch.int64, device=self.device)
-        classes = self.description.classifies
-        self._update.start_epoch(epoch)
-        self._masks.start_epoch(epoch)
+        tasks = [self._train(part, epoch, orders, loss_sum, hits) for part in self._parts]
+        if not self._lanes.run(tasks, tick):
+            return None
+        return EpochSums(
+            n, self._by_slot(loss_sum), self._by_slot(hits.double()) if self.description.classifies else None
+        )
+
+    def _train(self, part: Part, epoch: int, orders: Tensor, loss_sum: Tensor, hits: Tensor) -> Task:
+        """Train the trials of a part for an epoch, a batch at a time."""
+        trials, n, size = part.trials, len(self._x), self.description.batch_size
+        part.start_epoch(epoch)
+        own = orders[part.seeds]
         for first in range(0, n, size):
-            index = orders[:, first : first + size]
-            masks = self._masks.draw(index.shape[1])
-            found: list[Tensor] = []
-            for part in self.network.parts:
-                if tick((first + size * part.start / trials) / n):
-                    return None
-                y = self._gather(self._y, index, part)
-                leaves = self.network.leaves_of(part)
-                outputs = self.network.forward(
-                    self._gather(self._x, index, part),
-                    part=part,
-                    normalizer=self.network.moving.training(part),
-                    masks={layer: self._of_trials(mask, part) for layer, mask in masks.items()},
-                    leaves=leaves,
-                )
-                if self._signs is not None:
-                    exact = partial(self._exact_outputs, index=index, masks=masks, first=part.start)
-                    outputs, y = self._signs.settle(outputs, y, exact)
-                losses = row_losses(self.description.loss, outputs, y).mean(dim=1)
-                gradients = torch.autograd.grad(losses.sum(), leaves)
-                with torch.no_grad():
-                    loss_sum[part].add_(losses.double(), alpha=index.shape[1])
-                    if classes:
-                        hits[part] += correct(self.description.loss, outputs, y)
-                    found.append(torch.cat([gradient.reshape(len(losses), -1) for gradient in gradients], dim=1))
-            self._update.step(found[0] if len(found) == 1 else torch.cat(found))
-            self.network.flat.copy_(self._master)
-        return EpochSums(n, self._by_slot(loss_sum), self._by_slot(hits.double()) if classes else None)
+            index = part.of_trials(own[:, first : first + size])
+            masks = part.masks(index.shape[1])
+            x, y = _gather(self._x, index), _gather(self._y, index)
+            leaves = self.network.leaves_of(trials)
+            normalizer = self.network.moving.training(trials)
+            outputs = self.network.forward(x, part=trials, normalizer=normalizer, masks=masks, leaves=leaves)
+            if self._signs is not None:
+                exact = partial(self._exact_outputs, x=x, masks=masks, first=trials.start)
+                outputs, y = self._signs.settle(outputs, y, exact)
+            losses = row_losses(self.description.loss, outputs, y).mean(dim=1)
+            gradients = torch.autograd.grad(losses.sum(), leaves)
+            with torch.no_grad():
+                loss_sum[trials].add_(losses.double(), alpha=index.shape[1])
+                if self.description.classifies:
+                    hits[trials] += correct(self.description.loss, outputs, y)
+                part.update.step(torch.cat([gradient.reshape(len(losses), -1) for gradient in gradients], dim=1))
+                self.network.flat[trials].copy_(part.update.flat)
+            yield index.shape[1] / n
 
     @torch.no_grad()
-    def _exact_outputs(self, trial: int, *, index: Tensor, masks: Masks, first: int) -> Tensor:
+    def _exact_outputs(self, trial: int, *, x: Tensor, masks: Masks, first: int) -> Tensor:
         """What trial `first` + `trial` gives for a training batch, in float64 and by its master weights."""
+        own = slice(trial, trial + 1)
         part = slice(first + trial, first + trial + 1)
         places = zip(self.network.spans, self.network.shapes, strict=True)
         return self.network.forward(
-            self._gather(self._x, index, part).double(),
+            x[own].double(),
             part=part,
             normalizer=by_batch,
-            masks={layer: self._of_trials(mask, part) for layer, mask in masks.items()},
+            masks={layer: mask[own] for layer, mask in masks.items()},
             leaves=[self._master[part, a:b].view(1, *shape) for (a, b), shape in places],
         ).squeeze(0)
 
-    @torch.no_grad()
     def evaluate(self, tick: Tick) -> EvaluationSums | None:
         """See `Engine.evaluate`."""
         norms = [stage.batch_norm for stage in self.network.stages if stage.batch_norm is not None]
@@ -131,47 +135,41 @@ class EagerEngine:
         n, trials = len(self._x_validation), len(self.description.trials)
         sums = torch.zeros((3, trials), dtype=torch.float64, device=self.device)
         ends = torch.tensor([[torch.inf], [-torch.inf]], device=self.device).repeat(1, trials)
-        size = self.description.batch_size if kind == "batch" else evaluation_size(self.network)
-        for part in self.network.parts:
-            together = part.stop - part.start
-            normalizer = self._normalizer(kind, part, tick)
-            for first, last in chunks(n, size):
-                if normalizer is None or tick((part.start + first / n * together) / trials):
-                    return None
-                x, y = (values[first:last].unsqueeze(0) for values in (self._x_validation, self._y_validation))
-                y = y.expand(together, *y.shape[1:])
-                outputs = self.network.forward(x.expand(together, *x.shape[1:]), part=part, normalizer=normalizer)
-                sums[0, part] += row_losses(self.description.loss, outputs, y).sum(dim=1, dtype=torch.float64)
-                if self.description.classifies:
-                    sums[1, part] += correct(self.description.loss, outputs, y)
-                else:
-                    error = outputs - y
-                    sums[1, part] += error.abs().sum(dim=(1, 2), dtype=torch.float64)
-                    sums[2, part] += error.double().square().sum(dim=(1, 2))
-                    low, high = outputs.flatten(1).aminmax(dim=1)
-                    ends[0, part] = torch.minimum(ends[0, part], low)
-                    ends[1, part] = torch.maximum(ends[1, part], high)
+        tasks = [self._measure(kind, trials, sums, ends) for trials in self.network.parts]
+        if not self._lanes.run(tasks, tick):
+            return None
         loss, second, third = (self._by_slot(row) for row in sums)
         if self.description.classifies:
             return EvaluationSums(n, loss, correct=second)
         low, high = (self._by_slot(row.double()) for row in ends)
         return EvaluationSums(n, loss, absolute=second, squared=third, reach=(low, high))
 
-    def _normalizer(self, kind: Evaluation, part: slice, tick: Tick) -> Normalizer | None:
-        """How batch norm normalises validation rows; None when `tick` asked to stop."""
-        if kind == "moving":
-            return self.network.moving.present(part)
-        if kind == "batch":
-            return by_batch
+    def _measure(self, kind: Evaluation, trials: slice, sums: Tensor, ends: Tensor) -> Task:
+        """Measure the trials of a part, some rows at a time."""
+        n, together = len(self._x_validation), trials.stop - trials.start
+        size = self.description.batch_size if kind == "batch" else evaluation_size(self.network)
         pooled = PooledStatistics()
-        rows = self._x[:RECALIBRATION_ROWS]
-        for first in range(0, len(rows), self.description.batch_size):
-            if tick(0.0):
-                return None
-            x = rows[first : first + self.description.batch_size].unsqueeze(0)
-            x = x.expand(part.stop - part.start, *x.shape[1:])
-            self.network.forward(x, part=part, normalizer=pooled.add)
-        return pooled.pooled
+        if kind == "recalibrated":
+            for first, last in chunks(min(RECALIBRATION_ROWS, len(self._x)), self.description.batch_size):
+                with torch.no_grad():
+                    self.network.forward(_repeat(self._x[first:last], together), part=trials, normalizer=pooled.add)
+                yield 0.0
+        normalizers = {"moving": self.network.moving.present(trials), "batch": by_batch, "recalibrated": pooled.pooled}
+        for first, last in chunks(n, size):
+            with torch.no_grad():
+                x, y = (_repeat(values[first:last], together) for values in (self._x_validation, self._y_validation))
+                outputs = self.network.forward(x, part=trials, normalizer=normalizers[kind])
+                sums[0, trials] += row_losses(self.description.loss, outputs, y).sum(dim=1, dtype=torch.float64)
+                if self.description.classifies:
+                    sums[1, trials] += correct(self.description.loss, outputs, y)
+                else:
+                    error = outputs - y
+                    sums[1, trials] += error.abs().sum(dim=(1, 2), dtype=torch.float64)
+                    sums[2, trials] += error.double().square().sum(dim=(1, 2))
+                    low, high = outputs.flatten(1).aminmax(dim=1)
+                    ends[0, trials] = torch.minimum(ends[0, trials], low)
+                    ends[1, trials] = torch.maximum(ends[1, trials], high)
+            yield (last - first) / n
 
     def parameters(self) -> tuple[LayerParameters, ...]:
         """See `Engine.parameters`."""
@@ -188,7 +186,7 @@ class EagerEngine:
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Engine.state`: every leaf, what rounding took from it, its moments, moving statistics, the steps."""
         trials = len(self.description.trials)
-        found: dict[str, NDArray[np.generic]] = {"steps": np.full(trials, self._update.steps, dtype=np.int64)}
+        found: dict[str, NDArray[np.generic]] = {"steps": np.full(trials, self._parts[0].update.steps, dtype=np.int64)}
         for prefix, tensor in self._stored().items():
             array = self._by_slot(tensor)
             for name, shape, (first, last) in self._leaf_places():
@@ -215,44 +213,42 @@ class EagerEngine:
             torch.add(stored["residual"], self.network.flat, out=self._master)
             for name, buffer in self.network.moving.buffers.items():
                 buffer.copy_(to_tensor(state[name][self.network.order], self.device))
-        self._update.steps = int(np.asarray(state["steps"])[0])
+        steps = int(np.asarray(state["steps"])[0])
+        for part in self._parts:
+            part.update.steps = steps
+            for name, moment in part.update.moments.items():
+                moment.copy_(stored[name][part.trials])
 
-    def _make_update(self) -> Update:
-        optimizers = [self.description.trials[slot].optimizer for slot in self.network.order]
-        kinds = {optimizer.kind for optimizer in optimizers}
-        if len(kinds) != 1:
-            raise ValueError(f"the trials of a cohort share one kind of optimizer, not {sorted(kinds)}")
-        return UPDATES[kinds.pop()](optimizers, self._master, self.description.epochs)
+    def _optimizers(self) -> list[BaseOptimizer]:
+        """Those of the trials, in the network's order."""
+        return [self.description.trials[slot].optimizer for slot in self.network.order]
 
     def _stored(self) -> dict[str, Tensor]:
         """Weights in float32, what rounding took from the master weights, exactly, and the moments; ``[T, P]`` each."""
         residual = self._master - self.network.flat
+        moments = self._parts[0].update.moments
         return {
             "parameters": self.network.flat,
             "residual": torch.where(residual.isfinite(), residual, 0.0),
-            **self._update.moments,
+            **{name: torch.cat([part.update.moments[name] for part in self._parts]) for name in moments},
         }
 
     def _leaf_places(self) -> list[tuple[str, tuple[int, ...], tuple[int, int]]]:
         return list(zip(self.network.names, self.network.shapes, self.network.spans, strict=True))
 
-    def _gather(self, values: Tensor, index: Tensor, part: slice) -> Tensor:
-        """Rows of each trial's own order: ``index`` is ``[seeds, batch]``, the answer ``[trials, batch, ...]``."""
-        if part == self.network.everyone:
-            rows = values.index_select(0, index.reshape(-1)).view(*index.shape, *values.shape[1:])
-            return self._of_trials(rows, part)
-        own = self._of_trials(index, part)
-        return values.index_select(0, own.reshape(-1)).view(*own.shape, *values.shape[1:])
-
-    def _of_trials(self, values: Tensor, part: slice) -> Tensor:
-        """From one entry per seed to one per trial."""
-        if self._one_each:
-            return values[part]
-        return values.index_select(0, self._seed_of_trial[part])
-
     def _by_slot(self, tensor: Tensor) -> NDArray:
         """A tensor of the network's trial order as an array in slot order; always a copy."""
         return tensor.cpu().numpy()[self.network.place]
+
+
+def _gather(values: Tensor, index: Tensor) -> Tensor:
+    """Rows of each trial's own order: ``index`` is ``[trials, batch]``, the answer ``[trials, batch, ...]``."""
+    return values.index_select(0, index.reshape(-1)).view(*index.shape, *values.shape[1:])
+
+
+def _repeat(rows: Tensor, trials: int) -> Tensor:
+    """The same rows for every trial."""
+    return rows.unsqueeze(0).expand(trials, *rows.shape)
 
 
 def evaluation_size(network: StackedNetwork) -> int:

@@ -64,7 +64,8 @@ class StackedNetwork:
         """The leaves of some trials, to be differentiated by."""
         if part == self.everyone:
             return self.leaves
-        return [leaf[part].detach().requires_grad_() for leaf in self.leaves]
+        # Copies: the parts are trained at once, and autograd takes a change of one view for a change of all.
+        return [leaf[part].detach().clone().requires_grad_() for leaf in self.leaves]
 
     def forward(
         self,

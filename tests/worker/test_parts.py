@@ -78,6 +78,7 @@ def test_the_environment_is_an_allow_list(tmp_path: Path) -> None:
     assert made["CUDA_VISIBLE_DEVICES"] == "1"
     assert made["LC_ALL"] == "C"
     assert made["OMP_NUM_THREADS"] == made["MKL_NUM_THREADS"] == "3"
+    assert made["MALLOC_ARENA_MAX"] == "1"
     assert made["FIRSTLIGHT_WORKER"] == "wrk_1"
 
 

@@ -1,5 +1,6 @@
 """Every sort of network against the same one built from torch.nn modules, one trial at a time."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +37,15 @@ CONVOLUTIONS: list[dict[str, Any]] = [
 ]
 BATCH = 20
 EPOCHS = 2
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread of PyTorch's, as a lane has it."""
+    own = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(own)
 
 
 def image_rows(train: int = 60, validation: int = 30) -> Rows:
@@ -193,6 +203,29 @@ def test_every_trial_is_what_it_is_alone(model: dict[str, Any]) -> None:
         single = train(alone(description, [slot]), rows)
         for name in ("train_loss", "val_loss"):
             np.testing.assert_allclose(single.metric(name)[:, 0], fused.metric(name)[:, slot], rtol=1e-5)
+
+
+@pytest.mark.parametrize("model", CONVOLUTIONS)
+@pytest.mark.usefixtures("one_thread")
+def test_images_side_by_side_are_what_they_are_in_turn(model: dict[str, Any]) -> None:
+    description, rows = cohort(model, optimizer="adam", seeds=[3, 8, 9])
+    turns, lanes, many = (train(description, rows, Kept(keep_states=True), threads=threads) for threads in (1, 2, 6))
+    for name, array in turns.states[-1].items():
+        np.testing.assert_array_equal(array, lanes.states[-1][name], err_msg=name)
+        np.testing.assert_array_equal(array, many.states[-1][name], err_msg=name)
+    for name in ("train_loss", "val_loss", "train_accuracy", "val_accuracy"):
+        np.testing.assert_array_equal(turns.metric(name), lanes.metric(name))
+        np.testing.assert_array_equal(turns.metric(name), many.metric(name))
+
+
+def test_a_stop_in_the_middle_of_an_epoch_reaches_every_lane() -> None:
+    description, rows = cohort(CONVOLUTIONS[0], seeds=[3, 8, 9])
+    engine = engine_of(description, rows, threads=3)
+    asked: list[float] = []
+    assert engine.train_epoch(1, lambda share: bool(asked.append(share)) or len(asked) > 4) is None
+    assert len(asked) == 5
+    engine.load_state(engine_of(description, rows).state())
+    assert engine.train_epoch(1, lambda _share: False) is not None
 
 
 @pytest.mark.parametrize("model", STATEFUL, ids=lambda model: model["kind"])
