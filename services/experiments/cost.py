@@ -5,6 +5,7 @@ known of a shape until cohorts of it have finished, see `services.experiments.fo
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.experiments.calibration import shape_key, trial_steps
@@ -14,15 +15,14 @@ from services.science.grid import Grid
 from services.science.models import Model, Perceptron
 from services.science.models.layers import Stage
 from services.science.models.layers import parameters as count_parameters
+from services.science.models.work import dropped, kept, products, training_operations
 from services.science.spec import ExperimentSpec
 
 FLOAT_BYTES = 4
 ROW_SECONDS = 50e-6
 """Reporting and storing one trial's numbers of one epoch: what tiny networks spend most of their time on."""
-NORM_FLOPS = 30
-"""Operations of a normalisation for each number, there and back; what moves them through the caches counts too."""
-DROPOUT_FLOPS = 10
-"""The same for dropout, whose random numbers the trials of a seed share."""
+FORWARD = 1 / 3
+"""Share of a training row's moved numbers that a row which only runs forward moves."""
 EVALUATION_FLOATS = 1_000_000
 """Numbers in one activation tensor of a convolutional network's evaluation."""
 RECALIBRATION_ROWS = 8192
@@ -61,54 +61,63 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...], machine: 
     network = stages(spec, widest_factor)
     train, validation = plan_rows(spec.dataset)
     parameters = count_parameters(network)
-    units = sum(_kept(stage) for stage in network)
-    dropped = sum(math.prod(stage.shape) for stage in network if stage.dropout)
-    work = sum(stage.layer.parameters * stage.places for stage in network)
+    units = kept(network)
     batch = min(arm.batch_size, train)
     steps = math.ceil(train / batch)
     trials = len(positions)
     images = bool(network[0].space)
-    # Convolutional networks are run one after the other: many calls, but one trial's activations at a time.
-    passes, together = (trials, 1) if images else (1, trials)
+    # Of convolutional networks one trial's activations at a time.
+    together = 1 if images else trials
     compiled = isinstance(model, Perceptron) and machine.kernel_flops > 0
-    # Forward, backward to the input and to the weights: three products of two operations; validation is forward only.
-    arithmetic = 6 * work * train + 2 * work * _evaluated(network, train, validation)
-    arithmetic += NORM_FLOPS * train * sum(stage.norm_width * stage.places for stage in network)
-    arithmetic += DROPOUT_FLOPS * train * dropped
-    if compiled:
-        # Each trial has a thread to itself: fewer trials than threads take as long as one for each.
-        busy = max(trials, machine.threads)
-        epoch = busy * (steps * machine.kernel_trial_step_seconds + arithmetic / machine.kernel_flops)
-    else:
-        fixed = machine.step_seconds + machine.layer_seconds * len(network)
-        rate = machine.convolution_flops if images else machine.flops
-        moving = machine.number_seconds * units * train if images else 0.0
-        epoch = steps * (passes * fixed + trials * machine.trial_step_seconds) + trials * (arithmetic / rate + moving)
+    count = _in_kernel if compiled else _in_torch
+    training, measuring = count(machine, network, trials, steps, train, _evaluated(network, train, validation))
+    # The untrained network is measured too.
+    seconds = spec.epochs * training + (spec.epochs + 1) * (measuring + trials * ROW_SECONDS)
     state = len(getattr(type(arm.optimizer), "state", ()))
     rows = (train + validation) * (math.prod(spec.dataset.input_shape) + 1)
     evaluation = min(validation, 8192) * max(stage.layer.channels for stage in network)
     if images:
         widest = max(stage.places * stage.layer.channels for stage in network)
         evaluation = 4 * min(max(EVALUATION_FLOATS, widest), validation * widest)
-    held = trials * (parameters * (3 + state) + 2 * batch * dropped) + together * (4 * batch * units + evaluation)
+    held = trials * (parameters * (3 + state) + 2 * batch * dropped(network)) + together * (
+        4 * batch * units + evaluation
+    )
     return Load(
         parameters,
-        machine.startup_seconds + spec.epochs * (epoch + trials * ROW_SECONDS),
+        machine.startup_seconds + seconds,
         FLOAT_BYTES * (rows + held),
         shape_key(spec.resolved(), arm, trials),
         trial_steps(spec, arm.batch_size, trials),
     )
 
 
+def _in_kernel(
+    machine: Machine, network: Sequence[Stage], trials: int, steps: int, train: int, evaluated: int
+) -> tuple[float, float]:
+    """Seconds of an epoch's training and of its measuring by the compiled kernel."""
+    # Each trial has a thread to itself: fewer trials than threads take as long as one for each.
+    busy = max(trials, machine.threads)
+    training = steps * machine.kernel_trial_step_seconds + train * training_operations(network) / machine.kernel_flops
+    return busy * training, busy * evaluated * 2 * products(network) / machine.kernel_flops
+
+
+def _in_torch(
+    machine: Machine, network: Sequence[Stage], trials: int, steps: int, train: int, evaluated: int
+) -> tuple[float, float]:
+    """The same by PyTorch, for which convolutional networks make calls of their own and dense ones share them."""
+    images = bool(network[0].space)
+    rate = machine.convolution_flops if images else machine.flops
+    moving = machine.number_seconds * kept(network) if images else 0.0
+    calls = machine.step_seconds + machine.layer_seconds * len(network)
+    fixed = (trials if images else 1) * calls + trials * machine.trial_step_seconds
+    training = steps * fixed + trials * train * (training_operations(network) / rate + moving)
+    return training, trials * evaluated * (2 * products(network) / rate + FORWARD * moving)
+
+
 def _model(spec: ExperimentSpec) -> Model:
     model = spec.resolved().model
     assert model is not None
     return model
-
-
-def _kept(stage: Stage) -> int:
-    """Numbers of one row that a stage keeps for the way back: pre-activations, and what a normalisation adds."""
-    return stage.places * (stage.layer.channels + stage.norm_width)
 
 
 def _evaluated(network: tuple[Stage, ...], train: int, validation: int) -> int:
