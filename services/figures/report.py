@@ -20,6 +20,7 @@ from services.errors import ConflictError, InvalidInputError
 from services.experiments.service import get
 from services.experiments.views import ExperimentView, view
 from services.figures.render import Renderer
+from services.figures.report_divergence import divergences
 from services.figures.report_pictures import layer_figures, metrics_read, needs_layers, pictures
 from services.figures.report_reach import ReachRow, last_outputs, reach_rows
 from services.figures.report_symmetry import unbroken_symmetry
@@ -31,18 +32,9 @@ from services.science.figures.study import shown
 from services.science.statistics.comparison_models import Comparison
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox allow-popups"
-DIVERGENCES_SHOWN = 60
+ARMS_SHOWN = 60
+FAILURES_SHOWN = 60
 DISTRIBUTIONS = ("numpy", "scipy", "torch", "sqlalchemy", "celery")
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """A trial that became non-finite."""
-
-    label: str
-    seed: int
-    epoch: int | None
-    layer: str | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,8 @@ class Report:
     comparison: Comparison | None
     study: Study
     claims: ClaimResults | None
-    divergences: tuple[Divergence, ...]
+    divergences: tuple[str, ...]
+    """A line for each arm with trials that diverged."""
     run: Run
     failures: tuple[tuple[str, str], ...]
     symmetry: tuple[str, ...] = ()
@@ -110,7 +103,7 @@ def collect(
         comparison=compared,
         study=replace(study, comparison=compared.model_dump(mode="json") if compared else None),
         claims=decided,
-        divergences=_divergences(session, experiment_id),
+        divergences=divergences(session, experiment_id),
         run=_run(session, experiment_id),
         failures=_failures(session, experiment_id),
         symmetry=unbroken_symmetry(session, experiment_id),
@@ -143,8 +136,8 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
         claims=report.claims.items if report.claims else [],
         unread_hypotheses=report.experiment.spec.get("hypotheses") if report.claims is None else None,
         figures=pictures(report.study, asked, renderer, keep=experiment.state in FINAL),
-        divergences=report.divergences[:DIVERGENCES_SHOWN],
-        more_divergences=max(0, len(report.divergences) - DIVERGENCES_SHOWN),
+        divergences=report.divergences[:ARMS_SHOWN],
+        more_divergences=max(0, len(report.divergences) - ARMS_SHOWN),
         run=report.run,
         failures=report.failures,
         symmetry=report.symmetry,
@@ -154,24 +147,12 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
     )
 
 
-def _divergences(session: Session, experiment_id: str) -> tuple[Divergence, ...]:
-    query = (
-        select(TrialRow.label, TrialRow.seed, TrialRow.diverged)
-        .where(TrialRow.experiment_id == experiment_id, TrialRow.state == "diverged")
-        .order_by(TrialRow.position)
-    )
-    return tuple(
-        Divergence(label, seed, (where or {}).get("epoch"), (where or {}).get("layer"))
-        for label, seed, where in session.execute(query)
-    )
-
-
 def _failures(session: Session, experiment_id: str) -> tuple[tuple[str, str], ...]:
     query = (
         select(TrialRow.label, TrialRow.seed, TrialRow.error)
         .where(TrialRow.experiment_id == experiment_id, TrialRow.state == "failed")
         .order_by(TrialRow.position)
-        .limit(DIVERGENCES_SHOWN)
+        .limit(FAILURES_SHOWN)
     )
     return tuple(
         (f"{label}, seed {seed}", str((error or {}).get("detail") or (error or {}).get("code") or "no reason was kept"))
