@@ -105,12 +105,14 @@ def _in_torch(
     machine: Machine, network: Sequence[Stage], trials: int, steps: int, train: int, evaluated: int
 ) -> tuple[float, float]:
     """The same by PyTorch, for which convolutional networks make calls of their own and dense ones share them."""
-    images = bool(network[0].space)
-    rate = machine.convolution_flops if images else machine.flops
-    moving = machine.number_seconds * kept(network) if images else 0.0
-    calls = machine.step_seconds + machine.layer_seconds * len(network)
-    fixed = (trials if images else 1) * calls + trials * machine.trial_step_seconds
-    training = steps * fixed + trials * train * (training_operations(network) / rate + moving)
+    moving = 0.0
+    if network[0].space:
+        rate, moving = machine.convolution_flops, machine.number_seconds * kept(network)
+        calls = trials * machine.convolution_layer_seconds * len(network)
+    else:
+        rate = machine.flops
+        calls = machine.step_seconds + machine.layer_seconds * len(network) + trials * machine.trial_step_seconds
+    training = steps * calls + trials * train * (training_operations(network) / rate + moving)
     return training, trials * evaluated * (2 * products(network) / rate + FORWARD * moving)
 
 

@@ -31,9 +31,10 @@ class Machine:
         flops: of dense layers in PyTorch.
         convolution_flops: of convolutions in PyTorch, as many trials at once as there are threads.
         number_seconds: for each number that a convolutional network keeps of a row for the way back.
-        step_seconds: one step of what PyTorch runs in one piece: a dense cohort, or one convolutional trial.
+        convolution_layer_seconds: one layer in one step of a convolutional trial, whatever its size.
+        step_seconds: one step of a dense cohort in PyTorch.
         layer_seconds: the same for each of its layers.
-        trial_step_seconds: one trial's step in PyTorch beyond that.
+        trial_step_seconds: the same for each of its trials.
         import_seconds: start of a process that imports the engines.
         threads: of the slot that was measured; the kernel's trials have one each.
         startup_seconds: from the claim of a cohort to its end, beyond the training.
@@ -45,6 +46,7 @@ class Machine:
     flops: float = 4e10
     convolution_flops: float = 4e10
     number_seconds: float = 0.0
+    convolution_layer_seconds: float = 60e-6
     step_seconds: float = 60e-6
     layer_seconds: float = 50e-6
     trial_step_seconds: float = 4e-6
