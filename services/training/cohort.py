@@ -75,7 +75,7 @@ def build(message: dict[str, Any], device: str) -> Cohort:
     engine = build_engine(choice, description, initial, rows, device=device, threads=message["threads"])
     measuring = None
     if spec.diagnostics is not None:
-        probe = Probe(description, spec.diagnostics, initial, rows, device)
+        probe = Probe(description, spec.diagnostics, initial, rows, device, engine)
         # The kernel trains without the interpreter; PyTorch's many small calls would wait for it at every turn.
         measuring = Measuring(probe, aside=engine.name == "native")
     identity = orjson.dumps([[arm.key(), trial["seed"]] for arm, trial in zip(arms, trials, strict=True)])

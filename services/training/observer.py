@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from services.training.metrics import Metrics
 
+Values = list[list[dict[str, Any]]]
+"""Numbers by layer and slot, by name."""
+
 
 @dataclass(frozen=True)
 class Divergence:

@@ -1,6 +1,7 @@
 """What runs through one layer: moments, histogram, saturation and dead units."""
 
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,6 +9,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from services.science.diagnostics import HISTOGRAM_EDGES, Quantity
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """How many rows, from the first on, are measured.
+
+    Attributes:
+        signals: validation rows for what runs forward.
+        dead: validation rows on which a unit has to stay silent to be dead; None for all of them.
+        gradients: training rows for what runs backward.
+    """
+
+    signals: int
+    dead: int | None
+    gradients: int
 
 
 class LayerSignals:

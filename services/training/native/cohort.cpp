@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "measure.hpp"
 #include "network.hpp"
 #include "stages.hpp"
 
@@ -106,7 +107,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /// Bumped with every change of a structure or signature below.
-int firstlight_interface() { return 4; }
+int firstlight_interface() { return 5; }
 int firstlight_lanes() { return kLanes; }
 int firstlight_chunk() { return kChunk; }
 
@@ -191,6 +192,20 @@ int firstlight_pool(const Shape* shape, int trials, const Settings* settings, co
                            statistics + trial * shape->between->statistics_size);
     });
     return failed ? 1 : (*stop ? 2 : 0);
+}
+
+/// Measures the layers of every healthy trial, for a shape that has `between`, whose batches are as long as the rows that
+/// are looked at together. `found` has shape->layers entries per trial. Returns 0, or 1 (no memory).
+int firstlight_measure(const Shape* shape, int trials, const Settings* settings, float* parameters, const Probe* probe,
+                       int threads, LayerNumbers* found) {
+    const Histogram histogram(probe->edges);
+    std::atomic<int> next{0};
+    return on_threads<ProbeWorkspace>(*shape, threads, [&](ProbeWorkspace& workspace) {
+        for (int t; (t = next++) < trials;)
+            if (probe->healthy[t])
+                workspace.measure(settings[t], parameters + t * shape->parameters, *probe, histogram,
+                                  probe->flat_below[t], found + static_cast<std::int64_t>(t) * shape->layers);
+    });
 }
 
 /// Writes the 32-bit halves of `blocks` blocks of a Philox stream from block `first` on, eight of each.

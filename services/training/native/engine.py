@@ -23,6 +23,8 @@ from services.training.native.build import KernelUnavailableError
 from services.training.native.description import NativeDescription
 from services.training.native.description import unsupported as kernel_unsupported
 from services.training.native.kernel import NativeCohort
+from services.training.native.layout import aligned_zeros
+from services.training.native.measured import Ask
 from services.training.native.numbers import RESIDUALS
 from services.training.native.structures import kernel
 from services.training.order import OrdersAhead, distinct_seeds
@@ -86,6 +88,7 @@ class NativeEngine:
         self._cohort.set_training_rows(_flat(rows.x_train), rows.y_train)
         self._cohort.set_validation_rows(_flat(rows.x_validation), rows.y_validation)
         seeds, seed_of_slot = distinct_seeds(tuple(trial.seed for trial in description.trials))
+        self.validation_rows = len(rows.x_validation)
         self._seeds = np.array([trial.seed for trial in description.trials], dtype=np.uint64)
         self._orders = OrdersAhead(seeds, len(rows.x_train), description.epochs)
         self._seed_of_slot = seed_of_slot.astype(np.int32)
@@ -159,22 +162,36 @@ class NativeEngine:
         for name, view in places.items():
             view[...] = state[name]
 
+    def measure(
+        self, state: State, ask: Ask, flat_below: NDArray[np.float32], healthy: NDArray[np.bool_]
+    ) -> NDArray[np.void]:
+        """Look at the layers of a state, not at those being trained; see `NativeCohort.measure`."""
+        lines = aligned_zeros((len(self._seeds), self._cohort.layout.length))
+        for name, view in self._named("parameters", lines):
+            view[...] = state[name]
+        return self._cohort.measure(lines, ask, flat_below, healthy)
+
     def _places(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Writable views of all numbers by name, in slot order."""
         groups = [("parameters", None), ("residual", RESIDUALS)]
         groups += [(moment, slot) for slot, moment in enumerate(self._moments)]
         for prefix, which in groups:
-            for name, layer in zip(self._names, self._cohort.layer_views(which), strict=True):
-                yield f"{prefix}.{name}.weight", layer[:, :-1]
-                yield f"{prefix}.{name}.bias", layer[:, -1]
-            for name, slope in zip(self._names, self._cohort.slope_views(which), strict=False):
-                yield f"{prefix}.{name}.activation", slope
-            for name, (scale, shift) in zip(self._names, self._cohort.scale_views(which), strict=False):
-                yield f"{prefix}.{name}.gamma", scale
-                yield f"{prefix}.{name}.beta", shift
+            yield from self._named(prefix, self._cohort.lines(which))
         for name, (mean, variance) in zip(self._names, self._cohort.statistics_views(), strict=False):
             yield f"batch_norm.{name}.mean", mean
             yield f"batch_norm.{name}.variance", variance
+
+    def _named(self, prefix: str, lines: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Views of lines ``[T, length]`` that are laid out as the parameters are, by name."""
+        layout = self._cohort.layout
+        for name, layer in zip(self._names, layout.views(lines), strict=True):
+            yield f"{prefix}.{name}.weight", layer[:, :-1]
+            yield f"{prefix}.{name}.bias", layer[:, -1]
+        for name, slope in zip(self._names, layout.slope_views(lines), strict=False):
+            yield f"{prefix}.{name}.activation", slope
+        for name, (scale, shift) in zip(self._names, layout.scale_views(lines), strict=False):
+            yield f"{prefix}.{name}.gamma", scale
+            yield f"{prefix}.{name}.beta", shift
 
 
 def _native(description: CohortDescription) -> NativeDescription:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from services.training.native.between import NORMS
 from services.training.native.description import NativeDescription, unsupported
 from services.training.native.layout import ALIGNMENT, tiles
+from services.training.native.measured import LAYER, Ask
 from services.training.native.members import LEARNED, LOSSES, Member, encode_activation, encode_optimizer
 from services.training.native.numbers import CohortNumbers
 from services.training.native.structures import Between, Rows, Settings, Shape, kernel
@@ -242,6 +243,41 @@ class NativeCohort(CohortNumbers):
             )  # fmt: skip
 
         return _sums(data.count, sums) if watched(work, tick, stop, lambda: 0.0) else None
+
+    def measure(
+        self, parameters: NDArray[np.float32], ask: Ask, flat_below: NDArray[np.float32], healthy: NDArray[np.bool_]
+    ) -> NDArray[np.void]:
+        """Look at the layers of networks with the given parameters; may be called while the kernel trains its own.
+
+        Args:
+            parameters: in place of the cohort's own, as they lie in memory ``[T, length]``.
+            ask: what is measured, and on how many rows.
+            flat_below: the slope under which an activation is flat, ``[T]``.
+            healthy: the trials that are measured, ``[T]``; the numbers of others are zero.
+
+        Returns:
+            Entries of `LAYER`, ``[T, layers]``.
+
+        Raises:
+            ValueError: no rows.
+            MemoryError: no room for the kernel's buffers.
+        """
+        if self._train is None or self._validation is None:
+            raise ValueError("set the training and the validation rows first")
+        found = np.zeros((self.trials, self._layout.layers), dtype=LAYER)
+        flat_below, chosen = np.ascontiguousarray(flat_below, dtype=np.float32), healthy.astype(np.uint8)
+        probe = ask.structure(self._train.rows, self._validation.rows, flat_below, chosen)
+        shape = Shape.from_buffer_copy(self._shape)
+        # Batch norm takes the statistics of as many rows as are looked at together.
+        shape.batch_size = max(ask.signal_rows, ask.gradient_rows)
+        shape.between = ctypes.pointer(self._between)
+        status = self._library.firstlight_measure(
+            ctypes.byref(shape), self.trials, self._settings, parameters.ctypes.data, ctypes.byref(probe), 1,
+            found.ctypes.data,
+        )  # fmt: skip
+        if status:
+            raise MemoryError("the kernel's buffers for measuring layers do not fit into memory")
+        return found
 
     def pooled_statistics(self, count: int, tick: Tick | None = None) -> NDArray[np.float32] | None:
         """Batch norm's statistics over the first `count` training rows; None when `tick` asked to stop.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.training.native.description import NativeDescription
-from services.training.native.layout import Pair, aligned_zeros
+from services.training.native.layout import Layout, Pair, aligned_zeros
 from services.training.native.members import LEARNED, Member, encode_activation, optimizer_slots
 
 RESIDUALS = -1
@@ -57,21 +57,26 @@ class CohortNumbers:
         """Arrays the optimizers keep beside the parameters."""
         return self._moments.shape[1]
 
+    @property
+    def layout(self) -> Layout:
+        """Where a trial's numbers lie."""
+        return self._layout
+
     def layer_views(self, which: int | None = None) -> list[NDArray[np.float32]]:
         """Writable views ``[T, fan_in + 1, fan_out]`` of every layer; the last row is the bias.
 
         Args:
             which: None for the parameters, `RESIDUALS`, or the number of an optimizer's array.
         """
-        return self._layout.views(self._lines(which))
+        return self._layout.views(self.lines(which))
 
     def scale_views(self, which: int | None = None) -> list[Pair]:
         """Writable views of every hidden layer's scale and shift, ``[T, width]`` each; `which` as for `layer_views`."""
-        return self._layout.scale_views(self._lines(which))
+        return self._layout.scale_views(self.lines(which))
 
     def slope_views(self, which: int | None = None) -> list[NDArray[np.float32]]:
         """Writable views ``[T, 1]`` of every hidden layer's trained slope; `which` as for `layer_views`."""
-        return self._layout.slope_views(self._lines(which))
+        return self._layout.slope_views(self.lines(which))
 
     def statistics_views(self) -> list[Pair]:
         """Writable views of every hidden layer's moving mean and variance, ``[T, width]`` each."""
@@ -138,7 +143,8 @@ class CohortNumbers:
             "statistics": self._statistics,
         }
 
-    def _lines(self, which: int | None) -> NDArray[np.float32]:
+    def lines(self, which: int | None) -> NDArray[np.float32]:
+        """The arrays of all trials as they lie in memory, ``[T, length]``; `which` as for `layer_views`."""
         if which is None:
             return self._parameters
         return self._residuals if which == RESIDUALS else self._moments[:, which]

@@ -44,4 +44,11 @@ struct Stage {
     Buffer mean, variance, inverse;  // per unit; `inverse` per row for layer normalisation
 };
 
+/// Nobody looks on while a batch goes through the network.
+struct Unwatched {
+    void arrived(std::size_t, Panel&) {}
+    bool goes_on(std::size_t, Panel&, Panel&) { return true; }
+    void returned(std::size_t, Panel&) {}
+};
+
 }  // namespace firstlight

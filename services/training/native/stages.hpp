@@ -57,7 +57,8 @@ public:
                 }
                 if (!std::isfinite(batch.loss)) return;
                 move_statistics(numbers.statistics);
-                backward<C>(settings, rate, numbers, rows, words);
+                const float step = static_cast<float>(rate), decay = static_cast<float>(rate * settings.weight_decay);
+                backward<C>(settings, {false, settings.plain(), step, decay}, numbers, rows, words);
             });
             total.loss += batch.loss;
             total.correct += batch.correct;
@@ -129,7 +130,7 @@ public:
             }
     }
 
-private:
+protected:
     static bool large(const Shape& shape) {
         return shape.parameters > kManyParameters && shape.batch_size > kLargeChunk / 2;
     }
@@ -178,9 +179,10 @@ private:
     }
 
     /// From the gathered inputs to the outputs, which lie in the last stage's `error`. Batch normalisation is by the
-    /// batch's own statistics, or else by those in `mean` and `variance`.
-    template <int C>
-    void forward(const Settings& settings, const float* w, int rows, const std::uint32_t* words, bool own = true) {
+    /// batch's own statistics, or else by those in `mean` and `variance`. `watch` sees every hidden layer.
+    template <int C, class Watch = Unwatched>
+    void forward(const Settings& settings, const float* w, int rows, const std::uint32_t* words, bool own = true,
+                 Watch&& watch = {}) {
         const int chunks = (rows + C - 1) / C;
         for (std::size_t l = 0; l < stages_.size(); ++l) {
             Stage& s = stages_[l];
@@ -192,7 +194,9 @@ private:
             if (!s.hidden) return;
             Panel& out = stages_[l + 1].input;
             if (s.normed && !between_.after) normalize<C>(s, s.error, w, rows, own);
+            watch.arrived(l, s.error);
             for (int c = 0; c < chunks; ++c) activate<C>(settings, s, w, c, out.chunk<C>(c));
+            if (!watch.goes_on(l, s.error, out)) return;
             if (s.normed && between_.after) normalize<C>(s, out, w, rows, own);
             for (int c = 0; c < chunks; ++c) {
                 float* h = out.chunk<C>(c);
@@ -268,12 +272,12 @@ private:
         }
     }
 
-    /// From the errors of the outputs to all gradients; plain gradient descent takes its step on the way.
-    template <int C>
-    void backward(const Settings& settings, double rate, const Numbers& numbers, int rows, const std::uint32_t* words) {
+    /// From the errors of the outputs to all gradients; plain gradient descent takes its step on the way. `watch` sees
+    /// the error of every hidden layer.
+    template <int C, class Watch = Unwatched>
+    void backward(const Settings& settings, const GradientSink& sink, const Numbers& numbers, int rows,
+                  const std::uint32_t* words, Watch&& watch = {}) {
         const int chunks = (rows + C - 1) / C;
-        const GradientSink sink{false, settings.plain(), static_cast<float>(rate),
-                                static_cast<float>(rate * settings.weight_decay)};
         const Target all{gradient_.get(), numbers.w, numbers.residual};
         for (const Stage& s : stages_)  // also of a trial that trains none: the one before it may have
             if (s.hidden && between_.learned) gradient_.get()[s.slope] = 0;
@@ -290,6 +294,7 @@ private:
                     arrive<C>(l, numbers.w, chunks);
                     pass_back<C>(settings, l - 1, numbers.w, rows, words);
                 }
+                watch.returned(l - 1, stages_[l - 1].error);
                 if (stages_[l - 1].normed && !between_.after)
                     unnormalize<C>(stages_[l - 1], stages_[l - 1].error, numbers.w, rows);
             }

@@ -1,6 +1,6 @@
 """The structures and signatures shared with the compiled kernel, as ctypes.
 
-The C++ side is in shape.hpp, rows.hpp, losses.hpp and optimizers.hpp.
+The C++ side is in shape.hpp, rows.hpp, losses.hpp, optimizers.hpp and measure.hpp.
 """
 
 import ctypes
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.training.native.build import KernelUnavailableError, load_kernel
 
-INTERFACE = 4
+INTERFACE = 5
 """Bumped on both sides with every change of a structure or a signature."""
 
 
@@ -85,6 +85,23 @@ class Rows(ctypes.Structure):
     )
 
 
+class Probe(ctypes.Structure):
+    """What is to be measured of the layers, and on what."""
+
+    _fields_ = (
+        ("training", ctypes.POINTER(Rows)),
+        ("validation", ctypes.POINTER(Rows)),
+        ("gradient_rows", ctypes.c_int64),
+        ("signal_rows", ctypes.c_int64),
+        ("signals", ctypes.c_int32),
+        ("dead", ctypes.c_int32),
+        ("gradients", ctypes.c_int32),
+        ("edges", ctypes.c_void_p),
+        ("flat_below", ctypes.c_void_p),
+        ("healthy", ctypes.c_void_p),
+    )
+
+
 class Sums(ctypes.Structure):
     """What rows added up to."""
 
@@ -121,6 +138,9 @@ def kernel(folder: Path | None = None) -> ctypes.CDLL:
     library.firstlight_pool.argtypes = (
         ctypes.POINTER(Shape), integer, pointer, pointer, ctypes.POINTER(Rows), ctypes.c_int64, integer, pointer,
         pointer,
+    )  # fmt: skip
+    library.firstlight_measure.argtypes = (
+        ctypes.POINTER(Shape), integer, pointer, pointer, ctypes.POINTER(Probe), integer, pointer,
     )  # fmt: skip
     library.firstlight_draw.argtypes = (ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64, pointer)
     library.firstlight_activate.argtypes = (integer, pointer, pointer, pointer, ctypes.c_long)

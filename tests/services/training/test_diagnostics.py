@@ -30,13 +30,18 @@ DOCUMENT = {
 ROWS = regression_rows(train=300, validation=900)
 
 
+BOTH = pytest.mark.parametrize("engine", ["eager", "native"])
+"""What trains a cohort also runs the rows through its layers."""
+
+
 def measured(
-    document: dict[str, Any], rows: Rows, wanted: Diagnostics, *, aside: bool = False
+    document: dict[str, Any], rows: Rows, wanted: Diagnostics, engine: Choice = "eager", *, aside: bool = False
 ) -> tuple[CohortDescription, Kept]:
     description = described(document, rows)
-    probe = Probe(description, wanted, draw_layers(description, rows.x_train), rows, "cpu")
+    built = engine_of(description, rows, engine, threads=2)
+    probe = Probe(description, wanted, draw_layers(description, rows.x_train), rows, "cpu", built)
     observer = Kept(keep_states=True)
-    TrainingRun(engine_of(description, rows), description, rows, observer, Measuring(probe, aside=aside)).run()
+    TrainingRun(built, description, rows, observer, Measuring(probe, aside=aside)).run()
     return description, observer
 
 
@@ -61,10 +66,11 @@ def forward(
     return pre, post
 
 
-def test_every_number_is_what_numpy_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH
+def test_every_number_is_what_numpy_finds(engine: Choice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SIGNAL_ROWS", 100)
     monkeypatch.setattr(module, "PROBE_ROWS", 64)
-    description, observer = measured({**DOCUMENT, "epochs": 2}, ROWS, Diagnostics(schedule="every"))
+    description, observer = measured({**DOCUMENT, "epochs": 2}, ROWS, Diagnostics(schedule="every"), engine)
     for epoch, (report, state) in enumerate(zip(observer.reports, observer.states, strict=True)):
         assert len(report.diagnostics) == 3 * len(description.trials)
         for item in report.diagnostics:
@@ -134,22 +140,24 @@ def shannon_rank(weight: np.ndarray) -> float:
     return float(np.exp(-(share * np.log(share)).sum()))
 
 
-def test_measuring_changes_no_number_and_follows_the_schedule() -> None:
+@BOTH
+def test_measuring_changes_no_number_and_follows_the_schedule(engine: Choice) -> None:
     rows = regression_rows()
     document = {**DOCUMENT, "epochs": 9}
-    _, plain = measured(document, rows, Diagnostics(schedule=(100,)))
-    _, probed = measured(document, rows, Diagnostics())
+    _, plain = measured(document, rows, Diagnostics(schedule=(100,)), engine)
+    _, probed = measured(document, rows, Diagnostics(), engine)
     assert [report.epoch for report in probed.reports if report.diagnostics] == [0, 1, 2, 4, 8, 9]
     assert not any(report.diagnostics for report in plain.reports)
     for name in ("train_loss", "val_loss"):
         np.testing.assert_array_equal(plain.metric(name), probed.metric(name))
 
 
-def test_measuring_aside_finds_the_same() -> None:
+@BOTH
+def test_measuring_aside_finds_the_same(engine: Choice) -> None:
     document = {**DOCUMENT, "activation": ["tanh", "relu"], "epochs": 9}
     rows = regression_rows()
-    _, at_once = measured(document, rows, Diagnostics(schedule="every"))
-    _, aside = measured(document, rows, Diagnostics(schedule="every"), aside=True)
+    _, at_once = measured(document, rows, Diagnostics(schedule="every"), engine)
+    _, aside = measured(document, rows, Diagnostics(schedule="every"), engine, aside=True)
     assert [report.diagnostics for report in aside.reports] == [report.diagnostics for report in at_once.reports]
 
 
@@ -163,48 +171,56 @@ def test_what_kept_the_layers_from_being_measured_is_raised(monkeypatch: pytest.
         assert observer.reports[0].diagnostics
 
 
-def test_dead_units_are_found_and_a_late_row_brings_one_to_life(monkeypatch: pytest.MonkeyPatch) -> None:
+@BOTH
+@pytest.mark.parametrize("late", [51, 200, 899])
+def test_dead_units_are_found_and_a_late_row_brings_one_to_life(
+    late: int, engine: Choice, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "SIGNAL_ROWS", 50)
     x = np.abs(ROWS.x_validation) + np.float32(0.1)
-    x[200, 1] = -50.0
+    x[late, 1] = -50.0
     rows = Rows(ROWS.x_train, ROWS.y_train, x, ROWS.y_validation)
     document = {"activation": "relu", "initializer": "zeros", "model": {"kind": "mlp", "hidden": [5]}, "seeds": 1}
     description = described({**document, "epochs": 1}, rows)
     weight = np.zeros((1, 5, 5), dtype=np.float32)
     weight[0, 0] = [1.0, -1.0, -1.0, 0.0, 0.0]  # alive, dead, dead
-    weight[0, 1, 3:] = [-1.0, 1.0]  # alive in row 200 only, alive
+    weight[0, 1, 3:] = [-1.0, 1.0]  # alive in the late row only, alive
     initial = draw_layers(description, rows.x_train)
     initial = (LayerParameters("dense_0", weight, initial[0].bias), *initial[1:])
     state = {"parameters.dense_0.weight": weight, "parameters.dense_0.bias": initial[0].bias}
     state |= {"parameters.dense_1.weight": initial[1].weight, "parameters.dense_1.bias": initial[1].bias}
-    probe = Probe(description, Diagnostics(quantities=("dead_units",)), initial, rows, "cpu")
+    built = engine_of(description, rows, engine)
+    probe = Probe(description, Diagnostics(quantities=("dead_units",)), initial, rows, "cpu", built)
     hidden, output = probe.measure(state, None, np.array([True]))
     assert hidden == LayerReport(0, "dense_0", 0, {"dead_fraction": pytest.approx(0.4)})
     assert output.values == {}
 
 
+@BOTH
 @pytest.mark.parametrize("validation", [1, 100, 128, 129])
-def test_dead_units_of_few_validation_rows(validation: int) -> None:
+def test_dead_units_of_few_validation_rows(validation: int, engine: Choice) -> None:
     rows = regression_rows(train=40, validation=validation)
     document = {**DOCUMENT, "activation": "relu", "initializer": "zeros", "epochs": 1}
-    _, observer = measured(document, rows, Diagnostics(quantities=("dead_units",)))
+    _, observer = measured(document, rows, Diagnostics(quantities=("dead_units",)), engine)
     fractions = [row.values["dead_fraction"] for row in observer.reports[0].diagnostics if row.values]
     assert fractions
     assert set(fractions) == {1.0}
 
 
-def test_gated_cohorts_are_measured_too() -> None:
+@BOTH
+def test_gated_cohorts_are_measured_too(engine: Choice) -> None:
     document = {**DOCUMENT, "activation": ["swiglu", "reglu"], "epochs": 1}
-    _, observer = measured(document, ROWS, Diagnostics())
+    _, observer = measured(document, ROWS, Diagnostics(), engine)
     first = observer.reports[0].diagnostics[0].values
     assert (first["units"], first["distinct_units"]) == (7, 7)
     assert "saturated_fraction" not in first
     assert 0.0 <= first["dead_fraction"] <= 1.0
 
 
-def test_symmetry_is_never_broken_from_zeros_and_diverged_trials_are_left_out() -> None:
+@BOTH
+def test_symmetry_is_never_broken_from_zeros_and_diverged_trials_are_left_out(engine: Choice) -> None:
     document = {**DOCUMENT, "activation": "sigmoid", "initializer": ["zeros", "he_normal"], "epochs": 4, "seeds": 1}
-    _, observer = measured(document, ROWS, Diagnostics(schedule="every"))
+    _, observer = measured(document, ROWS, Diagnostics(schedule="every"), engine)
     for report in observer.reports:
         for item in report.diagnostics:
             if item.layer_index < 2:
@@ -219,7 +235,7 @@ def test_symmetry_is_never_broken_from_zeros_and_diverged_trials_are_left_out() 
         "epochs": 3,
         "seeds": 1,
     }
-    _, observer = measured(document, ROWS, Diagnostics(schedule="every"))
+    _, observer = measured(document, ROWS, Diagnostics(schedule="every"), engine)
     assert {item.slot for item in observer.reports[0].diagnostics} == {0, 1}
     assert {item.slot for item in observer.reports[3].diagnostics} == {1}
 
@@ -238,7 +254,7 @@ def test_classes_have_no_reach() -> None:
         assert not {"output_min", "output_max", "target_min", "target_max"} & set(report.values)
 
 
-@pytest.mark.parametrize("engine", ["eager", "native"])
+@BOTH
 def test_the_reach_is_that_of_every_validation_row(engine: Choice) -> None:
     rows = regression_rows(40, 4133)  # more than the kernel evaluates at a stretch
     x = rows.x_validation.copy()

@@ -1,0 +1,61 @@
+"""What the kernel is asked about the layers of its networks, and the form of its answer."""
+
+import ctypes
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.science.diagnostics import HISTOGRAM_EDGES, Quantity
+from services.training.native.structures import Probe, Rows
+
+EDGES = np.asarray(HISTOGRAM_EDGES, dtype=np.float32)
+
+LAYER = np.dtype(
+    [
+        ("pre_activation_mean", "f8"),
+        ("pre_activation_variance", "f8"),
+        ("activation_mean", "f8"),
+        ("activation_variance", "f8"),
+        ("gradient_norm", "f8"),
+        ("gradient_variance", "f8"),
+        ("backward_second_moment", "f8"),
+        ("flat", "i8"),
+        ("dead", "i8"),
+        ("counts", "i8", len(EDGES) + 1),
+    ]
+)
+"""`LayerNumbers` of measure.hpp: `flat` counts activations, `dead` units; `counts` begins below the first edge."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is measured, and on how many rows from the first on.
+
+    Attributes:
+        wanted: quantities; dead units are looked for on all validation rows.
+        signal_rows: validation rows.
+        gradient_rows: training rows.
+    """
+
+    wanted: AbstractSet[Quantity]
+    signal_rows: int
+    gradient_rows: int
+
+    def structure(
+        self, training: Rows, validation: Rows, flat_below: NDArray[np.float32], healthy: NDArray[np.uint8]
+    ) -> Probe:
+        """The same for the kernel; the two arrays must live as long."""
+        return Probe(
+            training=ctypes.pointer(training),
+            validation=ctypes.pointer(validation),
+            gradient_rows=self.gradient_rows,
+            signal_rows=self.signal_rows,
+            signals=bool(self.wanted & {"moments", "histogram", "saturation"}),
+            dead="dead_units" in self.wanted,
+            gradients="gradients" in self.wanted,
+            edges=EDGES.ctypes.data,
+            flat_below=flat_below.ctypes.data,
+            healthy=healthy.ctypes.data,
+        )
