@@ -137,6 +137,55 @@ class Valkey:
         return redis.Redis(port=self.port, socket_timeout=5)
 
 
+@dataclass
+class Postgres:
+    """A PostgreSQL server on a socket in its folder that a test may crash and start again on the same data."""
+
+    folder: Path
+    options: tuple[str, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> URL:
+        return URL.create("postgresql", username="firstlight", database="postgres", query={"host": str(self.folder)})
+
+    def start(self) -> None:
+        user = _unprivileged()
+        switch = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        data = self.folder / "data"
+        if not data.exists():
+            shutil.chown(self.folder, user)
+            command = [str(_postgres_binaries() / "initdb"), "-D", str(data), "-U", "firstlight", "-A", "trust"]
+            command += ["-E", "UTF8", "--no-locale", "-N"]
+            done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, check=False, **switch)
+            assert done.returncode == 0, done.stderr
+        command = [str(_postgres_binaries() / "postgres"), "-D", str(data), "-k", str(self.folder)]
+        for option in ("listen_addresses=", "max_connections=200", *self.options):
+            command += ["-c", option]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd=self.folder,
+                preexec_fn=_die_with_parent(signal.SIGQUIT),  # noqa: PLW1509
+                **switch,
+            )
+        _wait(lambda: _admin(self.url).close(), self.process, "PostgreSQL")
+
+    def crash(self) -> None:
+        """End at once, without a word to the clients: the next start recovers from the log."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait()
+            self.process = None
+
+
+def _postgres_folder() -> Path:
+    # Not below pytest's folders: those are closed to the user that the server runs as, and a socket's path is short.
+    return Path(tempfile.mkdtemp(prefix="firstlight-pg-"))
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[URL]:
     """A URL of a PostgreSQL server on which databases can be made."""
@@ -144,52 +193,26 @@ def postgres_server() -> Iterator[URL]:
     if given:
         yield make_url(given).set(drivername="postgresql")
         return
-    binaries, user = _postgres_binaries(), _unprivileged()
-    folder = Path(tempfile.mkdtemp(prefix="firstlight-pg-"))
-    shutil.chown(folder, user)
-    switch = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    data = folder / "data"
-    initdb = [
-        str(binaries / "initdb"),
-        "-D",
-        str(data),
-        "-U",
-        "firstlight",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--no-locale",
-        "-N",
-    ]
-    done = subprocess.run(initdb, capture_output=True, text=True, cwd=folder, check=False, **switch)
-    assert done.returncode == 0, done.stderr
-    # No power cut is tested here, so the test server need not wait for the disk.
-    options = [
-        "fsync=off",
-        "synchronous_commit=off",
-        "full_page_writes=off",
-        "listen_addresses=",
-        "max_connections=200",
-    ]
-    command = [str(binaries / "postgres"), "-D", str(data), "-k", str(folder)]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command + [part for option in options for part in ("-c", option)],
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            cwd=folder,
-            preexec_fn=_die_with_parent(signal.SIGQUIT),  # noqa: PLW1509
-            **switch,
-        )
-    url = URL.create("postgresql", username="firstlight", database="postgres", query={"host": str(folder)})
+    # This one is not crashed, so it need not wait for the disk.
+    server = Postgres(_postgres_folder(), ("fsync=off", "synchronous_commit=off", "full_page_writes=off"))
     try:
-        _wait(lambda: _admin(url).close(), process, "PostgreSQL")
-        yield url
+        server.start()
+        yield server.url
     finally:
-        process.send_signal(signal.SIGQUIT)
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+        server.crash()
+        shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A started PostgreSQL server of this test alone; what it has committed outlives its crash."""
+    server = Postgres(_postgres_folder(), ("fsync=off",))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.crash()
+        shutil.rmtree(server.folder, ignore_errors=True)
 
 
 def _admin(url: URL) -> psycopg.Connection:

@@ -187,27 +187,31 @@ def expected(seed: int, epochs: int) -> list[float]:
     return values[: epochs + 1]
 
 
+def workshop_in(folder: Path, **urls: str) -> Workshop:
+    """A workshop with its home in the folder and impatient workers; close it when it is done with."""
+    quick = {"LEASE_SECONDS": "3", "HEARTBEAT_SECONDS": "0.3", "SWEEP_SECONDS": "0.3", "CHECKPOINT_SECONDS": "0.05"}
+    given = {"HOME": str(folder / "home"), **quick, **urls}
+    variables = {f"FIRSTLIGHT_{name}": value for name, value in given.items()}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
+    # A child inherits this name: it tells the test whose child a process is.
+    environment = {**clean, **variables, "FIRSTLIGHT_TESTING": "1", "XDG_CACHE_HOME": str(folder)}
+    settings = Settings(**{name.lower(): value for name, value in given.items()})
+    return Workshop(settings, environment, Database(settings), folder)
+
+
 @pytest.fixture(params=["embedded", "servers"])
 def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workshop]:
     """SQLite with the folder broker, and PostgreSQL with a Redis-protocol broker."""
-    home = tmp_path / "home"
-    quick = {"LEASE_SECONDS": "3", "HEARTBEAT_SECONDS": "0.3", "SWEEP_SECONDS": "0.3", "CHECKPOINT_SECONDS": "0.05"}
+    (tmp_path / "home").mkdir()
     urls = {}
     if request.param == "embedded":
-        home.mkdir()
-        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), home / "firstlight.db")
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), tmp_path / "home" / "firstlight.db")
     else:
         urls = {
             "DATABASE_URL": request.getfixturevalue("migrated_postgres_url"),
             "BROKER_URL": request.getfixturevalue("valkey_url"),
         }
-    given = {"HOME": str(home), **quick, **urls}
-    variables = {f"FIRSTLIGHT_{name}": value for name, value in given.items()}
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
-    # A child inherits this name: it tells the test whose child a process is.
-    environment = {**clean, **variables, "FIRSTLIGHT_TESTING": "1", "XDG_CACHE_HOME": str(tmp_path)}
-    settings = Settings(**{name.lower(): value for name, value in given.items()})
-    made = Workshop(settings, environment, Database(settings), tmp_path)
+    made = workshop_in(tmp_path, **urls)
     yield made
     made.close()
     made.database.dispose()
