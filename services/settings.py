@@ -42,6 +42,7 @@ class Settings(BaseSettings):
     threads: int | None = Field(None, ge=1, description="CPU threads of one slot; default: cores divided by slots.")
     cohort_width: int = Field(256, ge=1, le=4096, description="Most trials trained as one tensor program.")
     engine: Literal["auto", "native", "eager"] = Field("auto", description="Which training engine a child uses.")
+    calibrate: bool = Field(True, description="Whether a worker measures its machine once, for better quotes.")
     lease_seconds: float = Field(10.0, gt=0.5, description="How long a silent worker keeps its cohort.")
     heartbeat_seconds: float = Field(2.0, gt=0.05, description="Between two renewals of a lease.")
     sweep_seconds: float = Field(1.0, gt=0.05, description="Between two searches for work without a doorbell.")

@@ -14,13 +14,14 @@ from services import log
 from services.cohorts.workers import alive
 from services.db.engine import Database
 from services.settings import Settings, get_settings
+from worker.calibration import COMMAND as PROBE
 from worker.child import COMMAND
 from worker.host import Host
 from worker.signals import StopSignals
 
 
-def main(arguments: Sequence[str] | None = None, command: Sequence[str] = COMMAND) -> int:
-    """Run a worker in this process; `command` is the child's."""
+def main(arguments: Sequence[str] | None = None, command: Sequence[str] = COMMAND, probe: Sequence[str] = PROBE) -> int:
+    """Run a worker in this process; `command` is the child's, `probe` that of what measures the machine."""
     parser = argparse.ArgumentParser(prog="python -m worker", description="Train queued cohorts.")
     parser.add_argument("--slots", type=int, help="cohorts trained at once (default: FIRSTLIGHT_SLOTS, or 1)")
     parser.add_argument("--check", action="store_true", help="exit 0 if a worker of this host is alive, else 1")
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None, command: Sequence[str] = COMMAN
     if given.slots is not None:
         settings = Settings.model_validate({**settings.model_dump(), "slots": given.slots})
     log.configure(settings)
-    host = Host(settings, command=command)
+    host = Host(settings, command=command, probe=probe)
     signals = StopSignals()
     if settings.embedded:
         host.database.upgrade()

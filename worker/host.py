@@ -12,6 +12,8 @@ from services.db.engine import Database
 from services.queue import CeleryDoorbell, make_app
 from services.settings import Settings
 from worker.bell import Bell
+from worker.calibration import COMMAND as PROBE
+from worker.calibration import Calibration
 from worker.child import COMMAND
 from worker.identity import this_process
 from worker.listener import Listener
@@ -26,7 +28,14 @@ JOIN_SECONDS = 20.0
 class Host:
     """One worker process. Started, it works until it is drained."""
 
-    def __init__(self, settings: Settings, *, command: Sequence[str] = COMMAND, listen: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        command: Sequence[str] = COMMAND,
+        probe: Sequence[str] = PROBE,
+        listen: bool = True,
+    ) -> None:
         self.worker_id = new_id("wrk")
         self.database = Database(settings, application="firstlight-worker")
         self._settings = settings
@@ -49,6 +58,7 @@ class Host:
         self._maintenance = Maintenance(
             self.worker_id, self._identity, self.database, settings, self._bell, self._draining.is_set
         )
+        self._calibration = Calibration(self.worker_id, self.database, settings, self._idle, command=probe)
         self._listener = Listener(make_app(settings, publisher=False), self._bell, self.worker_id) if listen else None
 
     def start(self) -> None:
@@ -61,6 +71,8 @@ class Host:
         for slot in self._slots:
             slot.start()
         self._maintenance.start()
+        if self._settings.calibrate and self._slots:
+            self._calibration.start()
         if self._listener is not None:
             self._listener.start()
         log.info("worker_ready", worker=self.worker_id, slots=len(self._slots))
@@ -68,6 +80,7 @@ class Host:
     def drain(self, *, hurry: bool = False) -> None:
         """Take no more work and give back what is running; returns at once."""
         self._draining.set()
+        self._calibration.stop()
         for slot in self._slots:
             slot.drain(hurry=hurry)
         if self._listener is not None:
@@ -80,6 +93,8 @@ class Host:
             slot.join(JOIN_SECONDS)
         self._maintenance.stop()
         self._maintenance.join(JOIN_SECONDS)
+        if self._calibration.ident is not None:
+            self._calibration.join(JOIN_SECONDS)
         in_time = not any(slot.is_alive() for slot in self._slots)
         if in_time:
             self.database.transact(lambda session: workers.forget(session, self.worker_id))
@@ -89,6 +104,9 @@ class Host:
         self._doorbell.close(patience=0.5)
         self.database.dispose()
         return in_time
+
+    def _idle(self) -> bool:
+        return all(slot.idle for slot in self._slots)
 
     def _wake_another(self) -> None:
         """More work waits than this worker has idle slots for."""

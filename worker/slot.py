@@ -49,6 +49,12 @@ class Slot(threading.Thread):
         self._hurry = threading.Event()
         self._spare: Child | None = None
 
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for work, and the process that will do it has imported all it needs."""
+        spare = self._spare
+        return not self.busy and spare is not None and spare.ready
+
     def drain(self, *, hurry: bool = False) -> None:
         """Take no more work and give back what is running; `hurry` leaves the child no time for a checkpoint."""
         self._draining.set()

@@ -7,8 +7,9 @@ of the calibrations table under ``machine:<name>:<digest>``; a set is written in
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from services.db.base import now
@@ -17,6 +18,10 @@ from services.db.tables import CalibrationRow
 PREFIX = "machine:"
 READY_SECONDS = 0.2
 """From the claim to the end beyond the training, where a process that has imported everything waits for work."""
+
+
+FORGET = timedelta(days=90)
+"""A set that no worker has confirmed for so long is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,12 @@ ASSUMED = Machine()
 """What is assumed until a worker has measured its machine."""
 NUMBERS = tuple(field.name for field in fields(Machine) if field.name not in ("startup_seconds", "digest"))
 """The names of the measured numbers; a set that lacks one is measured anew."""
+KERNEL = ("kernel_flops", "kernel_trial_step_seconds")
 POSITIVE = ("flops", "convolution_flops", "import_seconds", "threads")
 
 
 def checked(found: object) -> dict[str, float]:
-    """The numbers of a set, if they can be that.
+    """The numbers of a set, if they can be that; null, for a kernel that is not there, is 0.
 
     Raises:
         ValueError: not an object, a number that is missing, not finite or negative, or a rate of zero.
@@ -78,7 +84,7 @@ def checked(found: object) -> dict[str, float]:
         raise ValueError(f"the measured rates must be an object, not {str(found)[:80]!r}")
     numbers: dict[str, float] = {}
     for name in NUMBERS:
-        value = found.get(name)
+        value = 0.0 if name in KERNEL and found.get(name, 0.0) is None else found.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
             raise ValueError(f"{name} must be a finite number of at least 0, not {value!r}")
         if name in POSITIVE and value == 0:
@@ -88,7 +94,12 @@ def checked(found: object) -> dict[str, float]:
 
 
 def store(session: Session, digest: str, numbers: Mapping[str, float]) -> None:
-    """Keep a checked set, in place of one with the same digest."""
+    """Keep a checked set, in place of one with the same digest; those of machines long gone are forgotten."""
+    session.execute(
+        delete(CalibrationRow).where(
+            CalibrationRow.key.startswith(PREFIX, autoescape=True), CalibrationRow.updated_at < now() - FORGET
+        )
+    )
     for name in NUMBERS:
         session.merge(CalibrationRow(key=_key(name, digest), value=numbers[name], samples=1, updated_at=now()))
 

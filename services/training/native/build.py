@@ -78,6 +78,15 @@ def build_kernel(folder: Path) -> Path:
     return path
 
 
+def identity() -> str:
+    """Names the kernel that would be made here, its sources, compiler and processor; empty where none can be made."""
+    try:
+        compiler = find_compiler()
+        return _digest(compiler, _target_flags(compiler))
+    except KernelUnavailableError:
+        return ""
+
+
 def find_compiler() -> tuple[str, ...]:
     """The C++ compiler's command: ``$CXX``, or the first of `COMPILERS` on the path.
 
