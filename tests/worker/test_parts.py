@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from services.cohorts.workers import Identity
@@ -30,6 +31,15 @@ def until_drained(one: Child) -> list[dict]:
         if message is not None:
             found.append(message)
     return found
+
+
+def test_a_neighbour_lives_though_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """psutil tells a start by the wall clock: set forward by an hour, it makes another process of every neighbour."""
+    own = this_process()
+    told = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: told(self) + 3600.0)
+    assert lives(own)
+    assert 0.0 < own.pid_start_time < time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def test_a_ring_before_the_wait_is_not_missed() -> None:
