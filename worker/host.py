@@ -1,5 +1,6 @@
 """The composition root of a worker process: slots, maintenance and the Celery listener, and their orderly end."""
 
+import os
 import threading
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from worker.bell import Bell
 from worker.calibration import COMMAND as PROBE
 from worker.calibration import Calibration
 from worker.child import COMMAND
-from worker.identity import this_process
+from worker.identity import identity
 from worker.listener import Listener
 from worker.maintenance import Maintenance
 from worker.slot import Slot
@@ -42,7 +43,7 @@ class Host:
         self._bell = Bell()
         self._draining = threading.Event()
         self._doorbell = CeleryDoorbell(settings)
-        self._identity = this_process()
+        self._identity = identity(os.getpid())
         self._slots = [
             Slot(
                 number,

@@ -14,13 +14,17 @@ STATE, START_TICKS = 0, 19
 """Fields of /proc/PID/stat after the name, see proc_pid_stat(5): state and starttime."""
 
 
-def this_process() -> Identity:
-    """The identity of this process; it stays unique when the pid is used again or the machine restarts."""
+def identity(pid: int) -> Identity:
+    """The identity of a living process; it stays unique when the pid is used again or the machine restarts.
+
+    Raises:
+        ProcessLookupError: it has ended.
+    """
     # On systems without a boot id the time of the start of the machine stands for it.
     boot_id = BOOT_ID.read_text("ascii").strip() if BOOT_ID.exists() else f"{psutil.boot_time():.0f}"
-    pid = os.getpid()
     started = _alive_since(pid)
-    assert started is not None
+    if started is None:
+        raise ProcessLookupError(f"there is no process {pid}")
     return Identity(socket.gethostname(), boot_id, pid, started)
 
 

@@ -17,7 +17,7 @@ from worker import exits
 from worker.bell import Bell
 from worker.child import Child, boottime
 from worker.environment import child_environment, threads
-from worker.identity import lives, this_process
+from worker.identity import identity, lives
 
 
 def child(code: str, **environment: str) -> Child:
@@ -35,7 +35,7 @@ def until_drained(one: Child) -> list[dict]:
 
 def test_a_neighbour_lives_though_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """psutil tells a start by the wall clock: set forward by an hour, it makes another process of every neighbour."""
-    own = this_process()
+    own = identity(os.getpid())
     told = psutil.Process.create_time
     monkeypatch.setattr(psutil.Process, "create_time", lambda self: told(self) + 3600.0)
     assert lives(own)
@@ -180,13 +180,11 @@ def test_a_failure_the_child_names() -> None:
 
 
 def test_this_process_lives_and_a_dead_one_does_not() -> None:
-    me = this_process()
+    me = identity(os.getpid())
     assert lives(me)
     assert not lives(Identity(me.host, me.boot_id, me.pid, me.pid_start_time - 100)), "the pid was used again"
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    import psutil
-
-    other = Identity(me.host, me.boot_id, process.pid, psutil.Process(process.pid).create_time())
+    other = identity(process.pid)
     assert lives(other)
     process.kill()
     for _ in range(500):
@@ -196,6 +194,8 @@ def test_this_process_lives_and_a_dead_one_does_not() -> None:
     assert not lives(other), "a zombie holds nothing"
     process.communicate()
     assert not lives(other)
+    with pytest.raises(ProcessLookupError, match=str(process.pid)):
+        identity(process.pid)
 
 
 def test_boottime_moves() -> None:
