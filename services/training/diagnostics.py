@@ -30,7 +30,8 @@ from services.science.activations import BaseActivation
 from services.science.diagnostics import Diagnostics, Quantity
 from services.training.engine import CohortDescription, Engine, LayerParameters, Reach, Rows, State
 from services.training.expectations import expected_layers
-from services.training.layer_statistics import distinct_units, effective_ranks, relative_changes
+from services.training.layer_statistics import EigenvaluesOf, distinct_units, effective_ranks, relative_changes
+from services.training.native.eigenvalues import eigenvalues
 from services.training.native.engine import NativeEngine
 from services.training.native.signals import KernelSignals
 from services.training.network_signals import NetworkSignals
@@ -90,8 +91,10 @@ class Probe:
         images = bool(description.stages[0].space)
         counts = IMAGE_ROWS if images else RowCounts(SIGNAL_ROWS, None, PROBE_ROWS)
         self._signals: Signals
+        self._eigenvalues: EigenvaluesOf = np.linalg.eigvalsh
         if isinstance(engine, NativeEngine):
             self._signals = KernelSignals(engine, counts, flat_below)
+            self._eigenvalues = eigenvalues
         else:
             self._signals = NetworkSignals(description, initial, rows, device, counts, flat_below)
         self._signal_rows = rows.x_validation[: counts.signals]
@@ -159,7 +162,7 @@ class Probe:
                 found["units"] = [layer.channels // factor] * len(slots)
                 found["distinct_units"] = distinct_units(matrices, bias, factor)
             if "effective_rank" in wanted and min(matrices.shape[1:]) <= LARGEST_RANK:
-                found["effective_rank"] = effective_ranks(matrices)
+                found["effective_rank"] = effective_ranks(matrices, self._eigenvalues)
             for name, numbers in found.items():
                 for slot, number in zip(slots, numbers, strict=True):
                     values[layer.index][slot][name] = number

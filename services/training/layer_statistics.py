@@ -1,5 +1,7 @@
 """Numbers of a layer's weights alone, on the host in float64."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
@@ -8,6 +10,7 @@ SAME_UNIT = 1e-6
 """Two units are the same when their weights differ by less than this share of the larger one's norm."""
 
 FloatArray = NDArray[np.floating]
+EigenvaluesOf = Callable[[NDArray[np.float64]], FloatArray]
 
 
 def distinct_units(weights: FloatArray, biases: FloatArray, width_factor: int) -> list[int]:
@@ -37,20 +40,21 @@ def _classes(units: NDArray[np.float64], squares: NDArray[np.float64]) -> int:
     return int(count)
 
 
-def effective_ranks(weights: FloatArray) -> list[float | None]:
+def effective_ranks(weights: FloatArray, eigenvalues: EigenvaluesOf = np.linalg.eigvalsh) -> list[float | None]:
     """Exponential of the entropy of each matrix's singular values' shares: 1 to min(shape); None for a zero matrix.
 
     Roy & Vetterli 2007, The effective rank: a measure of effective dimensionality.
 
     Args:
         weights: matrices ``[n, rows, columns]``; one that is not finite gives None.
+        eigenvalues: gives the eigenvalues ``[n, size]``, in any order, of symmetric matrices ``[n, size, size]``.
     """
     finite = np.isfinite(weights).all(axis=(1, 2), keepdims=True)
     exact = np.where(finite, weights, 0.0).astype(np.float64)
     # Eigenvalues of the smaller Gram matrix are ten times cheaper; what they lose adds less than 1e-6 to the entropy.
     turned = exact.transpose(0, 2, 1)
     gram = turned @ exact if exact.shape[1] >= exact.shape[2] else exact @ turned
-    values = np.sqrt(np.linalg.eigvalsh(gram).clip(min=0.0))
+    values = np.sqrt(eigenvalues(gram).clip(min=0.0))
     total = values.sum(axis=1, keepdims=True)
     share = np.divide(values, total, out=np.zeros_like(values), where=total > 0.0)
     entropy = -(share * np.log(share, out=np.zeros_like(share), where=share > 0.0)).sum(axis=1)

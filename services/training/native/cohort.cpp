@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "eigenvalues.hpp"
 #include "measure.hpp"
 #include "network.hpp"
 #include "stages.hpp"
@@ -107,7 +108,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /// Bumped with every change of a structure or signature below.
-int firstlight_interface() { return 5; }
+int firstlight_interface() { return 6; }
 int firstlight_lanes() { return kLanes; }
 int firstlight_chunk() { return kChunk; }
 
@@ -206,6 +207,21 @@ int firstlight_measure(const Shape* shape, int trials, const Settings* settings,
                 workspace.measure(settings[t], parameters + t * shape->parameters, *probe, histogram,
                                   probe->flat_below[t], found + static_cast<std::int64_t>(t) * shape->layers);
     });
+}
+
+/// Eigenvalues of `count` symmetric matrices of `size` rows. Returns 0, or 1 (no memory).
+int firstlight_eigenvalues(const double* matrices, std::int64_t count, int size, double* values) {
+    const FlushSubnormals guard;
+    try {
+        Eigenvalues workspace(size);
+        const std::int64_t all = static_cast<std::int64_t>(size) * size;
+        for (std::int64_t i = 0; i < count; i += kHalf)
+            workspace.find(matrices + i * all, static_cast<int>(std::min<std::int64_t>(kHalf, count - i)),
+                           values + i * size);
+    } catch (const std::exception&) {
+        return 1;
+    }
+    return 0;
 }
 
 /// Writes the 32-bit halves of `blocks` blocks of a Philox stream from block `first` on, eight of each.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.training.native.build import KernelUnavailableError, load_kernel
 
-INTERFACE = 5
+INTERFACE = 6
 """Bumped on both sides with every change of a structure or a signature."""
 
 
@@ -142,6 +142,7 @@ def kernel(folder: Path | None = None) -> ctypes.CDLL:
     library.firstlight_measure.argtypes = (
         ctypes.POINTER(Shape), integer, pointer, pointer, ctypes.POINTER(Probe), integer, pointer,
     )  # fmt: skip
+    library.firstlight_eigenvalues.argtypes = (pointer, ctypes.c_int64, integer, pointer)
     library.firstlight_draw.argtypes = (ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64, pointer)
     library.firstlight_activate.argtypes = (integer, pointer, pointer, pointer, ctypes.c_long)
     library.firstlight_activate_exact.argtypes = (integer, pointer, pointer, pointer, ctypes.c_long)
