@@ -149,8 +149,12 @@ class Calibration(threading.Thread):
             process.communicate()
         if process.returncode != 0:
             raise ValueError(f"the probe ended with {process.returncode}: {complained.decode(errors='replace')[-300:]}")
-        lines = said.splitlines()
-        return checked(orjson.loads(lines[-1]) if lines else None)
+        last = (said.splitlines() or [b""])[-1]
+        try:
+            found = orjson.loads(last)
+        except orjson.JSONDecodeError:
+            raise ValueError(f"the probe said {last[:80]!r} instead of its numbers") from None
+        return checked(found)
 
     def _watch(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
         end = time.monotonic() + LIMIT_SECONDS

@@ -51,12 +51,13 @@ class Workshop:
     folder: Path
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def worker(self, *, real: bool = False, **environment: str) -> subprocess.Popen[bytes]:
-        """Start a worker process, with the fake child unless asked for the real one."""
+    def worker(self, *, real: bool = False, code: str | None = None, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a worker process, with the fake child unless asked for the real one, or by code of the test's own."""
         number = len(self.workers)
         program = [sys.executable, "-m", "worker"]
-        if not real:
+        if code is None and not real:
             code = f"import sys; from worker.__main__ import main; main([], command=[sys.executable, {str(FAKE)!r}])"
+        if code is not None:
             program = [sys.executable, "-c", code]
         with (self.folder / f"worker-{number}.log").open("wb") as log:
             process = subprocess.Popen(
@@ -190,6 +191,7 @@ def expected(seed: int, epochs: int) -> list[float]:
 def workshop_in(folder: Path, **urls: str) -> Workshop:
     """A workshop with its home in the folder and impatient workers; close it when it is done with."""
     quick = {"LEASE_SECONDS": "3", "HEARTBEAT_SECONDS": "0.3", "SWEEP_SECONDS": "0.3", "CHECKPOINT_SECONDS": "0.05"}
+    quick["CALIBRATE"] = "false"  # workers of tests are busy, or gone before they have been idle for long
     given = {"HOME": str(folder / "home"), **quick, **urls}
     variables = {f"FIRSTLIGHT_{name}": value for name, value in given.items()}
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
