@@ -13,7 +13,7 @@ from rich.console import Console
 
 from firstlight.client import Client, FirstlightHTTPError
 from firstlight.demo import run_demo
-from firstlight.display import comparison_view, experiments_table, follow
+from firstlight.display import comparison_view, experiments_table, follow, quote_line
 from firstlight.doctor import examine
 from firstlight.process import Service, StartError, until_signalled
 
@@ -99,6 +99,8 @@ def watch(experiment: Experiment, url: Url = None) -> None:
 
 def _watch(client: Client, experiment: str) -> None:
     final = follow(client, client.experiment(experiment), console)
+    if line := quote_line(final):
+        console.print(line, highlight=False)
     if final["state"] != "cancelled":
         console.print(comparison_view(client.comparison(experiment)))
     if final["state"] != "succeeded":

@@ -46,6 +46,18 @@ def _note(data: Mapping[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def quote_line(experiment: Mapping[str, Any]) -> str | None:
+    """What the experiment took beside what was quoted at its submission; None where one of them is not known."""
+    quote = experiment.get("quote") or {}
+    seconds, actual = quote.get("seconds"), quote.get("actual_seconds")
+    if seconds is None or actual is None:
+        return None
+    return (
+        f"took {actual:.1f} s; quoted were {seconds['expected']:.1f} s "
+        f"({seconds['low']:.1f} to {seconds['high']:.1f}), from {seconds['basis']}"
+    )
+
+
 def comparison_view(comparison: Mapping[str, Any]) -> Group:
     """The comparison as a table in ranking order, with the verdict under it."""
     confidence = round(100 * comparison.get("confidence", 0.95))

@@ -54,6 +54,7 @@ def experiment(service: Service, tmp_path_factory: pytest.TempPathFactory) -> st
     assert "he_uniform" not in done.stdout.split("\n")[0]
     assert "6" in done.stdout
     assert "100%" in done.stdout
+    assert re.search(r"took \d+\.\d s; quoted were \d+\.\d s \(\d+\.\d to \d+\.\d\), from a count", done.stdout)
     return found.group(0)
 
 

@@ -95,6 +95,17 @@ def test_it_can_be_read_without_seeing_it(report: Any) -> None:
     assert set(labelled) <= set(ids)
 
 
+def test_it_tells_the_quote_beside_what_the_experiment_took(report: Any) -> None:
+    http, experiment, text = report
+    quote = http.get(experiment["links"]["self"]).json()["quote"]
+    found = r"quote\s*([\d.]+) s \(([\d.]+) s to ([\d.]+) s\), from (.*?); from the start to the end it took ([\d.]+) s"
+    told = re.search(found, Page(text).text)
+    assert told
+    assert told[4] == quote["seconds"]["basis"]
+    wanted = [*(quote["seconds"][name] for name in ("expected", "low", "high")), quote["actual_seconds"]]
+    assert [float(told[place]) for place in (1, 2, 3, 5)] == pytest.approx(wanted, abs=0.051)
+
+
 def test_it_says_what_the_comparison_says(report: Any) -> None:
     http, experiment, text = report
     page, found = Page(text), http.get(experiment["links"]["comparison"]).json()
