@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -14,19 +15,20 @@ namespace firstlight {
 constexpr int kEdges = 41;
 
 /// A value belongs to bin k when k edges are at most as large as it is. Where a value lies among the edges is looked up
-/// by its sign, exponent and first digits, and corrected by the edges that lie within the same digits.
+/// by its sign, exponent and first digits, and corrected by the edges that lie within the same digits: one at most, if
+/// edges lie further apart than an eighth of their size.
 class Histogram {
 public:
     explicit Histogram(const float* edges) {
         std::copy_n(edges, kEdges, edges_);
-        std::fill(edges_ + kEdges, std::end(edges_), std::numeric_limits<float>::infinity());
+        edges_[kEdges] = std::numeric_limits<float>::quiet_NaN();  // which no value reaches
         for (std::uint32_t key = 0; key < kKeys; ++key) {
             const bool negative = key >> (31 - kShift);
             const float nearer = value(key << kShift), farther = value((key << kShift) | ((1u << kShift) - 1));
             const float low = negative ? farther : nearer, high = negative ? nearer : farther;
-            if (!(low <= high)) continue;  // infinities and what is no number, which take no part
-            first_[key] = static_cast<std::uint8_t>(bin(low));
-            steps_ = std::max(steps_, bin(high) - bin(low));
+            const bool infinite = std::isinf(nearer);  // farther is NaN, but none that arithmetic makes
+            first_[key] = static_cast<std::uint8_t>(infinite ? (negative ? 0 : kEdges) : bin(low));
+            if (!infinite && low <= high) steps_ = std::max(steps_, bin(high) - bin(low));
         }
     }
 
@@ -35,10 +37,14 @@ public:
     void count(Panel& panel, int rows, int width, std::int64_t* counts) const {
         std::uint32_t part[kParts][kEdges + 1 + kParts] = {};
         over_values<C>(panel, rows, width, [&](const float* at, long n) {
-            long i = 0;
-            for (; i + kParts <= n; i += kParts)
-                for (int p = 0; p < kParts; ++p) ++part[p][find(at[i + p])];
-            for (; i < n; ++i) ++part[0][find(at[i])];
+            if (steps_ <= 1) {
+                add(at, n, part, [this](float x, int k) { return k + (x >= edges_[k]); });
+            } else {
+                add(at, n, part, [this](float x, int k) {
+                    for (int step = 0; step < steps_; ++step) k += x >= edges_[k];
+                    return k;
+                });
+            }
         });
         for (const auto& own : part)
             for (int k = 0; k <= kEdges; ++k) counts[k] += own[k];
@@ -54,15 +60,20 @@ private:
         std::memcpy(&found, &bits, sizeof(found));
         return found;
     }
+    /// NaN is above every edge.
     int bin(float x) const { return static_cast<int>(std::upper_bound(edges_, edges_ + kEdges, x) - edges_); }
 
-    FL_INLINE int find(float x) const {
-        std::uint32_t bits;
-        std::memcpy(&bits, &x, sizeof(bits));
-        if (__builtin_expect((bits & 0x7f800000) == 0x7f800000, 0)) return x < 0 ? 0 : kEdges;
-        int k = first_[bits >> kShift];
-        for (int step = 0; step < steps_; ++step) k += x >= edges_[k];
-        return k;
+    template <class F>
+    void add(const float* at, long n, std::uint32_t (&part)[kParts][kEdges + 1 + kParts], F&& correct) const {
+        const auto found = [&](float x) {
+            std::uint32_t bits;
+            std::memcpy(&bits, &x, sizeof(bits));
+            return correct(x, first_[bits >> kShift]);
+        };
+        long i = 0;
+        for (; i + kParts <= n; i += kParts)
+            for (int p = 0; p < kParts; ++p) ++part[p][found(at[i + p])];
+        for (; i < n; ++i) ++part[0][found(at[i])];
     }
 
     float edges_[kEdges + 1];

@@ -66,4 +66,7 @@ class KernelSignals:
 
 def _numbers(column: NDArray[np.float64]) -> list[object]:
     """As Python's numbers; None where they are not finite."""
-    return [number if some else None for number, some in zip(column.tolist(), np.isfinite(column), strict=True)]
+    finite = np.isfinite(column)
+    if finite.all():
+        return column.tolist()
+    return [number if some else None for number, some in zip(column.tolist(), finite, strict=True)]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from services.science.diagnostics import HISTOGRAM_EDGES, Diagnostics
+from services.science.streams import Purpose, stream
 from services.training.diagnostics import Probe
 from services.training.engine import Rows
 from services.training.initial import draw_layers
@@ -117,3 +118,27 @@ def test_a_state_is_measured_as_it_was_given_while_the_cohort_goes_on() -> None:
     assert engine.train_epoch(1, lambda _fraction: False) is not None
     assert probe.measure(state, None, healthy) == first
     assert probe.measure(engine.state(), None, healthy) != first
+
+
+def test_every_value_is_counted_between_its_edges() -> None:
+    edges = np.array(HISTOGRAM_EDGES, dtype=np.float32)
+    beside = [np.nextafter(edges, np.float32(way)) for way in (-np.inf, np.inf)]
+    rng = stream(31, Purpose.SYNTHETIC)
+    spread = (rng.normal(size=600) * np.exp(rng.normal(0.0, 5.0, size=600))).astype(np.float32)
+    special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 3e38, -3e38, 1e-37, -1e-37], dtype=np.float32)
+    values = np.concatenate([edges, *beside, spread, special])
+    values = values[(values == 0.0) | ~(np.abs(values) < np.finfo(np.float32).tiny)]  # the kernel has no subnormals
+    # The activation is the identity, and so is the weight of the one hidden unit.
+    document = {"model": {"kind": "mlp", "hidden": [1]}, "activation": "identity", "initializer": "ones"}
+    found = np.zeros(len(edges) + 1, dtype=np.int64)
+    for first in range(0, len(values), 100):
+        few = Rows(*[values[first : first + 100, None]] * 4)
+        description = described({**document, "epochs": 1, "seeds": 1}, few)
+        engine = engine_of(description, few, "native")
+        probe = Probe(description, Diagnostics(quantities=("histogram",)), (), few, "cpu", engine)
+        (hidden, _) = probe.measure(engine.state(), None, np.ones(1, dtype=np.bool_))
+        item = hidden.values["histogram"]
+        found += [item["below"], *item["counts"], item["above"]]
+    ordered = np.sort(values)
+    below = [0, *np.searchsorted(ordered, edges, side="left"), len(values)]
+    np.testing.assert_array_equal(found, np.diff(below))
