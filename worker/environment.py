@@ -32,7 +32,9 @@ def child_environment(environment: Mapping[str, str], settings: Settings, worker
         MARK: worker_id,
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
-        "OPENBLAS_NUM_THREADS": count,
+        # NumPy's own: only the layers' diagnostics use it, beside training that has the cores. On a busy machine two
+        # threads took ten times as long as one for the eigenvalues of 500 rows, for each spins while it waits.
+        "OPENBLAS_NUM_THREADS": "1",
         # Threads that wait in a loop for neighbours without a core made a step ten times slower on a busy machine.
         "OMP_WAIT_POLICY": "PASSIVE",
         # glibc gives each thread a pool that holds no large blocks: a convolution's activations would be asked of the

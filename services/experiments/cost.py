@@ -15,7 +15,7 @@ from services.science.grid import Grid
 from services.science.models import Model, Perceptron
 from services.science.models.layers import Stage
 from services.science.models.layers import parameters as count_parameters
-from services.science.models.work import dropped, kept, products, training_operations
+from services.science.models.work import dropped, kept, products, ranked, training_operations
 from services.science.spec import ExperimentSpec
 
 FLOAT_BYTES = 4
@@ -26,6 +26,8 @@ FORWARD = 1 / 3
 EVALUATION_FLOATS = 1_000_000
 """Numbers in one activation tensor of a convolutional network's evaluation."""
 RECALIBRATION_ROWS = 8192
+LARGEST_RANK = 512
+"""Smaller side of the widest weight matrix whose effective rank is measured."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...], machine: 
     training, measuring = count(machine, network, trials, steps, train, _evaluated(network, train, validation))
     # The untrained network is measured too.
     seconds = spec.epochs * training + (spec.epochs + 1) * (measuring + trials * ROW_SECONDS)
+    seconds += _measurements(spec) * trials * ranked(network, LARGEST_RANK) * machine.rank_seconds
     state = len(getattr(type(arm.optimizer), "state", ()))
     rows = (train + validation) * (math.prod(spec.dataset.input_shape) + 1)
     evaluation = min(validation, 8192) * max(stage.layer.channels for stage in network)
@@ -120,6 +123,14 @@ def _model(spec: ExperimentSpec) -> Model:
     model = spec.resolved().model
     assert model is not None
     return model
+
+
+def _measurements(spec: ExperimentSpec) -> int:
+    """After how many epochs the layers' effective ranks are measured, which is what takes time for wide layers."""
+    chosen = spec.diagnostics
+    if chosen is None or "effective_rank" not in chosen.quantities:
+        return 0
+    return sum(chosen.due(epoch, spec.epochs) for epoch in range(spec.epochs + 1))
 
 
 def _evaluated(network: tuple[Stage, ...], train: int, validation: int) -> int:

@@ -40,6 +40,7 @@ class Machine:
         step_seconds: one step of a dense cohort in PyTorch.
         layer_seconds: the same for each of its layers.
         trial_step_seconds: the same for each of its trials.
+        rank_seconds: the effective rank of a square matrix, for each of its rows cubed.
         import_seconds: start of a process that imports the engines.
         threads: of the slot that was measured; the kernel's trials have one each.
         startup_seconds: from the claim of a cohort to its end, beyond the training.
@@ -55,6 +56,7 @@ class Machine:
     step_seconds: float = 60e-6
     layer_seconds: float = 50e-6
     trial_step_seconds: float = 4e-6
+    rank_seconds: float = 2e-10
     import_seconds: float = 0.0
     threads: float = 1.0
     startup_seconds: float = 1.5

@@ -27,6 +27,7 @@ from services.training.choose import Choice, build_engine
 from services.training.device import configure
 from services.training.engine import CohortDescription, Engine, Rows, TrialPlan
 from services.training.initial import draw_layers
+from services.training.layer_statistics import effective_ranks
 from services.training.native.build import KernelUnavailableError
 from services.training.native.structures import kernel
 from services.training.parent import die_with_parent
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 ROUNDS = 5
 CLASSES = 10
 BATCH = 32
+RANK_ROWS = 200
 SMALLEST_SHARE = 0.1
 """What is left of a time beyond its known part is this share of it at least, for both have scatter."""
 
@@ -121,6 +123,7 @@ def measure(device: str, threads: int, engine: Choice) -> Numbers:
         **_kernel(compiled, seconds),
         **_dense({**tiny, **wide}, seconds),
         **_images(images, seconds),
+        "rank_seconds": rank_seconds(),
     }
 
 
@@ -140,6 +143,17 @@ def time_all(studies: Mapping[str, Study], device: str, threads: int) -> dict[st
             if epoch > 1:
                 least[name] = min(least[name], passed)
     return least
+
+
+def rank_seconds() -> float:
+    """Seconds of one effective rank by each of the rows, cubed, of a wide layer's weights."""
+    weights = stream(0, Purpose.SYNTHETIC).standard_normal((1, RANK_ROWS, RANK_ROWS))
+    least = np.inf
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        effective_ranks(weights)
+        least = min(least, time.perf_counter() - began)
+    return float(least / RANK_ROWS**3)
 
 
 def shares(parts: Sequence[Sequence[float]], seconds: Sequence[float]) -> list[float]:

@@ -33,3 +33,12 @@ def dropped(network: Sequence[Stage]) -> int:
 def kept(network: Sequence[Stage]) -> int:
     """Numbers of one row that are kept for the way back: pre-activations, and what a normalisation adds."""
     return sum(stage.places * (stage.layer.channels + stage.norm_width) for stage in network)
+
+
+def ranked(network: Sequence[Stage], largest: int) -> int:
+    """Sum of the cubed smaller sides of the weight matrices that have an effective rank: those up to `largest`.
+
+    A convolution's kernels stand in the columns of a matrix.
+    """
+    sides = [min(math.prod(stage.layer.shape) // stage.layer.channels, stage.layer.channels) for stage in network]
+    return sum(side**3 for side in sides if side <= largest)

@@ -9,6 +9,7 @@ from services.experiments.plan import Prepared
 from services.science import grid
 from services.science.spec import ExperimentSpec
 from services.settings import Settings
+from services.training.diagnostics import LARGEST_RANK
 
 
 def spec(**changes: object) -> ExperimentSpec:
@@ -50,7 +51,7 @@ def test_more_work_costs_more() -> None:
 
 
 def test_every_epoch_costs_the_same_and_the_untrained_network_is_measured_once() -> None:
-    ten, hundred, thousand = (load(epochs=epochs).seconds for epochs in (10, 100, 1000))
+    ten, hundred, thousand = (load(epochs=epochs, diagnostics=None).seconds for epochs in (10, 100, 1000))
     assert (thousand - hundred) == pytest.approx(10 * (hundred - ten))
     assert ASSUMED.startup_seconds < ten < ASSUMED.startup_seconds + (hundred - ten) / 8
 
@@ -124,3 +125,16 @@ def test_what_stands_between_dense_layers_costs_little_in_the_kernel() -> None:
     for model in ({"dropout": 0.2}, {"batch_norm": True}, {"layer_norm": True, "dropout": 0.5}):
         assert plain < load(epochs=1000, model={"kind": "mlp", **model}).seconds < 1.5 * plain
     assert plain < load(epochs=1000, activation="glu").seconds < 3 * plain
+
+
+def test_effective_ranks_of_wide_layers_cost_as_often_as_they_are_measured() -> None:
+    wide = {"model": {"kind": "mlp", "hidden": [512]}, "epochs": 8}
+    plain = load(**wide, diagnostics=None).seconds
+    cubes = 4 * (64**3 + 10**3)  # trials, and the smaller sides of 64 x 512 and 512 x 10
+    often = [load(**wide, diagnostics={"schedule": schedule}).seconds - plain for schedule in ("log", "every")]
+    assert often == pytest.approx([times * cubes * ASSUMED.rank_seconds for times in (5, 9)])
+    assert load(**wide, diagnostics={"quantities": ["moments"]}).seconds == plain
+    wider = {"model": {"kind": "mlp", "hidden": [600, 600]}}
+    without = load(**wider, diagnostics=None).seconds
+    assert load(**wider).seconds - without == pytest.approx(6 * cubes * ASSUMED.rank_seconds)  # 600 x 600 has none
+    assert cost.LARGEST_RANK == LARGEST_RANK

@@ -143,7 +143,7 @@ def test_a_machine_without_a_kernel_trains_all_with_pytorch() -> None:
 
 def test_twice_the_rate_is_half_the_time() -> None:
     only = replace(ASSUMED, kernel_trial_step_seconds=0.0)
-    many = {"epochs": 1000, "model": {"kind": "mlp", "hidden": [500, 500]}}
+    many = {"epochs": 1000, "model": {"kind": "mlp", "hidden": [500, 500]}, "diagnostics": None}
     assert seconds(replace(only, kernel_flops=2e11), **many) == pytest.approx(seconds(only, **many) / 2, rel=0.01)
     cnn = {"dataset": "cifar10", "seeds": 1, "activation": "relu"}
     none = replace(ASSUMED, convolution_layer_seconds=0.0)
