@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import entries, peers, service
+from bench import diagnostics_cost, entries, peers, service
 from bench.findings import Findings, load
 from bench.page import page
 from bench.picture import cost_against_width, draw
@@ -16,7 +16,7 @@ from bench.race import ROOT, Entry, Result, race
 from bench.workload import CNN, DIAMONDS, SWEEP, WORKLOADS, Workload
 
 RACES = {workload.name: workload for workload in (*WORKLOADS, CNN)}
-PARTS = (*RACES, "sweep", "alone", "service")
+PARTS = (*RACES, "sweep", "alone", "service", "diagnostics")
 CNN_ROUNDS = 5
 """Turns of seconds instead of half a second."""
 
@@ -51,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "service" in parts:
         beside = entries.keras(pythons, next(iter(entries.KERAS)), service.STUDY["epochs"]) if pythons else None
         findings.service = service.measure(9 if given.full else 3, beside)
+        findings.loads.append(load())
+    if "diagnostics" in parts:
+        findings.diagnostics = diagnostics_cost.measure(9 if given.full else 5)
         findings.loads.append(load())
     complete = set(parts) == set(PARTS) and given.peers
     return _deliver(findings, given.output or (ROOT / "docs" if complete else None))

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bench.diagnostics_cost import Cost
 from bench.race import Result
 from bench.service import ServiceResult
 from bench.workload import Workload
@@ -23,6 +24,7 @@ class Findings:
     service: ServiceResult | None = None
     peers: bool = False
     loads: list[float] = field(default_factory=list)
+    diagnostics: list[Cost] = field(default_factory=list)
 
     def race(self, name: str) -> tuple[Workload, list[Result]] | None:
         """A workload's race by the workload's name."""

@@ -6,6 +6,7 @@ import pytest
 
 import bench.__main__ as command
 from bench import goals
+from bench.diagnostics_cost import Cost
 from bench.entries import CEILING, EAGER, KERAS, OURS, OURS_CNN, STACKED
 from bench.findings import PRODUCT_FLOPS, Findings, limit
 from bench.goals import Goal
@@ -123,6 +124,17 @@ def test_a_page_has_its_parts_and_no_more() -> None:
     assert "convolutions" in part
     assert "Keras fit" not in part
     assert "whole service" not in part
+    assert "diagnostics" not in part
+
+
+def test_what_diagnostics_cost_is_told_turn_by_turn() -> None:
+    cost = Cost("a study", cpu={"none": [2.0, 1.0, 4.0], "default": [2.2, 1.05, 4.0]})
+    cost.wall = {"none": [1.0, 1.0, 1.0], "default": [1.5, 0.5, 2.0]}
+    whole = page(Findings(loads=[1.0], diagnostics=[cost]))
+    line = next(line for line in whole.splitlines() if line.startswith("| a study"))
+    assert line.endswith(
+        "| 2.00 (1.00 to 4.00) | 2.20 (1.05 to 4.00) | 5.0 % (0.0 to 10.0) | 50.0 % (-50.0 to 100.0) |"
+    )
 
 
 @pytest.mark.parametrize("arguments", [["--only", "cnn"], []], ids=["a part", "without the peers"])
@@ -136,6 +148,7 @@ def test_a_part_is_printed_and_the_page_stays(
     monkeypatch.setattr(command, "ROOT", tmp_path)
     monkeypatch.setattr(command, "race", race)
     monkeypatch.setattr(command.service, "measure", lambda *_: measured().service)
+    monkeypatch.setattr(command.diagnostics_cost, "measure", lambda _rounds: [])
     assert command.main(arguments) == 0
     assert not list(tmp_path.iterdir())
     printed = capsys.readouterr().out

@@ -10,6 +10,7 @@ from services.science.diagnostics import HISTOGRAM_EDGES, Diagnostics
 from services.science.spec import ExperimentSpec
 from services.science.streams import Purpose, stream
 from services.training import diagnostics as module
+from services.training import network_signals
 from services.training.choose import Choice
 from services.training.diagnostics import Probe, steepest_slope
 from services.training.engine import CohortDescription, LayerParameters, Rows
@@ -177,6 +178,7 @@ def test_dead_units_are_found_and_a_late_row_brings_one_to_life(
     late: int, engine: Choice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SIGNAL_ROWS", 50)
+    monkeypatch.setattr(network_signals, "PIECE", 300)
     x = np.abs(ROWS.x_validation) + np.float32(0.1)
     x[late, 1] = -50.0
     rows = Rows(ROWS.x_train, ROWS.y_train, x, ROWS.y_validation)
