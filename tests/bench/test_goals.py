@@ -137,6 +137,10 @@ def test_what_diagnostics_cost_is_told_turn_by_turn() -> None:
     )
 
 
+def no_costs(_rounds: int) -> list[Cost]:
+    return []
+
+
 @pytest.mark.parametrize("arguments", [["--only", "cnn"], []], ids=["a part", "without the peers"])
 def test_a_part_is_printed_and_the_page_stays(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -148,7 +152,7 @@ def test_a_part_is_printed_and_the_page_stays(
     monkeypatch.setattr(command, "ROOT", tmp_path)
     monkeypatch.setattr(command, "race", race)
     monkeypatch.setattr(command.service, "measure", lambda *_: measured().service)
-    monkeypatch.setattr(command.diagnostics_cost, "measure", lambda _rounds: [])
+    monkeypatch.setattr(command.diagnostics_cost, "measure", no_costs)
     assert command.main(arguments) == 0
     assert not list(tmp_path.iterdir())
     printed = capsys.readouterr().out
