@@ -250,7 +250,7 @@ class IdempotencyRow(Base):
 
 
 class CalibrationRow(Base):
-    """A measured fact that makes the next quote better: microseconds per trial and step of one workload shape."""
+    """A measured fact that makes the next quote better: what one workload shape took, or a rate of a machine."""
 
     __tablename__ = "calibrations"
 
