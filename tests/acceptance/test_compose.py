@@ -57,7 +57,7 @@ class Stack:
         return [str(self.port) if word == "8000" else word for word in words]
 
     def run(self, name: str) -> None:
-        subprocess.run(self.command(name), env=self.environment(name), cwd=ROOT, check=True, timeout=60)
+        subprocess.run(self.command(name), env=self.environment(name), cwd=ROOT, check=True, timeout=200)
 
     @contextmanager
     def running(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -66,7 +66,7 @@ class Stack:
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0, f"{name} did not drain"
+            assert process.wait(120) == 0, f"{name} did not drain"
 
 
 def healthy(stack: Stack, name: str) -> bool:

@@ -94,10 +94,10 @@ def serving(home: Path, url: str, **overrides: Any) -> Iterator[Served]:
 
     def stop() -> None:
         server.handle_exit(15, None)
-        thread.join(timeout=20)
+        thread.join(timeout=120)
         assert not thread.is_alive()
 
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
         try:
             yield Served(client, database, settings, stop)
         finally:

@@ -68,10 +68,10 @@ def test_events_arrive_while_they_happen(served_by_both: Any) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    assert first.wait(10)
+    assert first.wait(120)
     assert [event[1] for event in arrived] == ["state"]
     served_by_both.train()
-    reader.join(timeout=20)
+    reader.join(timeout=120)
     assert not reader.is_alive()
     assert arrived[-1][1] == "done"
     assert [seq for seq, _, _ in arrived] == list(range(1, len(arrived) + 1))

@@ -17,7 +17,7 @@ def test_the_api_never_imports_torch() -> None:
         "bad = {'torch', 'celery', 'kombu', 'sklearn', 'matplotlib', 'worker', 'firstlight'} & set(sys.modules)\n"
         "assert not bad, bad"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=200)
 
 
 def test_it_migrates_serves_and_stops_with_a_stream_open(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_it_migrates_serves_and_stops_with_a_stream_open(tmp_path: Path) -> None
         stderr=subprocess.PIPE,
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
             end = time.monotonic() + 40
             while True:
                 try:
@@ -49,7 +49,7 @@ def test_it_migrates_serves_and_stops_with_a_stream_open(tmp_path: Path) -> None
                 assert next(lines).startswith("retry")
                 process.send_signal(signal.SIGTERM)
                 assert "event: done" not in list(lines)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=120) == 0
     finally:
         process.kill()
         out, _ = process.communicate()

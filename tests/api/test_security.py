@@ -117,7 +117,7 @@ def test_an_open_bind_ends_with_a_clear_message(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=200,
     )
     assert (found.returncode, found.stdout) == (2, "")
     assert "FIRSTLIGHT_API_KEYS" in found.stderr

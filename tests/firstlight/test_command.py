@@ -72,7 +72,7 @@ def test_up_says_ready_once_and_leaves_with_0(tmp_path: Path) -> None:
     assert second.returncode == 1
     assert "another service already uses" in second.stderr
     up.send_signal(signal.SIGTERM)
-    rest, _ = up.communicate(timeout=60)
+    rest, _ = up.communicate(timeout=200)
     assert (up.returncode, rest) == (0, "")
 
 

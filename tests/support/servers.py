@@ -134,7 +134,7 @@ class Valkey:
             self.process = None
 
     def client(self) -> "redis.Redis":
-        return redis.Redis(port=self.port, socket_timeout=5)
+        return redis.Redis(port=self.port, socket_timeout=60)
 
 
 @dataclass
@@ -216,7 +216,7 @@ def own_postgres() -> Iterator[Postgres]:
 
 
 def _admin(url: URL) -> psycopg.Connection:
-    return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True, connect_timeout=5)
+    return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True, connect_timeout=60)
 
 
 def _create(server: URL, template: str) -> URL:

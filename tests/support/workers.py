@@ -177,7 +177,7 @@ class Workshop:
                 process.send_signal(signal.SIGCONT)
                 process.kill()
             process.wait()
-        eventually(lambda: not self.children(), f"children outlived their workers: {self.children()}", 10)
+        eventually(lambda: not self.children(), f"children outlived their workers: {self.children()}")
 
 
 def expected(seed: int, epochs: int) -> list[float]:
@@ -214,6 +214,8 @@ def workshop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Worksho
             "BROKER_URL": request.getfixturevalue("valkey_url"),
         }
     made = workshop_in(tmp_path, **urls)
-    yield made
-    made.close()
-    made.database.dispose()
+    try:
+        yield made
+        made.close()
+    finally:
+        made.database.dispose()

@@ -12,7 +12,7 @@ from services.db.base import now
 from services.db.tables import CalibrationRow
 from services.experiments.machine import FORGET, NUMBERS, Machine, confirm, present
 from services.settings import Settings
-from tests.support.workers import ENDLESS, FAKE, Workshop, eventually
+from tests.support.workers import ENDLESS, FAKE, PATIENCE, Workshop, eventually
 from worker import calibration
 from worker.calibration import locked, machine_digest, processor
 
@@ -81,7 +81,7 @@ def test_a_worker_that_is_told_to_end_takes_its_probe_along(workshop: Workshop, 
     worker = workshop.worker(code=hasty("-c", WAITS, str(mark)), FIRSTLIGHT_CALIBRATE="true")
     (probe,) = eventually(lambda: pids(mark), f"a probe\n{workshop.logs()}")
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0
+    assert worker.wait(PATIENCE) == 0
     assert gone(probe)
     assert rows(workshop) == 0
 
@@ -119,7 +119,7 @@ def test_what_is_known_is_confirmed_and_not_measured_again(workshop: Workshop, t
     eventually(lambda: measured(workshop).measured, f"a measured machine\n{workshop.logs()}")
     assert measured(workshop).flops == 2.0
     first.send_signal(signal.SIGTERM)
-    assert first.wait(20) == 0
+    assert first.wait(PATIENCE) == 0
     long_ago = now() - FORGET / 2
     with workshop.database.write() as session:
         session.execute(update(CalibrationRow).values(updated_at=long_ago))

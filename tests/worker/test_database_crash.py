@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.servers import Postgres, free_port, upgraded
-from tests.support.workers import Workshop, eventually, workshop_in
+from tests.support.workers import PATIENCE, Workshop, eventually, workshop_in
 
 
 @pytest.fixture
@@ -20,9 +20,11 @@ def workshop(own_postgres: Postgres, valkey_url: str, tmp_path: Path) -> Iterato
     (tmp_path / "home").mkdir()
     upgraded(url, tmp_path / "home")
     made = workshop_in(tmp_path, DATABASE_URL=url, BROKER_URL=valkey_url)
-    yield made
-    made.close()
-    made.database.dispose()
+    try:
+        yield made
+        made.close()
+    finally:
+        made.database.dispose()
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def api(workshop: Workshop) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as client:
         yield client
     process.terminate()
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE) == 0
 
 
 def answers(api: httpx.Client, status: int) -> bool:
@@ -61,7 +63,7 @@ def test_a_crash_of_the_database_costs_seconds_and_no_number(
         time.sleep(outage)
         assert worker.poll() is None
         own_postgres.start()
-        eventually(lambda: answers(api, 200), "the API to find the database again", 30)
+        eventually(lambda: answers(api, 200), "the API to find the database again")
     assert workshop.wait(experiment) == "succeeded"
     workshop.check(experiment)
     assert worker.poll() is None

@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 
 from services.cohorts.requests import request_cancel, request_pause, resume
 from services.db.tables import CheckpointRow, CohortRow, ExperimentRow, TrialRow, WorkerRow
-from tests.support.workers import ENDLESS, Workshop, eventually
+from tests.support.workers import ENDLESS, PATIENCE, Workshop, eventually
 
 # What the child does and what becomes of files is the same on either stack: one is enough.
 ONE_OF_THEM = {stack: pytest.mark.parametrize("workshop", [stack], indirect=True) for stack in ("embedded", "servers")}
@@ -33,7 +33,7 @@ def test_work_is_done_and_the_worker_leaves_nothing(workshop: Workshop) -> None:
         assert (trial.device, trial.energy_joules, trial.energy_method) == ("cpu", 3.0, "made up")
         assert session.scalars(select(WorkerRow)).one().slots == 1
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0
+    assert worker.wait(PATIENCE) == 0
     with workshop.database.read() as session:
         assert session.scalars(select(WorkerRow)).all() == []
         assert session.scalars(select(CheckpointRow)).all() == []
@@ -48,7 +48,7 @@ def test_a_killed_worker_costs_nothing_but_time(workshop: Workshop) -> None:
     first.kill()
     first.wait()
     killed = time.monotonic()
-    eventually(lambda: not workshop.children(), "the child to die with its worker", 5)
+    eventually(lambda: not workshop.children(), "the child to die with its worker")
     print(f"child dead {1000 * (time.monotonic() - killed):.0f} ms after its worker")
     before = workshop.cohort(experiment).last_epoch
     workshop.worker()
@@ -86,7 +86,7 @@ def test_a_drain_gives_everything_back_at_once(workshop: Workshop) -> None:
     workshop.wait_epoch(experiment, 5)
     asked = time.monotonic()
     first.send_signal(signal.SIGTERM)
-    assert first.wait(20) == 0
+    assert first.wait(PATIENCE) == 0
     print(f"drained in {time.monotonic() - asked:.2f} s")
     cohort = workshop.cohort(experiment)
     assert (cohort.state, cohort.interruptions, cohort.failures, cohort.losses) == ("queued", 1, 0, 0)
@@ -128,7 +128,7 @@ def test_pause_and_resume_elsewhere(workshop: Workshop) -> None:
     with workshop.database.read() as session:
         assert set(session.scalars(select(TrialRow.state))) == {"paused"}
     first.send_signal(signal.SIGTERM)
-    assert first.wait(20) == 0
+    assert first.wait(PATIENCE) == 0
     workshop.worker()
     with workshop.database.write() as session:
         assert resume(session, experiment) == "queued"
@@ -191,13 +191,15 @@ def test_a_poisonous_trial_fails_alone(workshop: Workshop) -> None:
 def test_a_damaged_checkpoint_is_replaced_by_the_one_before(workshop: Workshop) -> None:
     first = workshop.worker()
     experiment = workshop.submit((2,), epochs=40, epoch_seconds=0.05)
-    workshop.wait_epoch(experiment, 10)
+
+    def saved() -> list[CheckpointRow]:
+        with workshop.database.read() as session:
+            return list(session.scalars(select(CheckpointRow).order_by(CheckpointRow.epoch.desc())))
+
+    eventually(lambda: len(saved()) == 2, "two checkpoints")
     first.kill()
     first.wait()
-    with workshop.database.read() as session:
-        saved = list(session.scalars(select(CheckpointRow).order_by(CheckpointRow.epoch.desc())))
-    assert len(saved) == 2
-    newest = workshop.settings.home / "artifacts" / saved[0].path
+    newest = workshop.settings.home / "artifacts" / saved()[0].path
     newest.write_bytes(newest.read_bytes()[:-3] + b"xyz")
     workshop.worker()
     assert workshop.wait(experiment) == "succeeded"

@@ -18,6 +18,7 @@ import pytest
 
 from services.science.grid import expand
 from services.science.spec import ExperimentSpec
+from tests.support.workers import PATIENCE
 
 DOCUMENT = {
     "dataset": {"name": "digits", "train_size": 200},
@@ -65,7 +66,7 @@ class Child:
             found.append(self.read())
             if found[-1]["type"] == "epochs" and acknowledge:
                 self.send({"type": "ack", "epoch": found[-1]["to"]})
-        assert self.process.wait(20) == 0
+        assert self.process.wait(PATIENCE) == 0
         return found
 
     def errors(self) -> str:
@@ -231,14 +232,14 @@ def test_the_end_of_stdin_ends_the_child(
     assert child.read()["type"] == "started"
     assert child.process.stdin is not None
     child.process.stdin.close()
-    assert child.process.wait(10) == 1
+    assert child.process.wait(PATIENCE) == 1
 
 
 def test_a_spare_child_ends_with_stdin_too(spawn: Callable[..., Child]) -> None:
     child = spawn()
     assert child.process.stdin is not None
     child.process.stdin.close()
-    assert child.process.wait(10) == 1
+    assert child.process.wait(PATIENCE) == 1
 
 
 def test_a_killed_supervisor_takes_its_child_along() -> None:
@@ -310,7 +311,7 @@ def test_faults_become_failures(
 def test_a_killed_child_just_ends(spawn: Callable[..., Child], start_message: Callable[..., dict[str, Any]]) -> None:
     child = spawn(faults="child.after_checkpoint:kill")
     child.send(start_message())
-    assert child.process.wait(20) == -signal.SIGKILL
+    assert child.process.wait(PATIENCE) == -signal.SIGKILL
 
 
 def test_nonsense_on_stdin_is_ignored(
