@@ -100,8 +100,8 @@ def test_a_network_without_hidden_layers() -> None:
 
 def test_numbers_that_are_not_finite_are_none_and_counted_in_the_last_bins() -> None:
     rows = regression_rows(60, 40)
-    rows.x_validation[3] = 3e38
-    rows.x_validation[5] = -3e38
+    for row, number in ((3, np.inf), (5, -np.inf), (7, np.nan)):
+        rows.x_validation[row] = [number, 0.0, 0.0, 0.0, 0.0]
     document = {"model": {"kind": "mlp", "hidden": [6]}, "activation": "identity", "initializer": "he_normal"}
     for own, other in both(document, rows):
         assert own.values["pre_activation_mean"] is other.values["pre_activation_mean"] is None
