@@ -101,15 +101,15 @@ def _race(workload: Workload, results: Sequence[Result]) -> str:
 
 def _convolutions(results: Sequence[Result]) -> str:
     text = (
-        f"`{OURS_CNN}` runs a cohort's trials one after the other on all cores. PyTorch's loop has its images and "
+        f"`{OURS_CNN}` trains a cohort's trials side by side, a core each. PyTorch's loop has its images and "
         "kernels channels last but in the last row, which is what `torch.nn` gives unasked; *freed memory kept* is the "
         "setting of the C library's allocator that this project uses.\n"
     )
     for apart in named(results, f"{OURS_CNN}, {PINNED}"):
         low, ratio, high = results[0].times(apart)
         text = (
-            f"{text.rstrip()} With {PINNED} a worker has a slot per core and each trains a trial on one thread: one "
-            f"cohort on all cores takes {ratio:.2f} ({low:.2f} to {high:.2f}) times as long.\n"
+            f"{text.rstrip()} With {PINNED} a worker has a slot per core, each with a trial of its own: one process for "
+            f"both takes {ratio:.2f} ({low:.2f} to {high:.2f}) times as long.\n"
         )
     return text
 
