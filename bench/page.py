@@ -108,7 +108,7 @@ def _convolutions(results: Sequence[Result]) -> str:
     for apart in named(results, f"{OURS_CNN}, {PINNED}"):
         low, ratio, high = results[0].times(apart)
         text = (
-            f"{text.rstrip()} With {PINNED} a worker has a slot per core, each with a trial of its own: one process for "
+            f"{text.rstrip()} With {PINNED} a worker has a slot per core, each with its trial: one process for "
             f"both takes {ratio:.2f} ({low:.2f} to {high:.2f}) times as long.\n"
         )
     return text

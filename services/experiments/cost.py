@@ -26,6 +26,10 @@ FORWARD = 1 / 3
 EVALUATION_FLOATS = 1_000_000
 """Numbers in one activation tensor of a convolutional network's evaluation."""
 RECALIBRATION_ROWS = 8192
+COPIES, IMAGE_COPIES = 4.0, 2.5
+"""Numbers held for each that a network keeps of a row; the default cnn at a batch of 512 holds 1.0 GiB per trial."""
+MOST_LANES = 4
+"""Convolutional networks trained at once by one cohort."""
 LARGEST_RANK = 512
 """Smaller side of the widest weight matrix whose effective rank is measured."""
 
@@ -68,8 +72,8 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...], machine: 
     steps = math.ceil(train / batch)
     trials = len(positions)
     images = bool(network[0].space)
-    # Of convolutional networks one trial's activations at a time.
-    together = 1 if images else trials
+    # Of convolutional networks the activations of as many trials as have a lane.
+    together = min(trials, MOST_LANES, int(machine.threads)) if images else trials
     compiled = isinstance(model, Perceptron) and machine.kernel_flops > 0
     count = _in_kernel if compiled else _in_torch
     training, measuring = count(machine, network, trials, steps, train, _evaluated(network, train, validation))
@@ -82,9 +86,8 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...], machine: 
     if images:
         widest = max(stage.places * stage.layer.channels for stage in network)
         evaluation = 4 * min(max(EVALUATION_FLOATS, widest), validation * widest)
-    held = trials * (parameters * (3 + state) + 2 * batch * dropped(network)) + together * (
-        4 * batch * units + evaluation
-    )
+    held = trials * (parameters * (3 + state) + 2 * batch * dropped(network))
+    held += together * (round((IMAGE_COPIES if images else COPIES) * batch * units) + evaluation)
     return Load(
         parameters,
         machine.startup_seconds + seconds,

@@ -1,15 +1,18 @@
 """The cost model: counts that can be checked by hand, and the directions it must have."""
 
+from dataclasses import replace
+
 import pytest
 
 from services.errors import GridTooLargeError
 from services.experiments import cost, plan
-from services.experiments.machine import ASSUMED
+from services.experiments.machine import ASSUMED, Machine
 from services.experiments.plan import Prepared
 from services.science import grid
 from services.science.spec import ExperimentSpec
 from services.settings import Settings
 from services.training.diagnostics import LARGEST_RANK
+from services.training.lanes import MOST_LANES
 
 
 def spec(**changes: object) -> ExperimentSpec:
@@ -17,10 +20,10 @@ def spec(**changes: object) -> ExperimentSpec:
     return ExperimentSpec.model_validate({**base, **changes}).resolved()
 
 
-def load(**changes: object) -> cost.Load:
+def load(machine: Machine = ASSUMED, **changes: object) -> cost.Load:
     found = spec(**changes)
     expanded = grid.expand(found)
-    return cost.load(found, expanded, tuple(range(len(expanded.trials))))
+    return cost.load(found, expanded, tuple(range(len(expanded.trials))), machine)
 
 
 def test_parameters_are_weights_and_biases() -> None:
@@ -108,7 +111,7 @@ def test_convolutions_and_normalisations_are_counted() -> None:
     assert load(model={"kind": "deep_mlp", "depth": 3, "width": 7}).parameters == 65 * 7 + 2 * 8 * 7 + 8 * 10
 
 
-def test_a_convolutional_cohort_holds_the_activations_of_one_trial_at_a_time() -> None:
+def test_a_convolutional_cohort_on_one_thread_holds_the_activations_of_one_trial() -> None:
     one, ten = load(dataset="cifar10", seeds=1), load(dataset="cifar10", seeds=10)
     assert ten.memory_bytes < 2 * one.memory_bytes
     assert ten.seconds - ASSUMED.startup_seconds == pytest.approx(10 * (one.seconds - ASSUMED.startup_seconds))
@@ -125,6 +128,21 @@ def test_what_stands_between_dense_layers_costs_little_in_the_kernel() -> None:
     for model in ({"dropout": 0.2}, {"batch_norm": True}, {"layer_norm": True, "dropout": 0.5}):
         assert plain < load(epochs=1000, model={"kind": "mlp", **model}).seconds < 1.5 * plain
     assert plain < load(epochs=1000, activation="glu").seconds < 3 * plain
+
+
+def test_images_hold_the_activations_of_a_trial_for_each_lane() -> None:
+    images = {"dataset": "cifar10", "model": "cnn", "batch_size": 512}
+
+    def held(seeds: int, threads: float) -> int:
+        return load(**images, seeds=seeds, machine=replace(ASSUMED, threads=threads)).memory_bytes
+
+    one = held(8, 1.0)
+    lane = held(8, 2.0) - one
+    assert 0.9 * 2**30 < lane < 1.5 * 2**30, "measured: 1.0 GiB for each further lane"
+    assert held(8, 3.0) - one == pytest.approx(2 * lane, rel=1e-6)
+    assert held(8, 64.0) == held(8, cost.MOST_LANES)
+    assert held(1, 2.0) == held(1, 1.0)
+    assert cost.MOST_LANES == MOST_LANES
 
 
 def test_effective_ranks_of_wide_layers_cost_as_often_as_they_are_measured() -> None:
