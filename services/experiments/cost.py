@@ -111,13 +111,13 @@ def _in_torch(
     machine: Machine, network: Sequence[Stage], trials: int, steps: int, train: int, evaluated: int
 ) -> tuple[float, float]:
     """The same by PyTorch, for which convolutional networks make calls of their own and dense ones share them."""
-    moving = 0.0
     if network[0].space:
-        rate, moving = machine.convolution_flops, machine.number_seconds * kept(network)
+        rate, each = machine.convolution_flops, machine.convolution_number_seconds
         calls = trials * machine.convolution_layer_seconds * len(network)
     else:
-        rate = machine.flops
+        rate, each = machine.flops, machine.number_seconds
         calls = machine.step_seconds + machine.layer_seconds * len(network) + trials * machine.trial_step_seconds
+    moving = each * kept(network)
     training = steps * calls + trials * train * (training_operations(network) / rate + moving)
     return training, trials * evaluated * (2 * products(network) / rate + FORWARD * moving)
 

@@ -35,7 +35,8 @@ class Machine:
         kernel_trial_step_seconds: one trial's step in the kernel, whatever its size.
         flops: of dense layers in PyTorch.
         convolution_flops: of convolutions in PyTorch, as many trials at once as there are threads.
-        number_seconds: for each number that a convolutional network keeps of a row for the way back.
+        number_seconds: for each number that a dense network keeps of a row for the way back, in PyTorch.
+        convolution_number_seconds: the same of a convolutional network.
         convolution_layer_seconds: one layer in one step of a convolutional trial, whatever its size.
         step_seconds: one step of a dense cohort in PyTorch.
         layer_seconds: the same for each of its layers.
@@ -52,6 +53,7 @@ class Machine:
     flops: float = 4e10
     convolution_flops: float = 4e10
     number_seconds: float = 0.0
+    convolution_number_seconds: float = 0.0
     convolution_layer_seconds: float = 60e-6
     step_seconds: float = 60e-6
     layer_seconds: float = 50e-6

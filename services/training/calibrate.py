@@ -103,7 +103,10 @@ def measure(device: str, threads: int, engine: Choice) -> Numbers:
         "deep": Study(DeepMlp(depth=9, width=4), (4,), 16, 1),
         "many": Study(Mlp(hidden=(4,)), (4,), 32, 9),
     }
-    wide = {"wide": Study(Mlp(hidden=(256, 256)), (64,), 8, 4)}
+    large = {
+        "wide": Study(Mlp(hidden=(256, 256)), (64,), 8, 8),
+        "long": Study(DeepMlp(depth=9, width=50), (50,), 8, 8),
+    }
     # A network of hardly more than its calls, one of many numbers, one of many operations for each number.
     images = {
         "calls": Study(Cnn(blocks=((4,),), dense=(4,)), (1, 8, 8), 4, lanes),
@@ -116,12 +119,12 @@ def measure(device: str, threads: int, engine: Choice) -> Numbers:
             "small": Study(Mlp(hidden=(4,)), (4,), 512, 4 * threads, "native"),
             "large": Study(Mlp(hidden=(100, 100)), (64,), 64, 2 * threads, "native"),
         }
-    seconds = time_all({**tiny, **wide, **images, **compiled}, where, threads)
+    seconds = time_all({**tiny, **large, **images, **compiled}, where, threads)
     return {
         "import_seconds": import_seconds,
         "threads": float(threads),
         **_kernel(compiled, seconds),
-        **_dense({**tiny, **wide}, seconds),
+        **_dense(tiny, large, seconds),
         **_images(images, seconds),
         "rank_seconds": rank_seconds(),
     }
@@ -187,16 +190,20 @@ def _kernel(studies: Mapping[str, Study], seconds: Mapping[str, float]) -> Numbe
     return {"kernel_flops": 1 / per_operation, "kernel_trial_step_seconds": per_trial}
 
 
-def _dense(studies: Mapping[str, Study], seconds: Mapping[str, float]) -> Numbers:
-    """Calls from tiny networks, one, a deep one and many of them; arithmetic from wide ones."""
-    flat, deep, many, wide = (studies[name] for name in ("flat", "deep", "many", "wide"))
+def _dense(tiny: Mapping[str, Study], large: Mapping[str, Study], seconds: Mapping[str, float]) -> Numbers:
+    """Calls from tiny networks, one, a deep one and many of them; the rest from wide ones and from long ones."""
+    flat, deep, many = (tiny[name] for name in ("flat", "deep", "many"))
     layer = max(0.0, seconds["deep"] - seconds["flat"]) / (deep.layers - flat.layers)
     trial = max(0.0, seconds["many"] - seconds["flat"]) / (many.trials - flat.trials)
     step = max(0.0, seconds["flat"] - layer * flat.layers - trial)
-    calls = step + layer * len(wide.stages) + trial * wide.trials
-    arithmetic = max(seconds["wide"] - calls, SMALLEST_SHARE * seconds["wide"])
+    beyond: list[float] = []
+    for name, study in large.items():
+        calls = step + layer * len(study.stages) + trial * study.trials
+        beyond.append(max(seconds[name] - calls, SMALLEST_SHARE * seconds[name]))
+    per_operation, per_number = shares([[study.operations, study.numbers] for study in large.values()], beyond)
     return {
-        "flops": wide.operations / arithmetic,
+        "flops": 1 / per_operation,
+        "number_seconds": per_number,
         "step_seconds": step,
         "layer_seconds": layer,
         "trial_step_seconds": trial,
@@ -208,7 +215,7 @@ def _images(studies: Mapping[str, Study], seconds: Mapping[str, float]) -> Numbe
     per_operation, per_number, per_layer = shares(parts, [seconds[name] for name in studies])
     return {
         "convolution_flops": 1 / per_operation,
-        "number_seconds": per_number,
+        "convolution_number_seconds": per_number,
         "convolution_layer_seconds": per_layer,
     }
 

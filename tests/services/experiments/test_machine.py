@@ -148,7 +148,10 @@ def test_twice_the_rate_is_half_the_time() -> None:
     cnn = {"dataset": "cifar10", "seeds": 1, "activation": "relu"}
     none = replace(ASSUMED, convolution_layer_seconds=0.0)
     assert seconds(replace(none, convolution_flops=8e10), **cnn) == pytest.approx(seconds(none, **cnn) / 2, rel=0.01)
-    assert seconds(replace(none, number_seconds=1e-8), **cnn) > seconds(none, **cnn)
+    assert seconds(replace(none, convolution_number_seconds=1e-8), **cnn) > seconds(none, **cnn)
+    assert seconds(replace(none, number_seconds=1e-8), **cnn) == seconds(none, **cnn)
+    dense = replace(ASSUMED, kernel_flops=0.0)
+    assert seconds(replace(dense, number_seconds=1e-8)) > seconds(dense)
 
 
 def test_fewer_trials_than_threads_leave_threads_idle() -> None:
