@@ -96,7 +96,7 @@ class Calibration(threading.Thread):
         """Measure in as many quiet moments as it takes until it succeeds, within reason."""
         failures = 0
         for _ in range(ATTEMPTS):
-            if failures == FAILURES or not self._quiet():
+            if failures >= FAILURES or not self._quiet():
                 return
             try:
                 with locked(self._settings.home / LOCK) as ours:
