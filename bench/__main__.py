@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks."""
     given = _parser().parse_args(arguments)
     parts = given.only or PARTS
+    if "service" in parts or "diagnostics" in parts:
+        service.fetch()  # before minutes have gone into the races
     rounds = given.rounds or (15 if given.full else 7)
     pythons = peers.pythons(say) if given.peers else {}
     findings = Findings(peers=given.peers)

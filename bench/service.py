@@ -80,10 +80,16 @@ class ServiceResult:
         return min(shares), statistics.median(shares), max(shares)
 
 
-def measure(rounds: int, keras: Entry | None = None) -> ServiceResult:
-    """Take turns: engine alone and service, without and with layer diagnostics; a small experiment; one Keras run."""
+def fetch() -> Path:
+    """See that the study's data are at hand; returns their folder."""
     data_dir = get_settings().data_path
     ensure(ExperimentSpec.model_validate(STUDY).dataset, data_dir, download=True)
+    return data_dir
+
+
+def measure(rounds: int, keras: Entry | None = None) -> ServiceResult:
+    """Take turns: engine alone and service, without and with layer diagnostics; a small experiment; one Keras run."""
+    data_dir = fetch()
     specs = {"plain": {**STUDY, "diagnostics": None}, "diagnosed": STUDY}
     alone: dict[str, list[float]] = {kind: [] for kind in specs}
     alone_cpu: dict[str, list[float]] = {kind: [] for kind in specs}

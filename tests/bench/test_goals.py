@@ -151,6 +151,7 @@ def test_a_part_is_printed_and_the_page_stays(
 
     monkeypatch.setattr(command, "ROOT", tmp_path)
     monkeypatch.setattr(command, "race", race)
+    monkeypatch.setattr(command.service, "fetch", lambda: tmp_path)
     monkeypatch.setattr(command.service, "measure", lambda *_: measured().service)
     monkeypatch.setattr(command.diagnostics_cost, "measure", no_costs)
     assert command.main(arguments) == 0
