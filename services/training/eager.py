@@ -88,7 +88,7 @@ class EagerEngine:
             index = part.of_trials(own[:, first : first + size])
             masks = part.masks(index.shape[1])
             x, y = _gather(self._x, index), _gather(self._y, index)
-            leaves = self.network.leaves_of(trials)
+            leaves = self.network.lone_leaves or self.network.leaves_of(trials)
             normalizer = self.network.moving.training(trials)
             outputs = self.network.forward(x, part=trials, normalizer=normalizer, masks=masks, leaves=leaves)
             if self._signs is not None:

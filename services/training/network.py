@@ -32,6 +32,8 @@ class StackedNetwork:
         parts: the trials that are run together, in order: all of them, or one at a time where there are convolutions,
             whose activations would not fit otherwise.
         moving: batch norm's moving statistics.
+        lone_leaves: of a single plain network, its leaves without the trial axis, for a `forward` that nobody watches;
+            else empty. A small network's views along that axis, there and back, cost as much as its layers.
     """
 
     def __init__(self, description: CohortDescription, initial: Sequence[LayerParameters], device: str) -> None:
@@ -57,6 +59,7 @@ class StackedNetwork:
             self.flat[:, a:b].view(len(trials), *shape).requires_grad_()
             for (a, b), shape in zip(self.spans, self.shapes, strict=True)
         ]
+        self.lone_leaves = [leaf.detach().squeeze(0).requires_grad_() for leaf in self.leaves] if self._plain() else []
         self.moving = MovingStatistics(self.stages, len(trials), device)
         self._at = {name: index for index, name in enumerate(self.names)}
 
@@ -87,6 +90,8 @@ class StackedNetwork:
             masks: which activations dropout lets stay, ``[trials, rows, ...]`` by layer; all of them when left out.
             leaves: the parameters of `part`; the network's own when left out.
         """
+        if leaves is not None and leaves is self.lone_leaves:
+            return self._forward_lone(x.squeeze(0), leaves).unsqueeze(0)
         part = part or self.everyone
         normalizer = normalizer or self.moving.present(part)
         if leaves is None:
@@ -110,6 +115,22 @@ class StackedNetwork:
             if stage.skip:
                 x = x + entering
         return self._weigh(self.stages[-1], x, leaves)
+
+    def _plain(self) -> bool:
+        """Whether this is one network of nothing but dense layers and activations without parameters."""
+        return len(self.order) == 1 and not any(
+            stage.space or stage.norm is not None or stage.dropout or activation.learned
+            for stage in self.stages
+            for activation, _, _ in self.groups
+        )
+
+    def _forward_lone(self, x: Tensor, leaves: Sequence[Tensor]) -> Tensor:
+        """Run rows ``[rows, inputs]`` through a plain network without a trial axis."""
+        activation = self.groups[0][0]
+        for stage, weight, bias in zip(self.stages[:-1], leaves[::2], leaves[1::2], strict=False):
+            found = activate(activation, torch.addmm(bias, x, weight))
+            x = found + x if stage.skip else found
+        return torch.addmm(leaves[-1], x, leaves[-2])
 
     def load(self, state: State) -> None:
         """Take over parameters and moving statistics of a state, which are in slot order."""

@@ -12,7 +12,9 @@ from services.training import loop
 from services.training.choose import Choice
 from services.training.eager import EagerEngine
 from services.training.engine import CohortDescription, Rows
+from services.training.initial import draw_layers
 from services.training.loop import TrainingRun
+from services.training.network import StackedNetwork
 from services.training.updates import UPDATES
 from tests.support.training import Kept, alone, class_rows, described, engine_of, regression_rows, train
 
@@ -133,6 +135,25 @@ def test_schedule_reaches_the_learning_rate() -> None:
         update.start_epoch(epoch)
         rates.append(update.learning_rate.item())
     assert rates == pytest.approx([0.01, 0.005, 0.0025])
+
+
+@pytest.mark.parametrize("model", [{"hidden": [6, 5, 5], "residual": True}, {"hidden": []}, {"hidden": [7]}])
+def test_a_lone_network_without_its_trial_axis_is_the_same_network(model: dict[str, object]) -> None:
+    description, rows = classification(
+        model={"kind": "mlp", **model}, activation="tanh", initializer="he_normal", seeds=1
+    )
+    network = StackedNetwork(description, draw_layers(description, rows.x_train), "cpu")
+    x = torch.from_numpy(rows.x_train[:9].reshape(9, -1)).unsqueeze(0)
+    found: list[list[torch.Tensor]] = []
+    assert len(network.lone_leaves) == len(network.leaves)
+    for leaves in (network.leaves, network.lone_leaves):
+        outputs = network.forward(x, leaves=leaves)
+        assert outputs.shape == (1, 9, description.outputs)
+        found.append([outputs, *torch.autograd.grad(outputs.square().sum(), leaves)])
+    for stacked, lone in zip(*found, strict=True):
+        torch.testing.assert_close(lone.reshape(stacked.shape), stacked, rtol=1e-5, atol=1e-6)
+    two, _ = classification(model={"kind": "mlp", **model}, activation="tanh", initializer="he_normal", seeds=2)
+    assert not StackedNetwork(two, draw_layers(two, rows.x_train), "cpu").lone_leaves
 
 
 @pytest.mark.parametrize("make", [regression, classification])
