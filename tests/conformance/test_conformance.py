@@ -15,6 +15,8 @@ from services.training.observer import EpochReport
 from tests.conformance.recompute import recompute
 from tests.support.training import prepared, train
 
+pytestmark = pytest.mark.timeout(1200)  # all of diamonds takes minutes where the machine is busy
+
 RELATIVE = 1e-4
 EPOCHS = 3
 COLUMNS = ("carat", "depth", "table", "x", "y", "z")
