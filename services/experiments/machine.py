@@ -18,8 +18,6 @@ from services.db.tables import CalibrationRow
 PREFIX = "machine:"
 READY_SECONDS = 0.2
 """From the claim to the end beyond the training, where a process that has imported everything waits for work."""
-
-
 FORGET = timedelta(days=90)
 """A set that no worker has confirmed for so long is forgotten."""
 
