@@ -29,16 +29,16 @@ struct HardTanh {  // p: lower, upper; also relu6
 };
 struct HardSigmoid {  // p: slope, intercept: clip(slope * z + intercept, 0, 1)
     FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
-        const Vec line = p[0] * z + p[1];
+        const Vec line = fma(p[0], z, p[1]);
         h = min(max(line, 0.0f), 1.0f);
         d = (line > 0.0f) & (line < 1.0f) ? splat(p[0]) : Vec{};
     }
 };
 struct HardSilu {
     FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
-        const Vec gate = min(max(z * (1.0f / 6.0f) + 0.5f, 0.0f), 1.0f);
+        const Vec gate = min(max(fma(z, 1.0f / 6.0f, 0.5f), 0.0f), 1.0f);
         h = z * gate;
-        d = (z > -3.0f) & (z < 3.0f) ? z * (1.0f / 3.0f) + 0.5f : (z < 0.0f ? Vec{} : splat(1.0f));
+        d = (z > -3.0f) & (z < 3.0f) ? fma(z, 1.0f / 3.0f, 0.5f) : (z < 0.0f ? Vec{} : splat(1.0f));
     }
 };
 struct Threshold {  // p: threshold, value
@@ -62,12 +62,12 @@ struct SoftShrink {  // p: lambda
 struct SquaredRelu {  // p: scale, shift; also star relu
     FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
         const Vec positive = max(z, 0.0f);
-        h = p[0] * positive * positive + p[1], d = 2.0f * p[0] * positive;
+        h = fma(p[0] * positive, positive, p[1]), d = 2.0f * p[0] * positive;
     }
 };
 struct SparsePlus {
     FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
-        d = min(max(0.5f * z + 0.5f, 0.0f), 1.0f);
+        d = min(max(fma(0.5f, z, 0.5f), 0.0f), 1.0f);
         h = z >= 1.0f ? z : d * d;
     }
 };

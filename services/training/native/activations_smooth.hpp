@@ -6,10 +6,10 @@
 namespace firstlight {
 
 struct Tanh {
-    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) { h = hyperbolic_tangent(z), d = 1.0f - h * h; }
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) { h = hyperbolic_tangent(z), d = fnma(h, h, 1.0f); }
 };
 struct Sigmoid {
-    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) { h = logistic(z), d = h * (1.0f - h); }
+    FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) { h = logistic(z), d = fnma(h, h, h); }
 };
 struct Elu {  // p: alpha, scale, input scale: scale * (z or alpha * (e^(input scale * z) - 1)); also selu and celu
     FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
@@ -21,24 +21,25 @@ struct Elu {  // p: alpha, scale, input scale: scale * (z or alpha * (e^(input s
 };
 struct Gelu {  // z * Phi(z)
     FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
-        const Vec phi = 0.5f + 0.5f * error_function(z * 0.707106781f);
+        const Vec phi = fma(0.5f, error_function(z * 0.707106781f), 0.5f);
         h = z * phi;
-        d = phi + z * 0.398942280f * exponential(-0.5f * z * z);
+        d = fma(z * 0.398942280f, exponential(-0.5f * z * z), phi);
     }
 };
 struct GeluTanh {
     FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
-        const Vec u = 0.797884561f * z * (1.0f + 0.044715f * z * z);
+        const Vec u = 0.797884561f * z * fma(0.044715f * z, z, 1.0f);
         const Vec t = hyperbolic_tangent(u);
-        h = 0.5f * z * (1.0f + t);
-        d = 0.5f * (1.0f + t) + 0.5f * z * (1.0f - t * t) * 0.797884561f * (1.0f + 0.134145f * z * z);
+        const Vec half = fma(0.5f, t, 0.5f);
+        h = z * half;
+        d = fma(0.398942280f * z * fnma(t, t, 1.0f), fma(0.134145f * z, z, 1.0f), half);
     }
 };
 struct Silu {  // p: beta, scale: scale * z * sigmoid(beta * z); also e-swish
     FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
         const Vec s = logistic(p[0] * z);
         h = p[1] * z * s;
-        d = p[1] * s + p[0] * h * (1.0f - s);
+        d = fma(p[0] * h, 1.0f - s, p[1] * s);
     }
 };
 struct Softplus {  // p: beta, threshold
@@ -55,14 +56,16 @@ struct Mish {
     FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
         const Vec e = exponential(min(z, 20.0f));
         const Vec n = e * (e + 2.0f);
-        const Vec t = quotient(n, n + 2.0f);  // tanh(ln(1 + e^z))
+        const Vec inverse = 1.0f / (n + 2.0f);
+        const Vec near = n * inverse;
+        const Vec t = fma(fnma(n + 2.0f, near, n), inverse, near);  // tanh(ln(1 + e^z))
         h = z * t;
-        d = t + z * (quotient(4.0f * (1.0f + e), (n + 2.0f)) * quotient(e, n + 2.0f));
+        d = fma(z, 4.0f * (1.0f + e) * inverse * (e * inverse), t);
     }
 };
 struct Softsign {
     FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
-        const Vec inverse = quotient(splat(1.0f), 1.0f + min(abs(z), 1e30f));
+        const Vec inverse = 1.0f / (1.0f + min(abs(z), 1e30f));
         h = z * inverse, d = inverse * inverse;
     }
 };
@@ -75,12 +78,12 @@ struct TanhShrink {
 struct ScaledTanh {  // p: outer scale, inner scale; also LeCun's tanh
     FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
         const Vec t = hyperbolic_tangent(p[1] * z);
-        h = p[0] * t, d = p[0] * p[1] * (1.0f - t * t);
+        h = p[0] * t, d = p[0] * p[1] * fnma(t, t, 1.0f);
     }
 };
 struct Squareplus {  // p: b
     FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
-        const Vec root = square_root(z * z + p[0]);
+        const Vec root = square_root(fma(z, z, p[0]));
         h = z < 0.0f ? 0.5f * p[0] / (root - z) : 0.5f * (z + root);
         d = h / root;
     }
@@ -96,13 +99,13 @@ struct Snake {  // p: a; z + sin(a z)^2 / a
     FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
         Vec sine, cosine;
         sine_and_cosine(p[0] * z, sine, cosine);
-        h = z + sine * sine * (1.0f / p[0]);
-        d = 1.0f + 2.0f * sine * cosine;
+        h = fma(sine * sine, 1.0f / p[0], z);
+        d = fma(2.0f * sine, cosine, 1.0f);
     }
 };
 struct Arctan {
     FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
-        h = arctangent(z), d = quotient(splat(1.0f), 1.0f + min(z * z, 1e30f));
+        h = arctangent(z), d = 1.0f / (1.0f + min(z * z, 1e30f));
     }
 };
 struct Erf {
@@ -129,7 +132,7 @@ struct Sinc {
         sine_and_cosine(z, sine, cosine);
         const Vec u = z * z;
         const Vec safe = u < 1e-6f ? splat(1.0f) : z;
-        h = u < 1e-6f ? 1.0f - u * (1.0f / 6.0f) : sine / safe;
+        h = u < 1e-6f ? fnma(u, 1.0f / 6.0f, 1.0f) : sine / safe;
         // Near zero the difference of cosine and quotient cancels: Taylor's series.
         const Vec series = z * polynomial(u, {-1.0f / 3, 1.0f / 30, -1.0f / 840, 1.0f / 45360, -1.0f / 3991680});
         d = u < 1.0f ? series : (cosine - h) / safe;
@@ -138,7 +141,7 @@ struct Sinc {
 struct Arcsinh {
     FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
         const Vec y = min(abs(z), 1e18f);
-        const Vec root = square_root(y * y + 1.0f);
+        const Vec root = square_root(fma(y, y, 1.0f));
         const Vec t = y + y * y / (1.0f + root);
         h = copysign(t < 1.0f ? log_one_plus(min(t, 1.0f)) : logarithm(1.0f + t), z);
         d = 1.0f / root;
@@ -146,7 +149,7 @@ struct Arcsinh {
 };
 struct BentIdentity {
     FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
-        const Vec root = square_root(z * z + 1.0f);
+        const Vec root = square_root(fma(z, z, 1.0f));
         h = 0.5f * z * z / (root + 1.0f) + z;
         d = 0.5f * z / root + 1.0f;
     }
@@ -154,7 +157,7 @@ struct BentIdentity {
 struct Isru {  // p: alpha, 1 where positive arguments pass unchanged (isrlu)
     FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
         const Vec y = p[1] > 0.0f ? min(z, 0.0f) : z;
-        const Vec inverse = 1.0f / square_root(1.0f + p[0] * y * y);
+        const Vec inverse = 1.0f / square_root(fma(p[0] * y, y, 1.0f));
         h = z * inverse, d = inverse * inverse * inverse;
     }
 };
@@ -164,13 +167,13 @@ struct Elish {
         const Vec grown = exponential_minus_one(min(z, 0.0f));
         const Vec x = z >= 0.0f ? z : grown;
         h = x * s;
-        d = s * ((z >= 0.0f ? splat(1.0f) : grown + 1.0f) + x * (1.0f - s));
+        d = s * fma(x, 1.0f - s, z >= 0.0f ? splat(1.0f) : grown + 1.0f);
     }
 };
 struct Lisht {
     FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
         const Vec t = hyperbolic_tangent(z);
-        h = z * t, d = t + z * (1.0f - t * t);
+        h = z * t, d = fma(z, fnma(t, t, 1.0f), t);
     }
 };
 struct Phish {
@@ -178,21 +181,21 @@ struct Phish {
         Vec gelu, slope;
         Gelu::at(z, nullptr, gelu, slope);
         const Vec t = hyperbolic_tangent(gelu);
-        h = z * t, d = t + z * (1.0f - t * t) * slope;
+        h = z * t, d = fma(z * fnma(t, t, 1.0f), slope, t);
     }
 };
 struct Serf {
     FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
         const Vec inner = softplus(z);
         const Vec gate = error_function(inner);
-        h = z * gate, d = gate + z * 1.12837917f * exponential(-inner * inner) * logistic(z);
+        h = z * gate, d = fma(z * 1.12837917f * exponential(-inner * inner), logistic(z), gate);
     }
 };
 struct TanhExp {
     FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
         const Vec grown = exponential(min(z, 20.0f));
         const Vec t = hyperbolic_tangent(grown);
-        h = z * t, d = t + z * grown * (1.0f - t * t);
+        h = z * t, d = fma(z * grown, fnma(t, t, 1.0f), t);
     }
 };
 

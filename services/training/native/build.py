@@ -20,7 +20,7 @@ SOURCES = Path(__file__).parent
 """Where the C++ files lie."""
 
 FLAGS = (
-    "-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast",
+    "-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off",
     "-fvisibility=hidden", "-fPIC", "-shared",
 )  # fmt: skip
 """No -ffast-math: infinities and NaN must keep their meaning, or divergence could not be seen. Hidden symbols, or two

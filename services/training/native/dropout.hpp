@@ -18,7 +18,7 @@ struct Philox {
         for (long i = 0; i < count; ++i) {
             std::uint64_t c[4] = {first + static_cast<std::uint64_t>(i) + 1, 0, 0, 0};
             std::uint64_t key0 = seed, key1 = stream;
-#pragma GCC unroll 10
+        FL_UNROLL(10)
             for (int round = 0; round < 10; ++round) {
                 const auto p = static_cast<unsigned __int128>(c[0]) * 0xD2E7470EE14C6C93u;
                 const auto q = static_cast<unsigned __int128>(c[2]) * 0xCA5A826395121157u;
@@ -133,7 +133,7 @@ void drop(const std::uint32_t* words, long block, int first, int units, float en
     words += first / kMaskRows * block;
     const int shift = first % kMaskRows;
     for (int u = 0; u < units; ++u)
-#pragma GCC unroll 8
+        FL_UNROLL(8)
         for (int b = 0; b < C; b += kLanes) {
             const std::uint32_t bits = words[b / kMaskRows * block + u] >> (shift + b % kMaskRows);
             const Int kept = ((Int{} + static_cast<std::int32_t>(bits)) & lane) != 0;

@@ -10,7 +10,7 @@
 #include <limits>
 #include <vector>
 
-#include "moments.hpp"
+#include "partial_sums.hpp"
 
 namespace firstlight {
 
@@ -62,10 +62,10 @@ private:
     /// Turns the column below entry k of the diagonal onto its first entry: v is the mirror's normal, v v / 2 = h.
     void reflect(int k) {
         const int first = k + 1;
-        for (int i = first; i < n_; ++i) v_[i] = at(i, k), squares_[k] += v_[i] * v_[i], q_[i] = Doubles{};
+        for (int i = first; i < n_; ++i) v_[i] = at(i, k), squares_[k] = fma(v_[i], v_[i], squares_[k]), q_[i] = Doubles{};
         if (first + 1 == n_) return;
         const Doubles norm = square_root(squares_[k]);
-        const Doubles size = v_[first] < 0.0 ? -v_[first] : v_[first], h = squares_[k] + size * norm;
+        const Doubles size = v_[first] < 0.0 ? -v_[first] : v_[first], h = fma(size, norm, squares_[k]);
         const Doubles inverse = h > 0.0 ? 1.0 / h : Doubles{};
         v_[first] += v_[first] < 0.0 ? -norm : norm;
         Doubles along{};
@@ -75,19 +75,19 @@ private:
             const Doubles own = v_[i];
             int j = first;
             for (; j + 1 < i; j += 2) {
-                even += row[j] * v_[j], odd += row[j + 1] * v_[j + 1];
-                q_[j] += row[j] * own, q_[j + 1] += row[j + 1] * own;
+                even = fma(row[j], v_[j], even), odd = fma(row[j + 1], v_[j + 1], odd);
+                q_[j] = fma(row[j], own, q_[j]), q_[j + 1] = fma(row[j + 1], own, q_[j + 1]);
             }
-            if (j < i) even += row[j] * v_[j], q_[j] += row[j] * own;
+            if (j < i) even = fma(row[j], v_[j], even), q_[j] = fma(row[j], own, q_[j]);
             q_[i] += even + odd;
         }
-        for (int i = first; i < n_; ++i) q_[i] *= inverse, along += q_[i] * v_[i];
+        for (int i = first; i < n_; ++i) q_[i] *= inverse, along = fma(q_[i], v_[i], along);
         along *= 0.5 * inverse;
-        for (int i = first; i < n_; ++i) q_[i] -= along * v_[i];
+        for (int i = first; i < n_; ++i) q_[i] = fnma(along, v_[i], q_[i]);
         for (int i = first; i < n_; ++i) {
             Doubles* row = &at(i, 0);
             const Doubles a = v_[i], b = q_[i];
-            for (int j = first; j <= i; ++j) row[j] -= a * q_[j] + b * v_[j];
+            for (int j = first; j <= i; ++j) row[j] = fnma(a, q_[j], fnma(b, v_[j], row[j]));
         }
     }
 
@@ -123,7 +123,7 @@ private:
             here[lane] = diagonal_[l][lane], next[lane] = diagonal_[l + 1][lane], beside[lane] = squares_[l][lane];
         }
         beside = square_root(beside);
-        const Doubles half = (next - here) / (2.0 * beside), root = square_root(half * half + 1.0);
+        const Doubles half = (next - here) / (2.0 * beside), root = square_root(fma(half, half, doubles(1.0)));
         const Doubles shift = here - beside / (half + (half < 0.0 ? -root : root));
         Doubles c{}, s{}, gamma{}, p{};
         for (int i = last - 1; i >= first; --i) {
@@ -138,7 +138,7 @@ private:
             const Doubles before = c, old = gamma, entry = diagonal_[i];
             c = p * inverse;
             s = square * inverse;
-            gamma = c * (entry - shift) - s * old;
+            gamma = fnma(s, old, c * (entry - shift));
             diagonal_[i + 1] = active ? old + (entry - gamma) : diagonal_[i + 1];
             p = c != 0.0 ? gamma * gamma / c : before * square;
             const Longs end = active & (low == i);

@@ -1,5 +1,6 @@
 """The kernel as a training engine: multilayer perceptrons on the CPU."""
 
+import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -42,13 +43,18 @@ MOMENTS = {
 """Names of the optimizers' arrays in the order the kernel keeps them."""
 
 
-def unsupported(description: CohortDescription) -> str | None:
-    """Why this engine cannot train a cohort on this machine, or None if it can."""
+def untrainable(description: CohortDescription) -> str | None:
+    """Why the kernel cannot train a cohort on any machine, or None if it can."""
     if not isinstance(description.model, Perceptron):
         return f"the kernel has multilayer perceptrons only, not {description.model.label()}"
     if len({trial.optimizer.kind for trial in description.trials}) != 1:
         return "the trials of a cohort share one kind of optimizer"
-    reason = kernel_unsupported(_native(description))
+    return kernel_unsupported(_native(description))
+
+
+def unsupported(description: CohortDescription) -> str | None:
+    """Why this engine cannot train a cohort on this machine, or None if it can."""
+    reason = untrainable(description)
     if reason is None:
         try:
             kernel()
@@ -67,6 +73,7 @@ class NativeEngine:
         initial: weights and biases of every layer.
         rows: training and validation rows.
         threads: at most so many are used; no number depends on it.
+        library: the compiled kernel; default: the one for this machine.
 
     Raises:
         ValueError: a cohort the kernel cannot train; `unsupported` says so beforehand.
@@ -77,14 +84,19 @@ class NativeEngine:
     device = "cpu"
 
     def __init__(
-        self, description: CohortDescription, initial: Sequence[LayerParameters], rows: Rows, threads: int
+        self,
+        description: CohortDescription,
+        initial: Sequence[LayerParameters],
+        rows: Rows,
+        threads: int,
+        library: ctypes.CDLL | None = None,
     ) -> None:
-        if reason := unsupported(description):
+        if reason := untrainable(description) if library else unsupported(description):
             raise ValueError(reason)
         self.description = description
         self._names = [layer.name for layer in initial]
         weights, biases = [layer.weight for layer in initial], [layer.bias for layer in initial]
-        self._cohort = NativeCohort(_native(description), weights, biases, threads)
+        self._cohort = NativeCohort(_native(description), weights, biases, threads, library)
         self._cohort.set_training_rows(_flat(rows.x_train), rows.y_train)
         self._cohort.set_validation_rows(_flat(rows.x_validation), rows.y_validation)
         seeds, seed_of_slot = distinct_seeds(tuple(trial.seed for trial in description.trials))

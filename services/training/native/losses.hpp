@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "partial_sums.hpp"
 #include "products.hpp"
 #include "vector_math.hpp"
 
@@ -38,12 +39,26 @@ struct Doubts {
     int rows[kLargeChunk];
 };
 
+/// One number of every row of a chunk, which are to be added up.
+template <int C>
+struct RowValues {
+    float values[C];
+
+    FL_INLINE void put(int row, Vec v) { store(values + row, v); }
+    /// The sum over the first rows. Of a vector that has one of them, all lanes must have been put.
+    FL_INLINE double sum(int rows) {
+        const int last = (rows + kPartials - 1) / kPartials * kPartials;
+        for (int row = padded(rows); row < last; row += kLanes) put(row, Vec{});
+        return sum_in_double(values, last);
+    }
+};
+
 /// `rows` of the chunk are real; the error of the others becomes zero. `scale` = 1 / (rows of the batch * outputs).
 /// Training under the absolute loss also notes the doubtful rows.
 template <int C, bool kTrain>
 void regression_loss(Loss kind, float delta, float* z, const float* target, int outputs, int rows, float scale,
                      Sums& total, Doubts* doubts = nullptr) {
-    double loss = 0, absolute = 0, squared = 0;
+    RowValues<C> losses, sizes, squared;
     Vec lowest = splat(std::numeric_limits<float>::infinity()), highest = -lowest;
     for (int first = 0; first < rows; first += kLanes) {
         const Int real = first_lanes(rows - first);
@@ -60,7 +75,7 @@ void regression_loss(Loss kind, float delta, float* z, const float* target, int 
                 error = difference == difference ? error : difference;
                 if (kTrain) doubtful |= size <= doubts->near;
             } else if (kind == Loss::kMse) {
-                lost += difference * difference;
+                lost = fma(difference, difference, lost);
                 error = 2.0f * difference;
             } else {
                 lost += size <= delta ? 0.5f * difference * difference : delta * (size - 0.5f * delta);
@@ -69,33 +84,32 @@ void regression_loss(Loss kind, float delta, float* z, const float* target, int 
             if (kTrain) {
                 store(at, error * scale);
             } else {
-                off += size, squares += difference * difference;
+                off += size, squares = fma(difference, difference, squares);
                 lowest = real ? min(lowest, load(at)) : lowest, highest = real ? max(highest, load(at)) : highest;
             }
         }
-        loss += sum(lost);
+        losses.put(first, lost);
         if (kTrain && any(doubtful & real))
             for (int i = 0; i < std::min(kLanes, rows - first); ++i)
                 if (doubtful[i]) doubts->rows[doubts->count++] = first + i;
-        if (!kTrain) absolute += sum(off), squared += sum(squares);
+        if (!kTrain) sizes.put(first, off), squared.put(first, squares);
     }
     if (kTrain)  // vectors without a single real row
         for (int first = (rows + kLanes - 1) / kLanes * kLanes; first < C; first += kLanes)
             for (int o = 0; o < outputs; ++o) store(z + o * C + first, Vec{});
-    total.loss += loss / outputs;
+    total.loss += losses.sum(rows) / outputs;
     if (!kTrain)
         for (int i = 0; i < kLanes; ++i) {
             total.lowest = std::min(total.lowest, static_cast<double>(lowest[i]));
             total.highest = std::max(total.highest, static_cast<double>(highest[i]));
         }
-    total.absolute += absolute;
-    total.squared += squared;
+    if (!kTrain) total.absolute += sizes.sum(rows), total.squared += squared.sum(rows);
 }
 
 /// Softmax cross-entropy of logits against class numbers; counts the rows whose first largest logit is the class.
 template <int C, bool kTrain>
 void cross_entropy_loss(float* z, const std::int32_t* labels, int outputs, int rows, float scale, Sums& total) {
-    double loss = 0;
+    RowValues<C> losses;
     for (int first = 0; first < C; first += kLanes) {
         const Int real = first_lanes(rows - first);
         Int label;
@@ -116,25 +130,25 @@ void cross_entropy_loss(float* z, const std::int32_t* labels, int outputs, int r
             if (kTrain) store(z + o * C + first, share);
         }
         const Vec lost = real ? logarithm(mass) + largest - own : Vec{};
-        loss += sum(lost);
+        losses.put(first, lost);
         const Int hits = real & (best == label);
         for (int i = 0; i < kLanes; ++i) total.correct -= hits[i];
         if (!kTrain) continue;
-        const Vec weight = real ? scale * quotient(splat(1.0f), mass) : Vec{};
+        const Vec weight = real ? scale / mass : Vec{};
         const Vec share = real ? splat(scale) : Vec{};
         for (int o = 0; o < outputs; ++o) {
             float* at = z + o * C + first;
-            store(at, load(at) * weight - (label == o ? share : Vec{}));
+            store(at, fma(load(at), weight, label == o ? -share : Vec{}));
         }
     }
-    total.loss += loss;
+    total.loss += losses.sum(C);
 }
 
 /// Cross-entropy of one logit, whose logistic function is the probability of class 1, against classes 0 and 1; counts
 /// the rows whose logit is on the side of zero of their class. A logit that is not finite has no finite loss.
 template <int C, bool kTrain>
 void binary_cross_entropy_loss(float* z, const std::int32_t* labels, int rows, float scale, Sums& total) {
-    double loss = 0;
+    RowValues<C> losses;
     for (int first = 0; first < C; first += kLanes) {
         const Int real = first_lanes(rows - first);
         Int label;
@@ -142,15 +156,15 @@ void binary_cross_entropy_loss(float* z, const std::int32_t* labels, int rows, f
         const Vec logit = load(z + first);
         const Vec one = label == 1 ? splat(1.0f) : Vec{};
         // The difference first: it is exactly zero on the right side, so that a small loss keeps its digits.
-        const Vec lost = (max(logit, 0.0f) - one * logit) + log_one_plus(exponential(-abs(logit)));
-        loss += sum(real ? lost : Vec{});
+        const Vec lost = fnma(one, logit, max(logit, 0.0f)) + log_one_plus(exponential(-abs(logit)));
+        losses.put(first, real ? lost : Vec{});
         const Int hits = real & ((logit > 0.0f) == (label == 1));
         for (int i = 0; i < kLanes; ++i) total.correct -= hits[i];
         if (!kTrain) continue;
-        const Vec side = 1.0f - 2.0f * one;  // logistic(z) - 1 = -logistic(-z)
+        const Vec side = fnma(2.0f, one, 1.0f);  // logistic(z) - 1 = -logistic(-z)
         store(z + first, real ? scale * side * logistic(side * logit) : Vec{});
     }
-    total.loss += loss;
+    total.loss += losses.sum(C);
 }
 
 }  // namespace firstlight

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "panel.hpp"
+#include "partial_sums.hpp"
 
 namespace firstlight {
 
@@ -11,20 +12,6 @@ namespace firstlight {
 struct Moments {
     double mean = 0, variance = 0;
 };
-
-constexpr int kHalf = kLanes / 2;
-typedef float HalfVec __attribute__((vector_size(kHalf * 4), aligned(4), may_alias));
-typedef double Doubles __attribute__((vector_size(kHalf * 8)));
-
-FL_INLINE Doubles load_doubles(const float* p) {
-    return __builtin_convertvector(*reinterpret_cast<const HalfVec*>(p), Doubles);
-}
-
-FL_INLINE double sum(Doubles v) {
-    double total = 0;
-    for (int i = 0; i < kHalf; ++i) total += v[i];
-    return total;
-}
 
 /// Calls f(address, n) for stretches of values that lie one after another: `width` units of a panel on its first rows.
 template <int C, class F>
@@ -46,28 +33,30 @@ public:
 
     void add(const float* values, long n) {
         long i = 0;
-        for (; i + 2 * kHalf <= n; i += 2 * kHalf) {
-            const Doubles a = load_doubles(values + i) - origin_, b = load_doubles(values + i + kHalf) - origin_;
-            first_ += a, other_first_ += b;
-            second_ += a * a, other_second_ += b * b;
-        }
+        for (; i + kPartials <= n; i += kPartials)
+            FL_UNROLL(8)
+            for (int v = 0; v < DoublePartials::kVectors; ++v) {
+                const Doubles away = load_doubles(values + i + v * kHalf) - origin_;
+                first_.part[v] += away;
+                second_.part[v] = fma(away, away, second_.part[v]);
+            }
         for (; i < n; ++i) {
             const double away = values[i] - origin_;
-            left_first_ += away, left_second_ += away * away;
+            left_first_ += away, left_second_ = fma(away, away, left_second_);
         }
         count_ += n;
     }
     Moments moments() const {
-        const double n = static_cast<double>(count_), away = (sum(first_ + other_first_) + left_first_) / n;
+        const double n = static_cast<double>(count_), away = (first_.sum() + left_first_) / n;
         const double variance = second() / n - away * away;
         return {origin_ + away, variance < 0 ? 0 : variance};
     }
     /// Sum of the squares.
-    double second() const { return sum(second_ + other_second_) + left_second_; }
+    double second() const { return second_.sum() + left_second_; }
 
 private:
     double origin_;
-    Doubles first_{}, other_first_{}, second_{}, other_second_{};
+    DoublePartials first_, second_;
     double left_first_ = 0, left_second_ = 0;
     long count_ = 0;
 };

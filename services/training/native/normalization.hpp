@@ -10,25 +10,25 @@
 
 namespace firstlight {
 
-/// Calls f(offset in a unit's rows, real lanes) for the vectors with real rows; all lanes but of the last are real.
+/// Sums of kLanes units along the rows of a panel: `add(unit of the group, offset of its values, sum, last)` adds a
+/// vector of values to its partial sum; `last` clears the lanes that are no rows.
 template <int C, class F>
-FL_INLINE void over_rows(int rows, long pitch, F&& f) {
-    for (int first = 0; first < rows; first += kLanes) f(first / C * pitch + first % C, rows - first);
-}
-
-/// Sums of kLanes units along the rows: f(unit of the group, value's address, real lanes) gives what is added up.
-template <int C, class F>
-FL_INLINE Vec row_sums(int rows, long pitch, int unit, F&& f) {
-    Vec part[kLanes] = {};
-    over_rows<C>(rows, pitch, [&](long at, int left) {
-        const Int real = first_lanes(left);
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) {
-            const Vec term = f(i, static_cast<long>(unit + i) * C + at);
-            part[i] += left >= kLanes ? term : (real ? term : Vec{});
+FL_INLINE Vec row_sums(int rows, long pitch, int unit, F&& add) {
+    Partials partials[kLanes];
+    for (int first = 0; first < rows; first += kPartials)
+        FL_UNROLL(4)
+        for (int v = 0; v < kPartialVectors; ++v) {
+            const int row = first + v * kLanes;
+            const long at = first / C * pitch + first % C + v * kLanes;
+            const Int real = first_lanes(rows - row);
+            FL_UNROLL(16)
+            for (int i = 0; i < kLanes; ++i) {
+                Vec& sum = partials[i].part[v];
+                const Vec with = add(i, static_cast<long>(unit + i) * C + at, sum);
+                sum = rows - row >= kLanes ? with : (real ? with : sum);
+            }
         }
-    });
-    return sums(part);
+    return sums(partials);
 }
 
 /// Mean and variance of each unit over the rows.
@@ -38,11 +38,11 @@ void batch_moments(Panel& panel, int rows, int width, float* mean, float* varian
     const long pitch = panel.pitch<C>();
     const float share = 1.0f / static_cast<float>(rows);
     for (int u = 0; u < width; u += kLanes) {
-        const auto value = [&](int, long at) { return load(z + at); };
+        const auto value = [&](int, long at, Vec sum) { return sum + load(z + at); };
         store(mean + u, row_sums<C>(rows, pitch, u, value) * share);
-        const auto square = [&](int i, long at) {
+        const auto square = [&](int i, long at, Vec sum) {
             const Vec away = load(z + at) - splat(mean[u + i]);
-            return away * away;
+            return fma(away, away, sum);
         };
         store(variance + u, row_sums<C>(rows, pitch, u, square) * share);
     }
@@ -60,12 +60,12 @@ void batch_normalize(Panel& panel, Panel& hat, int chunks, int width, const floa
         float* z = panel.chunk<C>(c);
         float* kept = hat.chunk<C>(c);
         for (int u = 0; u < width; ++u)
-#pragma GCC unroll 8
+            FL_UNROLL(8)
             for (int b = 0; b < C; b += kLanes) {
                 const long at = static_cast<long>(u) * C + b;
                 const Vec plain = (load(z + at) - mean[u]) * inverse[u];
                 store(kept + at, plain);
-                store(z + at, plain * gamma[u] + beta[u]);
+                store(z + at, fma(plain, gamma[u], beta[u]));
             }
     }
 }
@@ -77,17 +77,20 @@ void scale_gradients(Panel& error, Panel& hat, int rows, int width, float* gamma
     const float* plain = hat.chunk<C>(0);
     const long pitch = error.pitch<C>(), other = hat.pitch<C>();
     for (int u = 0; u < width; u += kLanes) {
-        Vec shift[kLanes] = {}, scale[kLanes] = {};
-        for (int first = 0; first < rows; first += kLanes) {
-            const long inside = static_cast<long>(u) * C + first % C;
-            const float* d_at = d + first / C * pitch + inside;
-            const float* plain_at = plain + first / C * other + inside;
-#pragma GCC unroll 16
-            for (int i = 0; i < kLanes; ++i) {
-                const Vec value = load(d_at + i * C);
-                shift[i] += value, scale[i] += value * load(plain_at + i * C);
+        Partials shift[kLanes], scale[kLanes];
+        for (int first = 0; first < rows; first += kPartials)
+            FL_UNROLL(4)
+            for (int v = 0; v < kPartialVectors; ++v) {
+                const long inside = static_cast<long>(u) * C + first % C + v * kLanes;
+                const float* d_at = d + first / C * pitch + inside;
+                const float* plain_at = plain + first / C * other + inside;
+                FL_UNROLL(16)
+                for (int i = 0; i < kLanes; ++i) {
+                    const Vec value = load(d_at + i * C);
+                    shift[i].part[v] += value;
+                    scale[i].part[v] = fma(value, load(plain_at + i * C), scale[i].part[v]);
+                }
             }
-        }
         const int real = std::min(kLanes, width - u);
         store_first(beta + u, sums(shift), real);
         store_first(gamma + u, sums(scale), real);
@@ -105,10 +108,10 @@ void batch_backward(Panel& error, Panel& hat, int rows, int width, const float* 
         for (int u = 0; u < width; ++u) {
             const float factor = gamma[u] * inverse[u];
             const float mean = beta_gradient[u] * share, slope = gamma_gradient[u] * share;
-#pragma GCC unroll 8
+            FL_UNROLL(8)
             for (int b = 0; b < C; b += kLanes) {
                 const long at = static_cast<long>(u) * C + b;
-                const Vec back = factor * (load(d + at) - mean - load(plain + at) * slope);
+                const Vec back = factor * fnma(load(plain + at), slope, load(d + at) - mean);
                 store(d + at, first_lanes(rows - first - b) ? back : Vec{});
             }
         }
@@ -126,15 +129,15 @@ void layer_normalize(float* z, float* hat, int width, float epsilon, const float
         const Vec mean = (total[0] + total[1]) * share;
         for (int u = 0; u < width; ++u) {
             const Vec away = load(z + static_cast<long>(u) * C + b) - mean;
-            squares[u & 1] += away * away;
+            squares[u & 1] = fma(away, away, squares[u & 1]);
         }
-        const Vec root = 1.0f / square_root((squares[0] + squares[1]) * share + epsilon);
+        const Vec root = 1.0f / square_root(fma(squares[0] + squares[1], share, epsilon));
         store(inverse + b, root);
         for (int u = 0; u < width; ++u) {
             const long at = static_cast<long>(u) * C + b;
             const Vec plain = (load(z + at) - mean) * root;
             store(hat + at, plain);
-            store(z + at, plain * gamma[u] + beta[u]);
+            store(z + at, fma(plain, gamma[u], beta[u]));
         }
     }
 }
@@ -148,12 +151,12 @@ void layer_backward(float* d, const float* hat, int width, const float* inverse,
         for (int u = 0; u < width; ++u) {
             const long at = static_cast<long>(u) * C + b;
             const Vec inner = load(d + at) * gamma[u];
-            total += inner, along += inner * load(hat + at);
+            total += inner, along = fma(inner, load(hat + at), along);
         }
         const Vec mean = total * share, slope = along * share, root = load(inverse + b);
         for (int u = 0; u < width; ++u) {
             const long at = static_cast<long>(u) * C + b;
-            store(d + at, root * (load(d + at) * gamma[u] - mean - load(hat + at) * slope));
+            store(d + at, root * fnma(load(hat + at), slope, fma(load(d + at), gamma[u], -mean)));
         }
     }
 }

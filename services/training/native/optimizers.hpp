@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "compensated.hpp"
+#include "partial_sums.hpp"
 #include "vector_math.hpp"
 
 namespace firstlight {
@@ -37,11 +38,17 @@ struct Numbers {
 
 /// Multiplies the gradient so that its Euclidean norm is at most `most` (torch.nn.utils.clip_grad_norm_).
 inline void clip(float* g, long n, double most) {
+    constexpr long kBlock = 64 * kPartials;
     double total = 0;
-    for (long i = 0; i < n; i += 64 * kLanes) {
-        Vec part{};
-        for (long j = i; j < std::min(n, i + 64 * kLanes); j += kLanes) part += load(g + j) * load(g + j);
-        total += sum(part);
+    for (long i = 0; i < n; i += kBlock) {
+        Partials part;
+        for (long j = i; j < std::min(n, i + kBlock); j += kPartials)
+            FL_UNROLL(4)
+            for (int v = 0; v < kPartialVectors; ++v) {
+                const Vec value = load(g + j + v * kLanes);
+                part.part[v] = fma(value, value, part.part[v]);
+            }
+        total += sum_in_double(part);
     }
     const double norm = std::sqrt(total);
     if (norm + 1e-6 <= most) return;
@@ -51,10 +58,18 @@ inline void clip(float* g, long n, double most) {
 
 /// A moving mean's next value. In the form b * mean + (1 - b) * value, b and 1 - b rounded each for itself do not add up
 /// to 1: with 0.999 every mean would be 1.3e-5 too large.
-FL_INLINE Vec toward(Vec mean, Vec value, float share) { return mean + share * (value - mean); }
+FL_INLINE Vec toward(Vec mean, Vec value, float share) { return fma(share, value - mean, mean); }
 
 /// Finite for finite x: the difference of two infinities would be none.
 FL_INLINE Vec squared(Vec x) { return min(x * x, std::numeric_limits<float>::max()); }
+
+/// base^n for n >= 0: of multiplications alone, since the C library's `pow` is not the same everywhere.
+inline double power(double base, std::int64_t n) {
+    double result = 1;
+    for (; n > 0; n /= 2, base *= base)
+        if (n % 2) result *= base;
+    return result;
+}
 
 /// One step on n parameters (a multiple of kLanes), after the step has been counted.
 inline void step_parameters(const Settings& s, double rate, const Numbers& numbers, float* g, long n) {
@@ -76,11 +91,11 @@ inline void step_parameters(const Settings& s, double rate, const Numbers& numbe
         const float momentum = static_cast<float>(s.momentum), r = static_cast<float>(rate);
         const float fresh = step == 1 ? 1.0f : static_cast<float>(1 - s.dampening);
         for (long i = 0; i < n; i += kLanes) {
-            Vec gradient = load(g + i) + decay * load(w + i);
+            Vec gradient = fma(decay, load(w + i), load(g + i));
             if (s.momentum != 0) {
-                const Vec velocity = momentum * load(first + i) + fresh * gradient;
+                const Vec velocity = fma(momentum, load(first + i), fresh * gradient);
                 store(first + i, velocity);
-                gradient = s.nesterov ? gradient + momentum * velocity : velocity;
+                gradient = s.nesterov ? fma(momentum, velocity, gradient) : velocity;
             }
             subtract(i, r * gradient);
         }
@@ -93,11 +108,11 @@ inline void step_parameters(const Settings& s, double rate, const Numbers& numbe
         const float l2 = decoupled ? 0.0f : decay;
         const float c1 = static_cast<float>(1 - s.beta1);
         const float c2 = static_cast<float>(1 - s.beta2);
-        const float r = static_cast<float>(rate / (1 - std::pow(s.beta1, step)));
-        const float unbias = static_cast<float>(1 / std::sqrt(1 - std::pow(s.beta2, step)));
+        const float r = static_cast<float>(rate / (1 - power(s.beta1, *numbers.step)));
+        const float unbias = static_cast<float>(1 / std::sqrt(1 - power(s.beta2, *numbers.step)));
         for (long i = 0; i < n; i += kLanes) {
             const Vec weight = load(w + i);
-            const Vec gradient = load(g + i) + l2 * weight;
+            const Vec gradient = fma(l2, weight, load(g + i));
             const Vec mean = toward(load(first + i), gradient, c1);
             Vec square = toward(load(second + i), squared(gradient), c2);
             store(first + i, mean);
@@ -106,7 +121,7 @@ inline void step_parameters(const Settings& s, double rate, const Numbers& numbe
                 square = max(square, load(third + i));
                 store(third + i, square);
             }
-            subtract(i, shrink * weight + r * mean / (square_root(square) * unbias + epsilon));
+            subtract(i, fma(shrink, weight, r * mean / fma(square_root(square), unbias, epsilon)));
         }
         break;
     }
@@ -114,18 +129,18 @@ inline void step_parameters(const Settings& s, double rate, const Numbers& numbe
         const float rest = static_cast<float>(1 - s.beta2);
         const float momentum = static_cast<float>(s.momentum), r = static_cast<float>(rate);
         for (long i = 0; i < n; i += kLanes) {
-            const Vec gradient = load(g + i) + decay * load(w + i);
+            const Vec gradient = fma(decay, load(w + i), load(g + i));
             const Vec square = toward(load(first + i), squared(gradient), rest);
             store(first + i, square);
             Vec variance = square;
             if (s.centered) {
                 const Vec mean = toward(load(third + i), gradient, rest);
                 store(third + i, mean);
-                variance = max(square - mean * mean, 0.0f);
+                variance = max(fnma(mean, mean, square), 0.0f);
             }
             Vec move = gradient / (square_root(variance) + epsilon);
             if (s.momentum > 0) {
-                move += momentum * load(second + i);
+                move = fma(momentum, load(second + i), move);
                 store(second + i, move);
             }
             subtract(i, r * move);
@@ -135,8 +150,8 @@ inline void step_parameters(const Settings& s, double rate, const Numbers& numbe
     case Rule::kAdagrad: {
         const float r = static_cast<float>(rate / (1 + (step - 1) * s.rate_decay));
         for (long i = 0; i < n; i += kLanes) {
-            const Vec gradient = load(g + i) + decay * load(w + i);
-            const Vec square = load(first + i) + gradient * gradient;
+            const Vec gradient = fma(decay, load(w + i), load(g + i));
+            const Vec square = fma(gradient, gradient, load(first + i));
             store(first + i, square);
             subtract(i, r * gradient / (square_root(square) + epsilon));
         }

@@ -54,55 +54,58 @@ constexpr int tile_rows() {
 /// leaky relu; the backward product then knows the derivative from the sign of that value.
 enum class Product { kForward, kForwardRectified, kBackward, kBackwardRectified };
 
-/// One tile: out[r][b] = start(r) + sum over k of a(r, k) * in[k][b], for R features r.
+/// With few features the additions of a tile would wait for one another: several partial sums run side by side. How many
+/// depends on the features of the whole product alone, so that no bit depends on the tiles.
+constexpr int partial_sums(int features) { return features >= 4 ? 1 : (features >= 2 ? 2 : 4); }
+
+/// One tile: out[r][b] = start(r) + sum over k of a(r, k) * in[k][b], for R features r, in P partial sums: term k goes
+/// to partial sum k % P, but the last depth % P terms go to the first.
 ///
 /// Forward, a(r, k) = a[k * stride + r] and start = side[r], the bias. Backward, a(r, k) = a[r * stride + k], and the
 /// sum is multiplied by the derivative: what stood in out, or as the sign of side[r][b] says.
-template <int C, int R, Product kProduct>
+template <int C, int R, int P, Product kProduct>
 void row_tile(const float* a, int stride, int depth, const float* in, const float* side, float slope, float* out) {
     constexpr bool kForward = kProduct == Product::kForward || kProduct == Product::kForwardRectified;
     constexpr int V = tile_vectors<C>();
-    // With few features in the tile the additions would wait for one another: several partial sums run side by side.
-    constexpr int P = R * V >= 8 ? 1 : (R * V >= 4 ? 2 : 4);
     for (int block = 0; block < C / kLanes; block += V) {
         Vec sum[P][R][V];
-#pragma GCC unroll 4
+        FL_UNROLL(4)
         for (int p = 0; p < P; ++p)
-#pragma GCC unroll 32
+            FL_UNROLL(32)
             for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
+                FL_UNROLL(4)
                 for (int v = 0; v < V; ++v) sum[p][r][v] = kForward && p == 0 ? splat(side[r]) : Vec{};
         const float* x = in + block * kLanes;
         int k = 0;
         for (; k + P <= depth; k += P)
-#pragma GCC unroll 4
+            FL_UNROLL(4)
             for (int p = 0; p < P; ++p) {
                 const float* weights = kForward ? a + static_cast<long>(k + p) * stride : a + k + p;
                 Vec row[V];
-#pragma GCC unroll 4
+                FL_UNROLL(4)
                 for (int v = 0; v < V; ++v) row[v] = load(x + (k + p) * C + v * kLanes);
-#pragma GCC unroll 32
+                FL_UNROLL(32)
                 for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
+                    FL_UNROLL(4)
                     for (int v = 0; v < V; ++v)
-                        sum[p][r][v] += splat(kForward ? weights[r] : weights[static_cast<long>(r) * stride]) * row[v];
+                        sum[p][r][v] = fma(kForward ? weights[r] : weights[static_cast<long>(r) * stride], row[v], sum[p][r][v]);
             }
         if constexpr (P > 1)
             for (; k < depth; ++k) {
                 const float* weights = kForward ? a + static_cast<long>(k) * stride : a + k;
-#pragma GCC unroll 32
+                FL_UNROLL(32)
                 for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
+                    FL_UNROLL(4)
                     for (int v = 0; v < V; ++v)
-                        sum[0][r][v] += splat(kForward ? weights[r] : weights[static_cast<long>(r) * stride]) *
-                                        load(x + k * C + v * kLanes);
+                        sum[0][r][v] = fma(kForward ? weights[r] : weights[static_cast<long>(r) * stride],
+                                           load(x + k * C + v * kLanes), sum[0][r][v]);
             }
-#pragma GCC unroll 32
+        FL_UNROLL(32)
         for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
+            FL_UNROLL(4)
             for (int v = 0; v < V; ++v) {
                 Vec total = sum[0][r][v];
-#pragma GCC unroll 4
+                FL_UNROLL(4)
                 for (int p = 1; p < P; ++p) total += sum[p][r][v];
                 const long at = r * C + (block + v) * kLanes;
                 if constexpr (kProduct == Product::kForwardRectified) total = max(slope * total, total);
@@ -116,10 +119,16 @@ void row_tile(const float* a, int stride, int depth, const float* in, const floa
 
 using RowTile = void (*)(const float*, int, int, const float*, const float*, float, float*);
 
+/// By the features of a tile, for products of four features and more.
 template <int C, Product kProduct, int... R>
 constexpr auto row_tiles(std::integer_sequence<int, R...>) {
-    return std::array<RowTile, sizeof...(R)>{&row_tile<C, R + 1, kProduct>...};
+    return std::array<RowTile, sizeof...(R)>{&row_tile<C, R + 1, 1, kProduct>...};
 }
+/// By the features of the whole product.
+template <int C, Product kProduct>
+constexpr std::array<RowTile, 3> kNarrowTiles = {&row_tile<C, 1, partial_sums(1), kProduct>,
+                                                 &row_tile<C, 2, partial_sums(2), kProduct>,
+                                                 &row_tile<C, 3, partial_sums(3), kProduct>};
 
 /// Calls f(first, count) over 0..n in the fewest nearly equal parts of at most `most`.
 template <class F>
@@ -137,6 +146,8 @@ template <int C, Product kProduct = Product::kForward>
 void forward_product(const float* w, int fan_in, int fan_out, const float* in, float slope, float* out) {
     static constexpr auto tiles = row_tiles<C, kProduct>(std::make_integer_sequence<int, tile_rows<C>()>{});
     const float* bias = w + static_cast<long>(fan_in) * fan_out;
+    if (partial_sums(fan_out) > 1)
+        return kNarrowTiles<C, kProduct>[fan_out - 1](w, fan_out, fan_in, in, bias, slope, out);
     in_parts(fan_out, tile_rows<C>(), [&](int first, int count) {
         tiles[count - 1](w + first, fan_out, fan_in, in, bias + first, slope, out + static_cast<long>(first) * C);
     });
@@ -147,6 +158,8 @@ template <int C, Product kProduct = Product::kBackward>
 void backward_product(const float* w, int fan_in, int fan_out, const float* delta, const float* side, float slope,
                       float* out) {
     static constexpr auto tiles = row_tiles<C, kProduct>(std::make_integer_sequence<int, tile_rows<C>()>{});
+    if (partial_sums(fan_in) > 1)
+        return kNarrowTiles<C, kProduct>[fan_in - 1](w, fan_out, fan_out, delta, side, slope, out);
     in_parts(fan_in, tile_rows<C>(), [&](int first, int count) {
         const long at = static_cast<long>(first) * C;
         tiles[count - 1](w + static_cast<long>(first) * fan_out, fan_out, fan_out, delta, side + at, slope, out + at);

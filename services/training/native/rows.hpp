@@ -29,11 +29,11 @@ void gather(const float* data, std::int64_t stride, int width, const std::int32_
         }
         for (int f = 0; f < width; f += kLanes) {
             Vec square[kLanes];
-#pragma GCC unroll 16
+            FL_UNROLL(16)
             for (int b = 0; b < kLanes; ++b) square[b] = load(source[b] + f);
             transpose(square);
             const int n = std::min(kLanes, width - f);
-#pragma GCC unroll 16
+            FL_UNROLL(16)
             for (int i = 0; i < kLanes; ++i)
                 if (i < n) store(out + static_cast<long>(f + i) * C + block, square[i]);
         }

@@ -97,7 +97,7 @@ private:
             const float* w = numbers.w + offset + static_cast<std::int64_t>(i) * fan_out;
             const float* rest = numbers.residual + offset + static_cast<std::int64_t>(i) * fan_out;
             const double x = h_[i];
-            for (int o = 0; o < fan_out; ++o) z[o] += x * (static_cast<double>(w[o]) + static_cast<double>(rest[o]));
+            for (int o = 0; o < fan_out; ++o) z[o] = fma(x, static_cast<double>(w[o]) + static_cast<double>(rest[o]), z[o]);
         }
     }
 

@@ -265,7 +265,7 @@ protected:
         for (Stage& s : stages_) {
             if (!s.batch_normed()) continue;
             const auto move = [&](float* kept, const float* found) {
-                for (int u = 0; u < s.normed_width; ++u) kept[u] += between_.fresh * (found[u] - kept[u]);
+                for (int u = 0; u < s.normed_width; ++u) kept[u] = fma(between_.fresh, found[u] - kept[u], kept[u]);
             };
             move(statistics + s.moving_mean, s.mean.get());
             move(statistics + s.moving_variance, s.variance.get());
@@ -344,9 +344,14 @@ protected:
             float* error = s.error.chunk<C>(c);
             if (learns(settings)) {
                 const float* negative = s.negative.chunk<C>(c);
-                Vec total{};
-                for (long i = 0; i < n; i += kLanes) total += load(d + i) * load(negative + i);
-                gradient_.get()[s.slope] += static_cast<float>(sum(total));
+                Partials total;
+                for (long i = 0; i < n; i += kPartials)
+                    FL_UNROLL(4)
+                    for (int v = 0; v < kPartialVectors; ++v) {
+                        const long at = i + v * kLanes;
+                        total.part[v] = fma(load(d + at), load(negative + at), total.part[v]);
+                    }
+                gradient_.get()[s.slope] += static_cast<float>(sum_in_double(total));
             }
             for (long i = 0; i < n; i += kLanes) {
                 const Vec back = load(d + i);

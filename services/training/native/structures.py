@@ -122,7 +122,15 @@ def kernel(folder: Path | None = None) -> ctypes.CDLL:
     Raises:
         KernelUnavailableError: it cannot be compiled or loaded here.
     """
-    library = load_kernel(folder)
+    return declared(load_kernel(folder))
+
+
+def declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    """Declare the signatures of a loaded kernel.
+
+    Raises:
+        KernelUnavailableError: it was made for another version of this program.
+    """
     found = library.firstlight_interface()
     if found != INTERFACE:
         raise KernelUnavailableError(f"the kernel speaks interface {found}, this program {INTERFACE}")
