@@ -1,0 +1,124 @@
+"""Other programs, run so that nothing of them is left: each with all it starts, ended together.
+
+A compiler's driver starts the compiler proper, and a limit that kills the driver alone leaves the rest running for
+nobody. Here every program stands in a process group of its own that is ended as a whole: after its time, on an error,
+on an interruption, and also when this process itself is killed.
+"""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+import psutil
+
+GUARD = ("/bin/sh", "-c", "read -r _; kill -KILL 0")
+"""Reads until the writing end is gone, and then kills its own process group, itself included."""
+LIMITED = ("/bin/sh", "-c", 'ulimit -S -t "$0" && exec "$@"')
+"""Gives a program, and each that it starts, so many seconds of processor time."""
+
+
+class Group:
+    """A running program and all that it starts. Use as a context manager, or call `end`.
+
+    On POSIX systems a shell that waits at a pipe leads the group. Nobody but this process holds the other end: when
+    this process ends, killed or not, the shell reads that and kills the group. It stays a member until `end`, so that
+    the group's number cannot come to mean other processes. Windows has no such groups: there `end` looks for the
+    program's descendants. What gives itself a session of its own leaves the group.
+
+    Args:
+        command: the program and its arguments.
+        options: of `subprocess.Popen`, without those that choose the group or the session.
+
+    Attributes:
+        process: the program.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(self, command: Sequence[str], **options: Any) -> None:
+        self._guard: subprocess.Popen[bytes] | None = None
+        if sys.platform != "win32":
+            self._guard = subprocess.Popen(
+                GUARD,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                process_group=0,
+            )
+            options["process_group"] = self._guard.pid
+        try:
+            self.process = subprocess.Popen[bytes](command, **options)
+        except BaseException:
+            self._kill_group()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Kill what is left of the group, wait for the program and close its pipes; harmless when repeated."""
+        if sys.platform == "win32":
+            _kill_tree(self.process.pid)
+        self._kill_group()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                with suppress(OSError):  # what was not yet written to it cannot be flushed any more
+                    pipe.close()
+
+    def _kill_group(self) -> None:
+        if self._guard is None:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._guard.pid, signal.SIGKILL)
+        self._guard.communicate()
+        self._guard = None
+
+
+def run(
+    command: Sequence[str], *, seconds: float | None, processor_seconds: int | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return what it said; nothing it started is left, however this ends.
+
+    A limit of processor time is one of work done: it does not run out sooner because the machine is busy. A program
+    that has used it up is ended by SIGXCPU.
+
+    Args:
+        command: the program and its arguments.
+        seconds: how long it may take by the clock; None for as long as it lives.
+        processor_seconds: how much processor time it, and each program it starts, may use; not on Windows.
+        options: of `subprocess.Popen`, without standard input and outputs.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer than `seconds`.
+        OSError: it cannot be started.
+    """
+    started = command
+    if processor_seconds is not None and sys.platform != "win32":
+        if shutil.which(command[0]) is None:  # or the shell would be what cannot start it
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
+        started = (*LIMITED, str(processor_seconds), *command)
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with Group(started, **pipes, **options) as group:
+        out, err = group.process.communicate(timeout=seconds)
+        code = group.process.returncode
+    return subprocess.CompletedProcess(command, code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+
+
+def _kill_tree(pid: int) -> None:
+    with suppress(psutil.NoSuchProcess):
+        family = [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
