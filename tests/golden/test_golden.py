@@ -1,4 +1,4 @@
-"""The same study gives the same bits on every processor: digests that were made once, checked by every build at hand."""
+"""The same study gives the same bits on every processor: digests made once, checked by every build at hand."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.training.native import build
+from services.training.native import build, targets
 from services.training.native.structures import kernel
 from tests.golden.studies import DIGESTS, STUDIES, digest, epoch_rows
 
@@ -39,11 +39,11 @@ def test_one_bit_changes_a_digest() -> None:
     assert digest(rows) != EXPECTED["mae"]
 
 
-@pytest.mark.parametrize("target", build.TARGETS)
-def test_builds_for_other_processors_give_the_same_bits(target: build.Target, tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", targets.TARGETS)
+def test_builds_for_other_processors_give_the_same_bits(target: targets.Target, tmp_path: Path) -> None:
     """Those that this processor can run; ``make golden-aarch64`` does the rest under an emulator."""
-    if target not in build.runnable():
-        assert not target.runs_on(build.processor())
+    if target not in targets.runnable():
+        assert not target.runs_on(targets.processor())
         return
     library = build.compile_kernel(tmp_path / target.file, target.flags)
     narrow = NARROW if target.name == "x86-64-v3" else {}

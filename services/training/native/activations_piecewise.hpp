@@ -24,21 +24,21 @@ struct LeakyRelu {  // p: negative slope
 struct HardTanh {  // p: lower, upper; also relu6
     FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
         h = min(max(z, p[0]), p[1]);
-        d = (z > p[0]) & (z < p[1]) ? splat(1.0f) : Vec{};
+        d = ((z > p[0]) & (z < p[1])) ? splat(1.0f) : Vec{};
     }
 };
 struct HardSigmoid {  // p: slope, intercept: clip(slope * z + intercept, 0, 1)
     FL_INLINE static void at(Vec z, const float* p, Vec& h, Vec& d) {
         const Vec line = fma(p[0], z, p[1]);
         h = min(max(line, 0.0f), 1.0f);
-        d = (line > 0.0f) & (line < 1.0f) ? splat(p[0]) : Vec{};
+        d = ((line > 0.0f) & (line < 1.0f)) ? splat(p[0]) : Vec{};
     }
 };
 struct HardSilu {
     FL_INLINE static void at(Vec z, const float*, Vec& h, Vec& d) {
         const Vec gate = min(max(fma(z, 1.0f / 6.0f, 0.5f), 0.0f), 1.0f);
         h = z * gate;
-        d = (z > -3.0f) & (z < 3.0f) ? fma(z, 1.0f / 3.0f, 0.5f) : (z < 0.0f ? Vec{} : splat(1.0f));
+        d = ((z > -3.0f) & (z < 3.0f)) ? fma(z, 1.0f / 3.0f, 0.5f) : (z < 0.0f ? Vec{} : splat(1.0f));
     }
 };
 struct Threshold {  // p: threshold, value

@@ -10,10 +10,12 @@
 #include <exception>
 #include <mutex>
 #include <numeric>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "eigenvalues.hpp"
+#include "interface.hpp"
 #include "measure.hpp"
 #include "network.hpp"
 #include "stages.hpp"
@@ -107,19 +109,28 @@ private:
 extern "C" {
 #pragma GCC visibility push(default)
 
-/// Bumped with every change of a structure or signature below.
-int firstlight_interface() { return 6; }
+/// Bumped with every change of a signature below.
+int firstlight_interface() { return 7; }
+/// The layout of the structures that are shared; see interface.hpp.
+const char* firstlight_layout() {
+    static const std::string text = layout();
+    return text.c_str();
+}
 int firstlight_lanes() { return kLanes; }
 int firstlight_chunk() { return kChunk; }
 
+/// Asks threads at work to end soon.
+void firstlight_stop(Control* control) { control->stop.store(1, std::memory_order_relaxed); }
+/// Rows of all trials that firstlight_train has used.
+std::int64_t firstlight_done(const Control* control) { return control->done.load(std::memory_order_relaxed); }
+
 /// One epoch of every trial whose `diverged` is negative. Row t of `sums` and `diverged` is trial t's; order is
 /// (orders, rows), order_of says which of them a trial follows. Dropout draws from the streams (seeds[t], stream).
-/// `done` counts the rows of all trials as they are used. Returns 0, 1 (no memory) or 2 (a nonzero *stop was seen).
+/// Returns 0, 1 (no memory) or 2 (it was stopped).
 int firstlight_train(const Shape* shape, int trials, const Settings* settings, const double* rates, float* parameters,
                      float* residuals, float* moments, std::int64_t* steps, float* statistics, const Rows* data,
                      const std::int32_t* order, const std::int32_t* order_of, const std::uint64_t* seeds,
-                     std::uint64_t stream, int threads, const volatile std::int32_t* stop, std::int64_t* done,
-                     Sums* sums, std::int64_t* diverged) {
+                     std::uint64_t stream, int threads, Control* control, Sums* sums, std::int64_t* diverged) {
     const Between* between = shape->between;
     const bool drops = between && between->keep_from;
     const std::int64_t moving = between ? between->statistics_size : 0;
@@ -134,23 +145,23 @@ int firstlight_train(const Shape* shape, int trials, const Settings* settings, c
                                       moments + t * shape->moments, steps + t, statistics + t * moving,
                                       drops ? seeds[t] : 0, stream};
                 diverged[t] = workspace.train(settings[t], rates[t], numbers, *data,
-                                              order + order_of[t] * data->count, begin, end, stop, sums[t]);
+                                              order + order_of[t] * data->count, begin, end, *control, sums[t]);
             }
-            if (diverged[t] >= 0 || *stop) end = data->count;
+            if (diverged[t] >= 0 || control->stopped()) end = data->count;
             progress.put_back(t, end);
-            __atomic_fetch_add(done, end - begin, __ATOMIC_RELAXED);
+            control->done.fetch_add(end - begin, std::memory_order_relaxed);
         }
     };
     const int failed = between ? on_threads<StagedWorkspace>(*shape, threads, work)
                                : on_threads<Workspace>(*shape, threads, work);
-    return failed ? 1 : (*stop ? 2 : 0);
+    return failed ? 1 : (control->stopped() ? 2 : 0);
 }
 
 /// Sums of every trial over a data set in tiles. Rows are summed in pieces of fixed size, and the pieces in order.
 /// Batch normalisation is by the `statistics`, or, with `own`, by those of each batch. Returns as firstlight_train does.
 int firstlight_evaluate(const Shape* shape, int trials, const Settings* settings, const float* parameters,
                         const float* statistics, int own, const Rows* tiles, int threads,
-                        const volatile std::int32_t* stop, Sums* sums) {
+                        const Control* control, Sums* sums) {
     const Between* between = shape->between;
     const std::int64_t moving = between ? between->statistics_size : 0;
     const std::int64_t piece = own ? std::max<std::int64_t>(1, kPiece / shape->batch_size) * shape->batch_size : kPiece;
@@ -158,7 +169,7 @@ int firstlight_evaluate(const Shape* shape, int trials, const Settings* settings
     std::vector<Sums> parts(static_cast<std::size_t>(trials * pieces));
     std::atomic<std::int64_t> next{0};
     const auto each = [&](auto&& evaluate) {
-        for (std::int64_t item; (item = next++) < trials * pieces && !*stop;) {
+        for (std::int64_t item; (item = next++) < trials * pieces && !control->stopped();) {
             const std::int64_t trial = item / pieces, begin = item % pieces * piece;
             evaluate(trial, parameters + trial * shape->parameters, begin, std::min(tiles->count, begin + piece),
                      parts[static_cast<std::size_t>(item)]);
@@ -178,21 +189,21 @@ int firstlight_evaluate(const Shape* shape, int trials, const Settings* settings
                                : on_threads<Workspace>(*shape, threads, plain);
     for (std::int64_t item = 0; item < trials * pieces; ++item)
         sums[item / pieces] += parts[static_cast<std::size_t>(item)];
-    return failed ? 1 : (*stop ? 2 : 0);
+    return failed ? 1 : (control->stopped() ? 2 : 0);
 }
 
 /// Statistics of batch normalisation over the first `count` training rows under the present parameters, for a shape
 /// that has `between`. Returns as firstlight_train does.
 int firstlight_pool(const Shape* shape, int trials, const Settings* settings, const float* parameters,
-                    const Rows* data, std::int64_t count, int threads, const volatile std::int32_t* stop,
+                    const Rows* data, std::int64_t count, int threads, const Control* control,
                     float* statistics) {
     std::atomic<int> next{0};
     const int failed = on_threads<StagedWorkspace>(*shape, threads, [&](StagedWorkspace& workspace) {
-        for (int trial; (trial = next++) < trials && !*stop;)
-            workspace.pool(settings[trial], parameters + trial * shape->parameters, *data, count, stop,
+        for (int trial; (trial = next++) < trials && !control->stopped();)
+            workspace.pool(settings[trial], parameters + trial * shape->parameters, *data, count, *control,
                            statistics + trial * shape->between->statistics_size);
     });
-    return failed ? 1 : (*stop ? 2 : 0);
+    return failed ? 1 : (control->stopped() ? 2 : 0);
 }
 
 /// Measures the layers of every healthy trial, for a shape that has `between`, whose batches are as long as the rows that

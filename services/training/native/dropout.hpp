@@ -9,6 +9,8 @@
 
 namespace firstlight {
 
+__extension__ typedef unsigned __int128 Product128;
+
 /// Philox 4x64-10 (Salmon et al., SC 2011) under a key. NumPy counts before it draws: block b is that of counter b + 1.
 struct Philox {
     std::uint64_t seed, stream;
@@ -20,8 +22,8 @@ struct Philox {
             std::uint64_t key0 = seed, key1 = stream;
         FL_UNROLL(10)
             for (int round = 0; round < 10; ++round) {
-                const auto p = static_cast<unsigned __int128>(c[0]) * 0xD2E7470EE14C6C93u;
-                const auto q = static_cast<unsigned __int128>(c[2]) * 0xCA5A826395121157u;
+                const auto p = static_cast<Product128>(c[0]) * 0xD2E7470EE14C6C93u;
+                const auto q = static_cast<Product128>(c[2]) * 0xCA5A826395121157u;
                 c[0] = static_cast<std::uint64_t>(q >> 64) ^ c[1] ^ key0;
                 c[1] = static_cast<std::uint64_t>(q);
                 c[2] = static_cast<std::uint64_t>(p >> 64) ^ c[3] ^ key1;

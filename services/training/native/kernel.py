@@ -10,16 +10,11 @@ from numpy.typing import NDArray
 from services.training.native.between import NORMS
 from services.training.native.description import NativeDescription, unsupported
 from services.training.native.layout import ALIGNMENT, tiles
-from services.training.native.measured import LAYER, Ask
+from services.training.native.measured import Ask
 from services.training.native.members import LEARNED, LOSSES, Member, encode_activation, encode_optimizer
 from services.training.native.numbers import CohortNumbers
-from services.training.native.structures import Between, Rows, Settings, Shape, kernel
-from services.training.native.watch import Tick, watched
-
-SUMS = np.dtype(
-    [("loss", "f8"), ("absolute", "f8"), ("squared", "f8"), ("correct", "i8"), ("lowest", "f8"), ("highest", "f8")]
-)
-
+from services.training.native.structures import LAYER, SUMS, Between, Control, Rows, Settings, Shape, kernel
+from services.training.native.watch import Tick, Watch, watched
 
 NEAR = 64.0 * 2.0**-24
 """Times the largest target, or 1: a residual smaller than that is not sure of its sign in float32; see signs.hpp."""
@@ -196,7 +191,7 @@ class NativeCohort(CohortNumbers):
         diverged = np.full(self.trials, -1, dtype=np.int64)
         if skip is not None:
             diverged[skip] = 0
-        done, stop = ctypes.c_int64(0), ctypes.c_int32(0)
+        control = Control()
         data = self._train.rows
 
         def work() -> int:
@@ -204,11 +199,11 @@ class NativeCohort(CohortNumbers):
                 ctypes.byref(self._shape), self.trials, self._settings, rates.ctypes.data, self._parameters.ctypes.data,
                 self._residuals.ctypes.data, self._moments.ctypes.data, self._steps.ctypes.data,
                 self._statistics.ctypes.data, ctypes.byref(data), order.ctypes.data, line.ctypes.data,
-                seeds.ctypes.data, word, self.threads, ctypes.byref(stop), ctypes.byref(done),
+                seeds.ctypes.data, word, self.threads, ctypes.byref(control),
                 sums.ctypes.data, diverged.ctypes.data,
             )  # fmt: skip
 
-        if not watched(work, tick, stop, lambda: done.value / (self.trials * n)):
+        if not watched(work, tick, Watch(self._library, control, self.trials * n)):
             return None
         if skip is not None:
             diverged[skip] = -1
@@ -231,18 +226,18 @@ class NativeCohort(CohortNumbers):
             raise ValueError("set the validation rows first")
         sums = np.zeros(self.trials, dtype=SUMS)
         sums["lowest"], sums["highest"] = np.inf, -np.inf
-        stop = ctypes.c_int32(0)
+        control = Control()
         data = self._validation.rows
         statistics = self._statistics if statistics is None else statistics
 
         def work() -> int:
             return self._library.firstlight_evaluate(
                 ctypes.byref(self._shape), self.trials, self._settings, self._parameters.ctypes.data,
-                statistics.ctypes.data, int(own), ctypes.byref(data), self.threads, ctypes.byref(stop),
+                statistics.ctypes.data, int(own), ctypes.byref(data), self.threads, ctypes.byref(control),
                 sums.ctypes.data,
             )  # fmt: skip
 
-        return _sums(data.count, sums) if watched(work, tick, stop, lambda: 0.0) else None
+        return _sums(data.count, sums) if watched(work, tick, Watch(self._library, control)) else None
 
     def measure(
         self, parameters: NDArray[np.float32], ask: Ask, flat_below: NDArray[np.float32], healthy: NDArray[np.bool_]
@@ -287,16 +282,16 @@ class NativeCohort(CohortNumbers):
         """
         if self._train is None or not self._layout.moving:
             raise ValueError("set the training rows of a network with batch norm first")
-        found, stop = np.zeros_like(self._statistics), ctypes.c_int32(0)
+        found, control = np.zeros_like(self._statistics), Control()
         data = self._train.rows
 
         def work() -> int:
             return self._library.firstlight_pool(
                 ctypes.byref(self._shape), self.trials, self._settings, self._parameters.ctypes.data,
-                ctypes.byref(data), min(count, data.count), self.threads, ctypes.byref(stop), found.ctypes.data,
+                ctypes.byref(data), min(count, data.count), self.threads, ctypes.byref(control), found.ctypes.data,
             )  # fmt: skip
 
-        return found if watched(work, tick, stop, lambda: 0.0) else None
+        return found if watched(work, tick, Watch(self._library, control)) else None
 
     def _make_between(self) -> tuple[Between, list[NDArray[np.int64]]]:
         """The kernel's structure, and the arrays it points into."""

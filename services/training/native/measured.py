@@ -12,22 +12,6 @@ from services.training.native.structures import Probe, Rows
 
 EDGES = np.asarray(HISTOGRAM_EDGES, dtype=np.float32)
 
-LAYER = np.dtype(
-    [
-        ("pre_activation_mean", "f8"),
-        ("pre_activation_variance", "f8"),
-        ("activation_mean", "f8"),
-        ("activation_variance", "f8"),
-        ("gradient_norm", "f8"),
-        ("gradient_variance", "f8"),
-        ("backward_second_moment", "f8"),
-        ("flat", "i8"),
-        ("dead", "i8"),
-        ("counts", "i8", len(EDGES) + 1),
-    ]
-)
-"""`LayerNumbers` of measure.hpp: `flat` counts activations, `dead` units; `counts` begins below the first edge."""
-
 
 @dataclass(frozen=True)
 class Ask:
@@ -55,6 +39,7 @@ class Ask:
             signals=bool(self.wanted & {"moments", "histogram", "saturation"}),
             dead="dead_units" in self.wanted,
             gradients="gradients" in self.wanted,
+            edges_count=len(EDGES),
             edges=EDGES.ctypes.data,
             flat_below=flat_below.ctypes.data,
             healthy=healthy.ctypes.data,

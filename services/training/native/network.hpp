@@ -34,8 +34,8 @@ public:
     /// Returns the position in the order of the first batch whose loss is not finite, or -1; it changes nothing.
     std::int64_t train(const Settings& settings, double rate, const Numbers& numbers, const Rows& data,
                        const std::int32_t* order, std::int64_t begin, std::int64_t end,
-                       const volatile std::int32_t* stop, Sums& total) {
-        for (std::int64_t at = begin; at < end && !*stop; at += shape_.batch_size) {
+                       const Control& control, Sums& total) {
+        for (std::int64_t at = begin; at < end && !control.stopped(); at += shape_.batch_size) {
             const int rows = static_cast<int>(std::min<std::int64_t>(shape_.batch_size, end - at));
             Sums batch;
             ++*numbers.step;

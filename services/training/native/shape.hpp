@@ -1,6 +1,7 @@
 // What all trials of a cohort share, laid out as the structures of the same names in structures.py.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 namespace firstlight {
@@ -37,5 +38,14 @@ struct Shape {
     std::int64_t moments;              // floats of one trial's optimizer state
     const Between* between;            // null: nothing but activations
 };
+
+/// What the caller and the threads tell each other while these work.
+struct Control {
+    std::atomic<std::int32_t> stop;  // not zero: the caller wants them to end
+    std::atomic<std::int64_t> done;  // rows that have been used
+
+    bool stopped() const { return stop.load(std::memory_order_relaxed) != 0; }
+};
+static_assert(std::atomic<std::int32_t>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free);
 
 }  // namespace firstlight

@@ -33,9 +33,9 @@ public:
     /// As Workspace::train.
     std::int64_t train(const Settings& settings, double rate, const Numbers& numbers, const Rows& data,
                        const std::int32_t* order, std::int64_t begin, std::int64_t end,
-                       const volatile std::int32_t* stop, Sums& total) {
+                       const Control& control, Sums& total) {
         if (between_.keep_from) masks_.draw({numbers.seed, numbers.stream}, begin, end);
-        for (std::int64_t at = begin; at < end && !*stop; at += shape_.batch_size) {
+        for (std::int64_t at = begin; at < end && !control.stopped(); at += shape_.batch_size) {
             const int rows = static_cast<int>(std::min<std::int64_t>(shape_.batch_size, end - at));
             const std::uint32_t* words = between_.keep_from ? masks_.batch(at) : nullptr;
             Sums batch;
@@ -103,10 +103,10 @@ public:
     /// Batch normalisation's statistics over the first `count` rows of a data set, in batches each of which is
     /// normalised by its own on the way; laid out as the moving ones.
     void pool(const Settings& settings, const float* w, const Rows& data, std::int64_t count,
-              const volatile std::int32_t* stop, float* statistics) {
+              const Control& control, float* statistics) {
         std::vector<double> first(static_cast<std::size_t>(between_.statistics_size)), second(first);
         std::vector<std::int32_t> order(static_cast<std::size_t>(shape_.batch_size));
-        for (std::int64_t at = 0; at < count && !*stop; at += shape_.batch_size) {
+        for (std::int64_t at = 0; at < count && !control.stopped(); at += shape_.batch_size) {
             const int rows = static_cast<int>(std::min<std::int64_t>(shape_.batch_size, count - at));
             for (int b = 0; b < rows; ++b) order[b] = static_cast<std::int32_t>(at + b);
             sized(rows, [&](auto size) {

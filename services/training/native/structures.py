@@ -1,16 +1,20 @@
 """The structures and signatures shared with the compiled kernel, as ctypes.
 
-The C++ side is in shape.hpp, rows.hpp, losses.hpp, optimizers.hpp and measure.hpp.
+The C++ side is in shape.hpp, rows.hpp, losses.hpp, optimizers.hpp and measure.hpp; interface.hpp tells its layout.
 """
 
 import ctypes
+import itertools
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
+from services.science.diagnostics import HISTOGRAM_EDGES
 from services.training.native.build import KernelUnavailableError, load_kernel
 
-INTERFACE = 6
-"""Bumped on both sides with every change of a structure or a signature."""
+INTERFACE = 7
+"""Bumped on both sides with every change of a signature; structures are compared field by field."""
 
 
 class Settings(ctypes.Structure):
@@ -96,23 +100,53 @@ class Probe(ctypes.Structure):
         ("signals", ctypes.c_int32),
         ("dead", ctypes.c_int32),
         ("gradients", ctypes.c_int32),
+        ("edges_count", ctypes.c_int32),
         ("edges", ctypes.c_void_p),
         ("flat_below", ctypes.c_void_p),
         ("healthy", ctypes.c_void_p),
     )
 
 
-class Sums(ctypes.Structure):
-    """What rows added up to."""
+class Control(ctypes.Structure):
+    """What the caller and the kernel's threads tell each other; read and written by the kernel's own functions."""
 
-    _fields_ = (
-        ("loss", ctypes.c_double),
-        ("absolute", ctypes.c_double),
-        ("squared", ctypes.c_double),
-        ("correct", ctypes.c_int64),
-        ("lowest", ctypes.c_double),
-        ("highest", ctypes.c_double),
-    )
+    _fields_ = (("stop", ctypes.c_int32), ("done", ctypes.c_int64))
+
+
+SUMS = np.dtype(
+    [("loss", "f8"), ("absolute", "f8"), ("squared", "f8"), ("correct", "i8"), ("lowest", "f8"), ("highest", "f8")]
+)
+"""`Sums` of losses.hpp: what a trial's rows added up to."""
+
+LAYER = np.dtype(
+    [
+        ("pre_activation_mean", "f8"),
+        ("pre_activation_variance", "f8"),
+        ("activation_mean", "f8"),
+        ("activation_variance", "f8"),
+        ("gradient_norm", "f8"),
+        ("gradient_variance", "f8"),
+        ("backward_second_moment", "f8"),
+        ("flat", "i8"),
+        ("dead", "i8"),
+        ("counts", "i8", len(HISTOGRAM_EDGES) + 1),
+    ]
+)
+"""`LayerNumbers` of measure.hpp: `flat` counts activations, `dead` units; `counts` begins below the first edge."""
+
+
+def layout() -> str:
+    """The layout of all that is shared, as interface.hpp writes it."""
+    lines: list[str] = []
+    for structure in (Settings, Between, Shape, Rows, Probe, Control):
+        fields = [(name, getattr(structure, name)) for name in [field[0] for field in structure._fields_]]
+        places = [f"{name}:{field.offset}:{field.size}" for name, field in fields]
+        lines.append(" ".join([structure.__name__, str(ctypes.sizeof(structure)), *places]))
+    for name, dtype in (("Sums", SUMS), ("LayerNumbers", LAYER)):
+        fields = dtype.fields or {}
+        places = [f"{key}:{place[1]}:{place[0].itemsize}" for key, place in fields.items()]
+        lines.append(" ".join([name, str(dtype.itemsize), *places]))
+    return "".join(f"{line}\n" for line in lines)
 
 
 @cache
@@ -134,17 +168,25 @@ def declared(library: ctypes.CDLL) -> ctypes.CDLL:
     found = library.firstlight_interface()
     if found != INTERFACE:
         raise KernelUnavailableError(f"the kernel speaks interface {found}, this program {INTERFACE}")
-    pointer, integer = ctypes.c_void_p, ctypes.c_int
+    library.firstlight_layout.restype = ctypes.c_char_p
+    theirs = library.firstlight_layout().decode().splitlines()
+    for ours, other in itertools.zip_longest(layout().splitlines(), theirs):
+        if ours != other:
+            raise KernelUnavailableError(f"the kernel lays out {other!r}, this program {ours!r}")
+    pointer, integer, control = ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(Control)
+    library.firstlight_stop.argtypes = (control,)
+    library.firstlight_done.argtypes = (control,)
+    library.firstlight_done.restype = ctypes.c_int64
     library.firstlight_train.argtypes = (
         ctypes.POINTER(Shape), integer, pointer, pointer, pointer, pointer, pointer, pointer, pointer,
-        ctypes.POINTER(Rows), pointer, pointer, pointer, ctypes.c_uint64, integer, pointer, pointer, pointer, pointer,
+        ctypes.POINTER(Rows), pointer, pointer, pointer, ctypes.c_uint64, integer, control, pointer, pointer,
     )  # fmt: skip
     library.firstlight_evaluate.argtypes = (
-        ctypes.POINTER(Shape), integer, pointer, pointer, pointer, integer, ctypes.POINTER(Rows), integer, pointer,
+        ctypes.POINTER(Shape), integer, pointer, pointer, pointer, integer, ctypes.POINTER(Rows), integer, control,
         pointer,
     )  # fmt: skip
     library.firstlight_pool.argtypes = (
-        ctypes.POINTER(Shape), integer, pointer, pointer, ctypes.POINTER(Rows), ctypes.c_int64, integer, pointer,
+        ctypes.POINTER(Shape), integer, pointer, pointer, ctypes.POINTER(Rows), ctypes.c_int64, integer, control,
         pointer,
     )  # fmt: skip
     library.firstlight_measure.argtypes = (

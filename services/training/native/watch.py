@@ -4,6 +4,8 @@ import ctypes
 import threading
 from collections.abc import Callable
 
+from services.training.native.structures import Control
+
 Tick = Callable[[float], bool]
 """Called now and then with the share of the work that is done; true asks to stop."""
 
@@ -11,7 +13,28 @@ POLL_SECONDS = 0.02
 """Between two calls of `tick` while the kernel runs."""
 
 
-def watched(work: Callable[[], int], tick: Tick | None, stop: ctypes.c_int32, share: Callable[[], float]) -> bool:
+class Watch:
+    """A hold on work that the kernel's threads do.
+
+    Args:
+        library: the kernel.
+        control: what the work was started with.
+        rows: how many will be used in all; None where they are not counted.
+    """
+
+    def __init__(self, library: ctypes.CDLL, control: Control, rows: int | None = None) -> None:
+        self._library, self._control, self._rows = library, ctypes.byref(control), rows
+
+    def stop(self) -> None:
+        """Ask the threads to end soon."""
+        self._library.firstlight_stop(self._control)
+
+    def share(self) -> float:
+        """The share of the work that is done; 0 where it is not counted."""
+        return self._library.firstlight_done(self._control) / self._rows if self._rows else 0.0
+
+
+def watched(work: Callable[[], int], tick: Tick | None, watch: Watch) -> bool:
     """Run `work`, with `tick` called meanwhile; false when it was stopped."""
     if tick is None:
         status = work()
@@ -26,10 +49,10 @@ def watched(work: Callable[[], int], tick: Tick | None, stop: ctypes.c_int32, sh
                 thread.join(POLL_SECONDS)
                 if not thread.is_alive():
                     break
-                if tick(share()):
-                    stop.value = 1
+                if tick(watch.share()):
+                    watch.stop()
         except BaseException:
-            stop.value = 1  # whoever watches has failed: nobody may find the kernel still at work
+            watch.stop()  # whoever watches has failed: nobody may find the kernel still at work
             thread.join()
             raise
         status = results[0]
