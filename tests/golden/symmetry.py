@@ -22,7 +22,7 @@ from services.training.native.members import ENCODERS, GATES, LEARNED
 ROWS, BATCH = 150, 20
 """The last batch of an epoch has ten rows; a batch is no multiple of any vector."""
 
-FAMILIES: tuple[tuple[str, ...], ...] = (tuple([*ENCODERS, *LEARNED]), tuple(GATES))
+FAMILIES: tuple[tuple[str, ...], ...] = ((*ENCODERS, *LEARNED), tuple(GATES))
 VARIANTS: tuple[tuple[dict[str, Any], Between, str], ...] = (
     ({"kind": "sgd"}, Between(), "mse"),
     ({"kind": "adam"}, Between(norm="layer"), "mae"),
