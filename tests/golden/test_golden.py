@@ -41,11 +41,11 @@ def test_one_bit_changes_a_digest() -> None:
 
 @pytest.mark.parametrize("target", targets.TARGETS)
 def test_builds_for_other_processors_give_the_same_bits(target: targets.Target, tmp_path: Path) -> None:
-    """Those that this processor can run; ``make golden-aarch64`` does the rest under an emulator."""
+    """Compiled without a warning; those that this processor can run, ``make golden-aarch64`` does the rest under an emulator."""
     if target not in targets.runnable():
         assert not target.runs_on(targets.processor())
         return
-    library = build.compile_kernel(tmp_path / target.file, target.flags)
+    library = build.compile_kernel(tmp_path / target.file, (*target.flags, *build.WARNINGS))
     narrow = NARROW if target.name == "x86-64-v3" else {}
     done = subprocess.run(
         [sys.executable, "-m", "tests.golden.studies", "--library", str(library)],

@@ -27,7 +27,7 @@ CARRIED = SOURCES / "carried"
 
 FLAGS = (
     "-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off",
-    "-fvisibility=hidden", "-fPIC", "-shared", "-pthread",
+    "-fvisibility=hidden", "-fPIC", "-shared", "-pthread", "-Wfatal-errors",
 )  # fmt: skip
 """No -ffast-math: infinities and NaN must keep their meaning, or divergence could not be seen. No fused multiply-adds
 but those that are written: the compiler's would differ between a vector's loop and its tail, and between processors.

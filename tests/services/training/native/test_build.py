@@ -4,14 +4,9 @@ import ctypes
 import platform
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 
-from services.science.streams import Purpose, second_word
-from services.training.native import build, structures
-from services.training.native.between import Between
-
-NARROWER = ["-march=x86-64-v3", "-march=x86-64"] if platform.machine() in {"x86_64", "AMD64"} else ["-O2"]
+from services.training.native import build, structures, targets
 
 
 @pytest.fixture
@@ -49,20 +44,81 @@ def test_many_processes_may_compile_at_once(tmp_path, tiny):
     assert list(tmp_path.iterdir()) == list(paths)
 
 
-@pytest.mark.parametrize("target", NARROWER)
-def test_the_same_source_serves_narrower_vectors(tmp_path, monkeypatch, study, target):
-    wide = structures.kernel()
-    monkeypatch.setattr(build, "_target_flags", lambda _: (target,))
-    library = structures.kernel.__wrapped__(tmp_path)
-    assert library.firstlight_lanes() in {4, 8}
-    activations = [{"kind": kind} for kind in ("tanh", "sigmoid", "elu", "relu")]
-    for batch_size, widths in ((7, (6, 50, 33, 1)), (100, (3, 17, 2))):
-        study(widths, batch_size=batch_size, activations=activations).assert_agrees(library=library)
-    masks = (np.arange(4, dtype=np.uint64), second_word(Purpose.DROPOUT, 1))
-    for between in (Between(norm="batch", dropout=0.3), Between(norm="layer", after=True, residual=True)):
-        made = study((6, 50, 50, 1), activations=activations, between=between)
-        ours, theirs = (made.cohort(library=one).run_epoch(made.orders, dropout=masks) for one in (library, wide))
-        np.testing.assert_allclose(ours.loss, theirs.loss, rtol=1e-5)
+def test_a_carried_build_comes_before_one_made_here(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr(build, "CARRIED", tmp_path / "carried")
+    best, *others = targets.runnable()
+    assert build.carried() is None
+    for target in (*others, best):
+        build.compile_kernel(tmp_path / "carried" / target.file, target.flags)
+    assert build.find_kernel(tmp_path / "cache") == tmp_path / "carried" / best.file
+    assert not (tmp_path / "cache").exists()
+    assert build.identity().startswith(f"kernel-{best.name}-")
+    (tmp_path / "carried" / best.file).unlink()
+    for target in others[:1]:
+        assert build.carried() == tmp_path / "carried" / target.file
+
+
+def test_a_processor_gets_the_widest_build_it_runs():
+    v4, v3, arm = targets.TARGETS
+    narrow = targets.Processor("x86_64", v3.features)
+    assert [target.runs_on(narrow) for target in targets.TARGETS] == [False, True, False]
+    assert v4.runs_on(targets.Processor("x86_64", v4.features))
+    assert not v4.runs_on(targets.Processor("x86_64", v4.features - {"avx512dq"}))
+    assert arm.runs_on(targets.Processor("aarch64", frozenset({"asimd"})))
+    assert not any(target.runs_on(targets.Processor("riscv64", frozenset())) for target in targets.TARGETS)
+
+
+def test_this_processor_is_known():
+    here = targets.processor()
+    assert here.machine == platform.machine().lower().replace("amd64", "x86_64").replace("arm64", "aarch64")
+    assert targets.runnable(), f"no build runs on {here}"
+
+
+def test_a_processor_without_fused_multiply_adds_trains_with_pytorch(monkeypatch, tmp_path, capsys):
+    old = targets.Processor("x86_64", frozenset({"sse4_2", "popcnt", "avx"}))
+    monkeypatch.setattr(build, "processor", lambda: old)
+    monkeypatch.setattr(targets, "processor", lambda: old)
+    with pytest.raises(build.KernelUnavailableError, match=r"no fused multiply-adds \(x86-64-v3: AVX2 and FMA\)"):
+        build.find_kernel(tmp_path)
+    assert build.identity() == ""
+    assert build.main() == 1
+    assert "fused multiply-adds" in capsys.readouterr().err
+
+
+def test_sources_for_a_processor_without_them_do_not_compile(tmp_path):
+    if targets.processor().machine != "x86_64":
+        return
+    with pytest.raises(build.KernelUnavailableError, match="the kernel needs fused multiply-adds"):
+        build.compile_kernel(tmp_path / "kernel.so", ("-march=x86-64",))
+
+
+def test_a_library_of_another_layout_is_refused(monkeypatch):
+    library = structures.kernel()
+
+    class Longer(structures.Rows):
+        _fields_ = (("more", ctypes.c_int64),)
+
+    Longer.__name__ = "Rows"
+    monkeypatch.setattr(structures, "Rows", Longer)
+    with pytest.raises(build.KernelUnavailableError, match="the kernel lays out 'Rows 48 count:0:8 .*', this program"):
+        structures.declared(library)
+
+
+def test_a_library_of_another_interface_is_refused(monkeypatch):
+    monkeypatch.setattr(structures, "INTERFACE", structures.INTERFACE + 1)
+    with pytest.raises(build.KernelUnavailableError, match="the kernel speaks interface"):
+        structures.declared(structures.kernel())
+
+
+def test_what_is_used_is_told(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(build, "CARRIED", tmp_path)
+    monkeypatch.setattr("sys.argv", ["build", "--which"])
+    assert build.main() == 0
+    assert capsys.readouterr().out.startswith("compiled here by ")
+    best = targets.runnable()[0]
+    (tmp_path / best.file).write_bytes(b"")
+    assert build.main() == 0
+    assert capsys.readouterr().out == f"{tmp_path / best.file}\n"
 
 
 def test_no_compiler_is_said(monkeypatch, tmp_path):
@@ -107,6 +163,9 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
 
 
 def test_compiling_ahead_without_a_compiler_gives_a_reason(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["build"])
+    monkeypatch.setattr(build, "carried", lambda: None)
+
     def none():
         raise build.KernelUnavailableError("no C++ compiler")
 
