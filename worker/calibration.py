@@ -30,7 +30,7 @@ from worker.environment import child_environment, threads
 
 log = structlog.get_logger(__name__)
 
-COMMAND = (sys.executable, "-m", "services.training.calibrate")
+COMMAND = (sys.executable, "-P", "-m", "services.training.calibrate")
 IDLE_SECONDS = 3.0
 """How long every slot must have been idle, so that nobody's first submission waits."""
 WATCH_SECONDS = 0.05
