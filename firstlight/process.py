@@ -31,8 +31,9 @@ def free_port(host: str) -> int:
 
 def _die_with_parent() -> None:
     """Ask Linux to terminate this process when its parent dies: `kill -9` of the parent leaves nothing behind."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Service:

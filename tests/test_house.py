@@ -55,6 +55,17 @@ def test_every_make_target_says_what_it_does() -> None:
     assert [name for name, rest in targets if "## " not in rest] == []
 
 
+def test_no_module_is_started_with_the_current_folder_on_its_path() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for package in ("api", "firstlight", "migrations", "services", "worker")
+        for path in (ROOT / package).rglob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(r"""["']-m["']""", line) and not re.search(r"""["']-P["'], ["']-m["']""", line)
+    }
+    assert found == set(), "a stranger's folder may hold a module of the same name: put -P before -m"
+
+
 def test_every_setting_is_documented() -> None:
     from services.settings import PREFIX, Settings
 

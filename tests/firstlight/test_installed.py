@@ -1,6 +1,5 @@
-"""The installed wheel, away from its checkout: in a folder full of a stranger's modules, and with the client's needs."""
+"""The installed wheel, away from its checkout, in a folder full of a stranger's modules."""
 
-import json
 import os
 import signal
 import subprocess
