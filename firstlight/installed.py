@@ -43,7 +43,7 @@ def why_no_service(*, worker: bool = True) -> str | None:
     if not absent:
         return None
     named = ", ".join(absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
-    return f"only the client is installed here, not the service (missing: {named}): {INSTALL}"
+    return f"the service is not installed here (missing: {named}): {INSTALL}"
 
 
 def size_of(*packages: str) -> int:
