@@ -5,29 +5,40 @@ BIN    := $(VENV)/bin
 HOME_DIR ?= var/home
 HOST   ?= 127.0.0.1
 PORT   ?= 8000
+# The build of PyTorch: cpu (0.2 GB to download on Linux) or cuda (several GB). What was chosen last stays.
+TORCH  ?= $(shell cat $(VENV)/torch 2>/dev/null || echo cpu)
+LOCKS  := $(patsubst %,requirements/%.txt,api worker build torch)
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test check format lint types imports bench bench-peers clean
+.PHONY: help setup setup-dev lock demo serve test check format lint types imports bench bench-peers clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.ready ## create .venv with the locked dependencies (instant the second time)
+setup: $(VENV)/.ready-$(TORCH) ## create .venv with the locked dependencies (instant the second time; TORCH=cpu or cuda)
 
 setup-dev: $(VENV)/.ready-dev ## the same, with what tests and checks need
 
-$(VENV)/.ready: requirements.lock pyproject.toml
+$(VENV)/.ready-$(TORCH): $(LOCKS) requirements/install_torch.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Firstlight needs Python 3.11 or newer; set PYTHON=/path/to/python3")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP_INSTALL) --require-hashes -r requirements/api.txt -r requirements/worker.txt -r requirements/build.txt
+	@$(BIN)/python requirements/install_torch.py $(TORCH)
+	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@echo "compiling the CPU engine for this machine (once)"
 	@$(BIN)/python -m services.training.native.build || echo "not compiled: trials will train with PyTorch alone"
+	@echo $(TORCH) > $(VENV)/torch && rm -f $(VENV)/.ready* && touch $@
+
+$(VENV)/.ready-dev: $(VENV)/.ready-$(TORCH) requirements/dev.txt
+	$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
 	@touch $@
 
-$(VENV)/.ready-dev: $(VENV)/.ready requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
-	@touch $@
+lock: ## write requirements/*.txt from pyproject.toml (UPGRADE=--upgrade takes the newest versions)
+	@test -x var/uv/bin/python || $(PYTHON) -m venv var/uv
+	@var/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@var/uv/bin/python requirements/lock.py --uv var/uv/bin/uv $(UPGRADE)
 
 demo: setup ## train the quickstart study in an embedded service and write report.html
 	@$(BIN)/firstlight demo

@@ -15,6 +15,7 @@ from firstlight.client import Client, FirstlightHTTPError
 from firstlight.demo import run_demo
 from firstlight.display import comparison_view, experiments_table, follow, quote_line
 from firstlight.doctor import examine
+from firstlight.installed import why_no_service
 from firstlight.process import Service, StartError, until_signalled
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -35,6 +36,7 @@ def up(
     slots: Annotated[int, typer.Option(min=0, help="Cohorts trained at once; 0 starts no worker.")] = 1,
 ) -> None:
     """Run the embedded service in the foreground; prints `ready http://H:P` when it accepts requests."""
+    _need_service(worker=slots > 0)
     with until_signalled() as signals:
         service = Service(home, host=host, port=port, slots=slots)
         try:
@@ -48,6 +50,12 @@ def up(
         code = _until_told(service, signals)
         service.stop()
     raise typer.Exit(code)
+
+
+def _need_service(*, worker: bool = True) -> None:
+    if problem := why_no_service(worker=worker):
+        errors.print(problem, style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
 
 
 def _until_told(service: Service, signals: list[int]) -> int:
@@ -65,6 +73,7 @@ def demo(
     report: Annotated[Path, typer.Option(help="Where to write the report.")] = Path("report.html"),
 ) -> None:
     """Train the quickstart study in a temporary embedded service, compare, and write a self-contained report."""
+    _need_service()
     raise typer.Exit(run_demo(report, console))
 
 

@@ -1,6 +1,5 @@
 """`firstlight doctor`: is everything there that the service needs, and does the service answer?"""
 
-import importlib.metadata
 import os
 import shutil
 import sys
@@ -8,31 +7,24 @@ from pathlib import Path
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 
 from firstlight.client import Client, FirstlightHTTPError
+from firstlight.installed import INSTALL, missing, pytorch_build, version_of
 
-NEEDED = (
-    "torch",
-    "numpy",
-    "scipy",
-    "fastapi",
-    "uvicorn",
-    "celery",
-    "redis",
-    "sqlalchemy",
-    "pydantic",
-    "psycopg",
-    "vl-convert-python",
-)
+BACKBONE = ("torch", "fastapi", "celery")
+"""Where none of these is installed, only the client is meant to be."""
+SHOWN = (*BACKBONE, "numpy", "scipy", "uvicorn", "redis", "sqlalchemy", "psycopg", "vl-convert-python")
+"""The packages of the service whose versions are told; all that it needs are looked for."""
 LOW_DISK = 1 << 30
 
 
 def examine(url: str | None, console: Console) -> int:
     """Print one line per check; return 0 when all are good, else 1."""
-    checks = [_python(), *(_package(name) for name in NEEDED), _compiler(), _disk(), *_service(url)]
+    checks = [_python(), *_installation(), *_service(url)]
     for good, line in checks:
         mark = {True: "[green]ok  [/]", False: "[red]bad [/]", None: "[yellow]note[/]"}[good]
-        console.print(f"{mark} {line}", highlight=False)
+        console.print(mark, escape(line), highlight=False, soft_wrap=True)
     return int(any(good is False for good, _ in checks))
 
 
@@ -41,11 +33,18 @@ def _python() -> tuple[bool, str]:
     return sys.version_info >= (3, 11), f"Python {version} (3.11 or newer is needed)"
 
 
-def _package(name: str) -> tuple[bool, str]:
-    try:
-        return True, f"{name} {importlib.metadata.version(name)}"
-    except importlib.metadata.PackageNotFoundError:
-        return False, f"{name} is not installed; run `make setup`"
+def _installation() -> list[tuple[bool | None, str]]:
+    absent = missing("server")
+    if set(BACKBONE) <= set(absent):
+        return [(None, f"only the client is installed; the service comes with {INSTALL}")]
+    found: list[tuple[bool | None, str]] = [
+        (True, f"PyTorch {version}: {pytorch_build(version)}" if name == "torch" else f"{name} {version}")
+        for name in SHOWN
+        if (version := version_of(name)) is not None
+    ]
+    if absent:
+        found.append((False, f"the service needs {', '.join(absent)}: {INSTALL}, or `make setup` in a checkout"))
+    return [*found, _compiler(), _disk()]
 
 
 def _compiler() -> tuple[bool | None, str]:

@@ -1,7 +1,6 @@
 """The embedded service as processes: migrate, then API and worker side by side, supervised until told to stop."""
 
 import ctypes
-import fcntl
 import os
 import signal
 import socket
@@ -32,8 +31,9 @@ def free_port(host: str) -> int:
 
 def _die_with_parent() -> None:
     """Ask Linux to terminate this process when its parent dies: `kill -9` of the parent leaves nothing behind."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Service:
@@ -125,6 +125,8 @@ class Service:
 
     def _claim_home(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        import fcntl  # noqa: PLC0415 - not on Windows, where the client and the command must load all the same
+
         lock = (self.home / "service.lock").open("ab")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -147,7 +149,8 @@ class Service:
         return {**os.environ, "FIRSTLIGHT_HOME": str(self.home)}
 
     def _command(self, module: str, *arguments: str) -> Sequence[str]:
-        return (sys.executable, "-m", module, *arguments)
+        # -P: the folder this is run in may hold a stranger's `api` or `migrations`.
+        return (sys.executable, "-P", "-m", module, *arguments)
 
     def _spawn(self, module: str, *arguments: str) -> None:
         # preexec_fn is safe here: this process has one thread when it starts others.

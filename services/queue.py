@@ -130,7 +130,8 @@ def make_app(settings: Settings, *, publisher: bool) -> "Celery":
     redis = settings.broker.startswith(("redis", "rediss"))
     # Kombu complains of a URL without a host, even where a host has no meaning.
     url = "filesystem://localhost/" if settings.broker == "filesystem://" else settings.broker
-    app = Celery("firstlight", broker=url, set_as_current=not publisher)
+    # Without fixups: for a shell with Django's settings in it Celery would import from the current folder.
+    app = Celery("firstlight", broker=url, set_as_current=not publisher, fixups=[])
     app.conf.update(
         task_serializer="json",
         accept_content=["json"],
@@ -154,6 +155,10 @@ def make_app(settings: Settings, *, publisher: bool) -> "Celery":
         broker_connection_max_retries=None,
         broker_transport_options=_transport(settings, redis=redis, publisher=publisher),
     )
+    if not publisher:
+        # A task runs in a thread that no application is current in. Without a default Celery would make one there, with
+        # the settings of any `celeryconfig.py` in the current folder.
+        app.set_default()
     return app
 
 

@@ -26,11 +26,11 @@ from services.db.engine import Database
 from services.experiments.machine import NUMBERS, checked, confirm, store
 from services.settings import Settings
 from services.training.native.build import identity as kernel_identity
-from worker.environment import child_environment, threads
+from worker.environment import child_environment, threads, usable_cores
 
 log = structlog.get_logger(__name__)
 
-COMMAND = (sys.executable, "-m", "services.training.calibrate")
+COMMAND = (sys.executable, "-P", "-m", "services.training.calibrate")
 IDLE_SECONDS = 3.0
 """How long every slot must have been idle, so that nobody's first submission waits."""
 WATCH_SECONDS = 0.05
@@ -173,7 +173,7 @@ def machine_digest(settings: Settings) -> str:
         NUMBERS,
         socket.gethostname(),
         processor(),
-        len(os.sched_getaffinity(0)),
+        usable_cores(),
         threads(settings),
         settings.device,
         sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*")),

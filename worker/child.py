@@ -18,7 +18,7 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-COMMAND = (sys.executable, "-m", "services.training.child")
+COMMAND = (sys.executable, "-P", "-m", "services.training.child")
 TAIL_LINES = 30
 LINE_LIMIT = 1000
 OOM_SCORE = "500"

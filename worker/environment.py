@@ -16,7 +16,13 @@ def threads(settings: Settings) -> int:
     """Processor threads of one slot: as set, or an equal share of the cores this process may use."""
     if settings.threads is not None:
         return settings.threads
-    return max(1, len(os.sched_getaffinity(0)) // max(1, settings.slots))
+    return max(1, usable_cores() // max(1, settings.slots))
+
+
+def usable_cores() -> int:
+    """The cores this process may use, where the system says so (Linux); else all that the machine has."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def child_environment(environment: Mapping[str, str], settings: Settings, worker_id: str) -> dict[str, str]:

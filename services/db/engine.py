@@ -105,7 +105,7 @@ class Database:
         """
         with self.read_engine.connect() as connection:
             if schema.current(connection) is None:
-                return "the database has no schema yet: run `python -m migrations` first"
+                return "the database has no schema yet: run `python -P -m migrations` first"
         return None
 
     def dispose(self) -> None:

@@ -30,6 +30,7 @@ WAIT_SECONDS = 30.0
 MOST_WAITING = 8
 """Requests that may wait for a picture; each of them holds a thread that something else could be answered on."""
 CHUNK = 1 << 16
+COMMAND = (sys.executable, "-P", "-m", "services.figures.drawing")
 
 log = structlog.get_logger(__name__)
 
@@ -172,7 +173,7 @@ def _start() -> subprocess.Popen[bytes]:
     # It reads numbers and writes pictures; no setting and no password is any of its business.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "services.figures.drawing"],
+        COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import signal
-import sys
 
 PR_SET_PDEATHSIG = 1
 
@@ -13,11 +12,11 @@ def die_with_parent() -> None:
 
     The parent is looked at again afterwards, because it may have died before the request was made.
     """
-    if not sys.platform.startswith("linux"):
+    prctl = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
+    if prctl is None:
         return
     parent = os.getppid()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+    if prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -176,7 +176,7 @@ def test_a_database_without_a_schema_is_named_as_the_problem(tmp_path: Path) -> 
         [sys.executable, "-m", "worker"], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "run `python -m migrations` first" in done.stderr
+    assert "run `python -P -m migrations` first" in done.stderr
 
 
 def test_no_module_of_the_worker_imports_torch() -> None:
