@@ -12,10 +12,10 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev lock demo serve test check format lint types imports bench bench-peers clean
+.PHONY: help setup setup-dev lock demo serve test golden-aarch64 sanitize check format lint types imports bench bench-peers clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready-$(TORCH) ## create .venv with the locked dependencies (instant the second time; TORCH=cpu or cuda)
 
@@ -50,6 +50,12 @@ test: setup-dev ## every test, with a real PostgreSQL and a real Redis-protocol 
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup-dev format lint types imports test ## what CI runs: format, lint, types, import contracts, migrations, tests
+
+golden-aarch64: setup-dev ## the golden digests on an emulated ARM processor (Debian; wants qemu-user-static, g++-aarch64-linux-gnu)
+	PYTHON=$(BIN)/python tests/golden/aarch64.sh
+
+sanitize: setup-dev ## the compiled kernel under the address, undefined behaviour and thread sanitizers
+	$(BIN)/python -m tests.golden.sanitize
 
 format: setup-dev ## is every file formatted?
 	$(BIN)/ruff format --check .
