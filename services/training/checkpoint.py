@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from services.training.engine import State
 
-FORMAT = 1
+FORMAT = 2
+"""Raised where a state written before would not go on as an undisturbed run does: with 2, the kernel's bits changed."""
 _ORIGIN = "__origin__"
 
 

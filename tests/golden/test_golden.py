@@ -41,7 +41,7 @@ def test_one_bit_changes_a_digest() -> None:
 
 @pytest.mark.parametrize("target", targets.TARGETS)
 def test_builds_for_other_processors_give_the_same_bits(target: targets.Target, tmp_path: Path) -> None:
-    """Compiled without a warning; those that this processor can run, ``make golden-aarch64`` does the rest under an emulator."""
+    """Compiled without a warning, and run where this processor can; ``make golden-aarch64`` emulates the other."""
     if target not in targets.runnable():
         assert not target.runs_on(targets.processor())
         return

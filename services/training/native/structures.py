@@ -13,7 +13,7 @@ import numpy as np
 from services.science.diagnostics import HISTOGRAM_EDGES
 from services.training.native.build import KernelUnavailableError, load_kernel
 
-INTERFACE = 7
+INTERFACE = 8
 """Bumped on both sides with every change of a signature; structures are compared field by field."""
 
 
@@ -194,6 +194,7 @@ def declared(library: ctypes.CDLL) -> ctypes.CDLL:
     )  # fmt: skip
     library.firstlight_eigenvalues.argtypes = (pointer, ctypes.c_int64, integer, pointer)
     library.firstlight_draw.argtypes = (ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int64, pointer)
+    library.firstlight_square_roots.argtypes = (pointer, ctypes.c_long)
     library.firstlight_activate.argtypes = (integer, pointer, pointer, pointer, ctypes.c_long)
     library.firstlight_activate_exact.argtypes = (integer, pointer, pointer, pointer, ctypes.c_long)
     return library

@@ -100,7 +100,7 @@ def test_a_library_of_another_layout_is_refused(monkeypatch):
 
     Longer.__name__ = "Rows"
     monkeypatch.setattr(structures, "Rows", Longer)
-    with pytest.raises(build.KernelUnavailableError, match="the kernel lays out 'Rows 48 count:0:8 .*', this program"):
+    with pytest.raises(build.KernelUnavailableError, match=r"the kernel lays out 'Rows 48 count:0:8 .*', this program"):
         structures.declared(library)
 
 
