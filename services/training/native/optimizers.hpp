@@ -40,16 +40,7 @@ struct Numbers {
 inline void clip(float* g, long n, double most) {
     constexpr long kBlock = 64 * kPartials;
     double total = 0;
-    for (long i = 0; i < n; i += kBlock) {
-        Partials part;
-        for (long j = i; j < std::min(n, i + kBlock); j += kPartials)
-            FL_UNROLL(4)
-            for (int v = 0; v < kPartialVectors; ++v) {
-                const Vec value = load(g + j + v * kLanes);
-                part.part[v] = fma(value, value, part.part[v]);
-            }
-        total += sum_in_double(part);
-    }
+    for (long i = 0; i < n; i += kBlock) total += product_sum(g + i, g + i, std::min(kBlock, n - i));
     const double norm = std::sqrt(total);
     if (norm + 1e-6 <= most) return;
     const float factor = static_cast<float>(most / (norm + 1e-6));

@@ -112,4 +112,16 @@ FL_INLINE double sum_in_double(const Partials& partials) {
     return sum_in_double(values, kPartials);
 }
 
+/// The sum of a[i] * b[i] over `n` numbers, a multiple of kPartials.
+FL_INLINE double product_sum(const float* a, const float* b, long n) {
+    Partials total;
+    for (long i = 0; i < n; i += kPartials)
+        FL_UNROLL(4)
+        for (int v = 0; v < kPartialVectors; ++v) {
+            const long at = i + v * kLanes;
+            total.part[v] = fma(load(a + at), load(b + at), total.part[v]);
+        }
+    return sum_in_double(total);
+}
+
 }  // namespace firstlight

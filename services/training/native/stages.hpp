@@ -344,14 +344,7 @@ protected:
             float* error = s.error.chunk<C>(c);
             if (learns(settings)) {
                 const float* negative = s.negative.chunk<C>(c);
-                Partials total;
-                for (long i = 0; i < n; i += kPartials)
-                    FL_UNROLL(4)
-                    for (int v = 0; v < kPartialVectors; ++v) {
-                        const long at = i + v * kLanes;
-                        total.part[v] = fma(load(d + at), load(negative + at), total.part[v]);
-                    }
-                gradient_.get()[s.slope] += static_cast<float>(sum_in_double(total));
+                gradient_.get()[s.slope] += static_cast<float>(product_sum(d, negative, n));
             }
             for (long i = 0; i < n; i += kLanes) {
                 const Vec back = load(d + i);
