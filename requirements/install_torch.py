@@ -38,7 +38,8 @@ def main() -> int:
         problem = cpu_build(version, options.index)
         if problem:
             say(f"no CPU build of PyTorch {version}: {problem}")
-            say("installing the build with CUDA instead, a download of several GB; it trains on the CPU too")
+            if installed("torch") != version:
+                say("installing the build with CUDA instead, a download of several GB; it trains on the CPU too")
             build = "cuda"
     if build == "cuda" or sys.platform != "linux":
         if "+" in (installed("torch") or ""):

@@ -104,6 +104,8 @@ def test_without_the_cpu_index_the_other_build_is_taken_and_said(python: Path, i
     assert "several GB" in said[1]
     assert said[2].startswith("PyTorch 9.1.0 is installed")
     assert packages(python) == {"torch": "9.1.0", "nvidia-gpus": "3.0"}
+    again = install(python, indexes, "cpu", NOWHERE).splitlines()
+    assert [line for line in again if "GB" in line] == said[2:], "nothing is downloaded twice"
 
 
 def test_a_build_that_lies_on_the_disk_needs_no_index(python: Path, indexes: tuple[str, Path], tmp_path: Path) -> None:
