@@ -12,9 +12,20 @@ from rich.markup import escape
 from firstlight.client import Client, FirstlightHTTPError
 from firstlight.installed import INSTALL, missing, pytorch_build, version_of
 
-BACKBONE = ("torch", "fastapi", "celery")
-"""Where none of these is installed, only the client is meant to be."""
-SHOWN = (*BACKBONE, "numpy", "scipy", "uvicorn", "redis", "sqlalchemy", "psycopg", "vl-convert-python")
+PROCESSES = {"api": "fastapi", "worker": "torch"}
+"""The extra of each process, and the package without which that process is not meant to run here."""
+SHOWN = (
+    "torch",
+    "fastapi",
+    "celery",
+    "numpy",
+    "scipy",
+    "uvicorn",
+    "redis",
+    "sqlalchemy",
+    "psycopg",
+    "vl-convert-python",
+)
 """The packages of the service whose versions are told; all that it needs are looked for."""
 LOW_DISK = 1 << 30
 
@@ -34,16 +45,19 @@ def _python() -> tuple[bool, str]:
 
 
 def _installation() -> list[tuple[bool | None, str]]:
-    absent = missing("server")
-    if set(BACKBONE) <= set(absent):
+    left_out = [extra for extra, package in PROCESSES.items() if version_of(package) is None]
+    if len(left_out) == len(PROCESSES):
         return [(None, f"only the client is installed; the service comes with {INSTALL}")]
+    broken = sorted({name for extra in PROCESSES if extra not in left_out for name in missing(extra)})
     found: list[tuple[bool | None, str]] = [
         (True, f"PyTorch {version}: {pytorch_build(version)}" if name == "torch" else f"{name} {version}")
         for name in SHOWN
         if (version := version_of(name)) is not None
     ]
-    if absent:
-        found.append((False, f"the service needs {', '.join(absent)}: {INSTALL}, or `make setup` in a checkout"))
+    if left_out:
+        found.append((None, f"the {left_out[0]} process is not installed; it comes with {INSTALL}"))
+    if broken:
+        found.append((False, f"the service needs {', '.join(broken)}: {INSTALL}, or `make setup` in a checkout"))
     return [*found, _compiler(), _disk()]
 
 

@@ -20,8 +20,8 @@ def version_of(package: str) -> str | None:
 
 
 def packages_of(extra: str) -> Iterator[str]:
-    """The packages that an extra of this product asks for by name."""
-    for line in metadata.requires(PRODUCT) or ():
+    """The packages that an extra of this product asks for by name; none where it is run without being installed."""
+    for line in (metadata.requires(PRODUCT) or ()) if version_of(PRODUCT) else ():
         found = ASKED_FOR.match(line)
         if found is not None and found["extra"] == extra:
             yield found["name"]

@@ -26,21 +26,25 @@ def main() -> int:
     """Install the build that is asked for, or the other where that cannot be had, and say which and how large."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("build", choices=("cpu", "cuda"))
-    build = parser.parse_args().build
-    text = LOCK.read_text("utf-8")
+    parser.add_argument("--index", default=CPU_INDEX, help="where CPU builds for Linux are (default: PyTorch's index)")
+    parser.add_argument("--lock", type=Path, default=LOCK, help="versions and hashes (default: torch.txt)")
+    options = parser.parse_args()
+    build = options.build
+    text = options.lock.read_text("utf-8")
     pinned = re.search(r"^torch==(\S+)", text, re.MULTILINE)
     assert pinned is not None
     version, libraries = pinned.group(1), FOR_CUDA.findall(text)
     if build == "cpu" and sys.platform == "linux" and installed("torch") != f"{version}+cpu":
-        problem = cpu_build(version)
+        problem = cpu_build(version, options.index)
         if problem:
             say(f"no CPU build of PyTorch {version}: {problem}")
-            say("installing the build with CUDA instead, a download of several GB; it trains on the CPU too")
+            if installed("torch") != version:
+                say("installing the build with CUDA instead, a download of several GB; it trains on the CPU too")
             build = "cuda"
     if build == "cuda" or sys.platform != "linux":
         if "+" in (installed("torch") or ""):
             run("uninstall", "--yes", "torch")  # to pip, 2.13.0+cpu is a 2.13.0 like any other
-        run("install", "--require-hashes", "--requirement", str(LOCK))
+        run("install", "--require-hashes", "--requirement", str(options.lock))
     elif superfluous := [name for name in libraries if installed(name)]:
         run("uninstall", "--yes", *superfluous)
     importlib.invalidate_caches()
@@ -49,16 +53,16 @@ def main() -> int:
     return 0
 
 
-def cpu_build(version: str) -> str | None:
+def cpu_build(version: str, index: str) -> str | None:
     """Install the CPU build; its own dependencies are in the other locks. Returns why it is not there, if so."""
-    reached = answers(f"{CPU_INDEX}/torch/")
-    where = ("--extra-index-url", CPU_INDEX) if reached else ()
+    reached = answers(f"{index}/torch/")
+    where = ("--extra-index-url", index) if reached else ()
     command = [*PIP, "install", "--no-deps", "--only-binary", "torch", *where, f"torch=={version}+cpu"]
     done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
     if done.returncode == 0:
         return None
     if not reached:
-        return f"{CPU_INDEX} does not answer"
+        return f"{index} does not answer"
     lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
     return lines[-1].removeprefix("ERROR: ") if lines else f"pip ended with status {done.returncode}"
 

@@ -64,7 +64,7 @@ def main() -> int:
         _write("build", compiled(options.uv, *build, pins=pins))
         wanted = Path(scratch) / "torch.in"
         wanted.write_text("torch\n", "utf-8")
-        _write("torch", compiled(options.uv, str(wanted), pins=pins))
+        _write("torch", compiled(options.uv, str(wanted), "--no-annotate", pins=pins))
     return 0
 
 

@@ -75,3 +75,61 @@ def test_no_process_takes_the_current_folder_for_the_product(
     assert not (tmp_path / "ran").exists(), (tmp_path / "ran").read_text()
     assert "Error" not in done.stderr
     assert done.returncode == (1 if command is CHILD else 0), done.stderr
+
+
+def test_api_and_worker_do_with_what_their_extras_bring(
+    api_commands: Path, worker_commands: Path, tmp_path: Path
+) -> None:
+    told = environment(FIRSTLIGHT_HOME=str(tmp_path / "home"), FIRSTLIGHT_CALIBRATE="false")
+    up = [api_commands / "firstlight", "up", "--slots", "0", "--port", "0"]
+    with (tmp_path / "log").open("wb") as log:
+        api = subprocess.Popen(up, cwd=tmp_path, env=told, stdout=subprocess.PIPE, stderr=log, text=True)
+        worker = None
+        try:
+            assert api.stdout is not None
+            ready = api.stdout.readline()
+            assert ready.startswith("ready http://"), (tmp_path / "log").read_text()
+            work = [worker_commands / "python", "-P", "-m", "worker"]
+            worker = subprocess.Popen(work, cwd=tmp_path, env=told, stdout=log, stderr=log)
+            with Client(ready.split()[1]) as client:
+                experiment = client.submit(SPEC)["id"]
+                assert client.wait(experiment, timeout=200)["state"] == "succeeded"
+                assert client.report(experiment).startswith(b"<!")
+                assert client.figure(experiment, "curves", "pdf").startswith(b"%PDF")
+                rows = client.download(f"/v1/experiments/{experiment}/metrics", accept="application/vnd.apache.parquet")
+                assert rows.startswith(b"PAR1")
+        finally:
+            for process in filter(None, (worker, api)):
+                process.send_signal(signal.SIGTERM)
+                process.communicate(timeout=200)
+    assert api.returncode == 0, (tmp_path / "log").read_text()
+    doctors = {
+        name: subprocess.run([commands / "firstlight", "doctor"], env=told, capture_output=True, text=True, check=False)
+        for name, commands in {"worker": api_commands, "api": worker_commands}.items()
+    }
+    for missing, done in doctors.items():
+        assert done.returncode == 0, done.stdout
+        assert f"the {missing} process is not installed" in done.stdout
+        assert ("PyTorch" in done.stdout) == (missing == "api")
+
+
+@pytest.mark.parametrize(
+    ("process", "roots"), [("api", ["api", "services.figures"]), ("worker", ["worker", "services.training"])]
+)
+def test_every_module_of_a_process_finds_what_it_imports(
+    api_commands: Path, worker_commands: Path, tmp_path: Path, process: str, roots: list[str]
+) -> None:
+    code = """if True:
+        import importlib, pkgutil, sys
+        for root in sys.argv[1:]:
+            for found in pkgutil.walk_packages(importlib.import_module(root).__path__, f"{root}."):
+                if not found.name.endswith("__main__"):
+                    importlib.import_module(found.name)
+        print("torch" in sys.modules)
+    """
+    commands = {"api": api_commands, "worker": worker_commands}[process]
+    done = subprocess.run(
+        [commands / "python", "-P", "-c", code, *roots],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, f"{process == 'worker'}\n"), done.stderr

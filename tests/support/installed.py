@@ -42,15 +42,45 @@ def server_commands(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return commands
 
 
+def add_locked(folder: Path, *locks: str) -> None:
+    """Put those of this environment's libraries into another one that these locks name."""
+    for lock in locks:
+        for line in (ROOT / "requirements" / f"{lock}.txt").read_text().splitlines():
+            name, pinned, rest = line.partition("==")
+            if not pinned or "sys_platform == 'win32'" in rest:
+                continue
+            try:
+                files = metadata.files(name) or ()
+            except metadata.PackageNotFoundError:
+                continue  # of PyTorch's builds only one is here
+            for file in files:
+                target = folder / SITE / file.parts[0]
+                if ".." not in file.parts and not target.exists():
+                    target.symlink_to(Path(str(file.locate())).parents[len(file.parts) - 1] / file.parts[0])
+
+
 @pytest.fixture(scope="session")
 def client_commands(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`firstlight` alone: the wheel, and of this environment's libraries only those of requirements/client.txt."""
+    """`firstlight` alone: the wheel, and the libraries of requirements/client.txt."""
     folder = tmp_path_factory.mktemp("client")
     commands = make_environment(folder, wheel)
-    lines = (ROOT / "requirements" / "client.txt").read_text().splitlines()
-    for name in (line.partition("==")[0] for line in lines if "==" in line and "sys_platform" not in line):
-        for file in metadata.files(name) or ():
-            target = folder / SITE / file.parts[0]
-            if ".." not in file.parts and not target.exists():
-                target.symlink_to(Path(str(file.locate())).parents[len(file.parts) - 1] / file.parts[0])
+    add_locked(folder, "client")
+    return commands
+
+
+@pytest.fixture(scope="session")
+def api_commands(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`firstlight[api]`."""
+    folder = tmp_path_factory.mktemp("api")
+    commands = make_environment(folder, wheel)
+    add_locked(folder, "api")
+    return commands
+
+
+@pytest.fixture(scope="session")
+def worker_commands(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`firstlight[worker]`."""
+    folder = tmp_path_factory.mktemp("worker")
+    commands = make_environment(folder, wheel)
+    add_locked(folder, "worker", "torch")
     return commands
