@@ -86,6 +86,15 @@ def test_a_worker_that_is_told_to_end_takes_its_probe_along(workshop: Workshop, 
     assert rows(workshop) == 0
 
 
+def test_a_killed_worker_takes_its_probe_along_and_what_that_has_started(workshop: Workshop, tmp_path: Path) -> None:
+    mark = tmp_path / "probes"
+    starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WAITS!r}, {str(mark)!r}])"
+    worker = workshop.worker(code=hasty("-c", starts), FIRSTLIGHT_CALIBRATE="true")
+    (started,) = eventually(lambda: pids(mark), f"a probe\n{workshop.logs()}")
+    worker.kill()
+    eventually(lambda: gone(started), "what the probe has started to end")
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [
