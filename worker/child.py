@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -142,9 +141,3 @@ def oom_kills() -> int:
     except OSError:
         pass
     return 0
-
-
-def boottime() -> float:
-    """Seconds that also pass while the machine sleeps: a lease does not stop when a laptop's lid is closed."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime(clock)

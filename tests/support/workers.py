@@ -56,7 +56,7 @@ class Workshop:
         number = len(self.workers)
         program = [sys.executable, "-m", "worker"]
         if code is None and not real:
-            code = f"import sys; from worker.__main__ import main; main([], command=[sys.executable, {str(FAKE)!r}])"
+            code = f"import sys; from worker.program import main; main([], command=[sys.executable, {str(FAKE)!r}])"
         if code is not None:
             program = [sys.executable, "-c", code]
         with (self.folder / f"worker-{number}.log").open("wb") as log:

@@ -27,7 +27,7 @@ WAITS = (
 def hasty(*probe: str, idle: float = 0.2) -> str:
     """A worker with the fake child that measures by `probe` after a moment; its options follow."""
     return (
-        "import sys; import worker.calibration; from worker.__main__ import main; "
+        "import sys; import worker.calibration; from worker.program import main; "
         f"worker.calibration.IDLE_SECONDS = {idle}; "
         f"main([], command=[sys.executable, {str(FAKE)!r}], probe={[sys.executable, *probe]!r})"
     )
@@ -53,7 +53,7 @@ def gone(pid: int) -> bool:
 
 
 def test_an_idle_worker_measures_its_machine_with_the_real_engines(workshop: Workshop) -> None:
-    code = "import worker.calibration, worker.__main__; worker.calibration.IDLE_SECONDS = 0.2; worker.__main__.main([])"
+    code = "import worker.calibration, worker.program; worker.calibration.IDLE_SECONDS = 0.2; worker.program.main([])"
     # With this engine no kernel is compiled for the test.
     workshop.worker(code=code, FIRSTLIGHT_CALIBRATE="true", FIRSTLIGHT_ENGINE="eager")
     eventually(lambda: measured(workshop).measured, f"a measured machine\n{workshop.logs()}")

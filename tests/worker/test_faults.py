@@ -180,5 +180,5 @@ def test_a_database_without_a_schema_is_named_as_the_problem(tmp_path: Path) -> 
 
 
 def test_no_module_of_the_worker_imports_torch() -> None:
-    code = "import sys, worker.__main__; assert 'torch' not in sys.modules, 'torch was imported'"
+    code = "import sys, worker.program; assert 'torch' not in sys.modules, 'torch was imported'"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
