@@ -1,3 +1,12 @@
-"""Fixtures for every test. Data files: `tests/support/data.py`; servers: `tests/support/servers.py`."""
+"""Fixtures for every test. Data files: `tests/support/data.py`; servers: `tests/support/servers.py`.
 
-pytest_plugins = ["tests.support.data", "tests.support.servers", "tests.support.experiments", "tests.support.workers"]
+What tests start ends with their run: `tests/support/reaper.py`.
+"""
+
+pytest_plugins = [
+    "tests.support.reaper",
+    "tests.support.data",
+    "tests.support.servers",
+    "tests.support.experiments",
+    "tests.support.workers",
+]
