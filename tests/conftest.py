@@ -5,6 +5,7 @@ What tests start ends with their run: `tests/support/reaper.py`.
 
 pytest_plugins = [
     "tests.support.reaper",
+    "tests.support.jobs",
     "tests.support.patience",
     "tests.support.data",
     "tests.support.servers",

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import pytest_timeout
 
+from tests.support.jobs import usable_cores
+
 LOADS = Path("/proc/loadavg")
 TICK_SECONDS = 5.0
 
@@ -24,8 +26,7 @@ def crowding() -> float:
         runnable = float(LOADS.read_text("ascii").split()[3].partition("/")[0])
     except OSError:
         runnable = os.getloadavg()[0]
-    affinity = getattr(os, "sched_getaffinity", None)
-    return max(1.0, runnable / (len(affinity(0)) if affinity else os.cpu_count() or 1))
+    return max(1.0, runnable / usable_cores())
 
 
 class Patience:
