@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Self
 
-import psutil
-
 GUARD = ("/bin/sh", "-c", "trap '' HUP INT TERM; read -r _; kill -KILL 0")
 """Reads until the writing end is gone, and then kills its own process group, itself included."""
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -144,6 +142,8 @@ def limited(command: Sequence[str], processor_seconds: int | None) -> Sequence[s
 
 def processor_seconds(pid: int) -> float:
     """The processor time that a process has used; 0 when it has ended."""
+    import psutil  # noqa: PLC0415 - not there where a wheel is built
+
     try:
         times = psutil.Process(pid).cpu_times()
     except psutil.NoSuchProcess:
@@ -152,6 +152,8 @@ def processor_seconds(pid: int) -> float:
 
 
 def _kill_tree(pid: int) -> None:
+    import psutil  # noqa: PLC0415 - not there where a wheel is built
+
     with suppress(psutil.NoSuchProcess):
         family = [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]
         for member in family:
