@@ -10,9 +10,12 @@ TORCH  ?= $(shell cat $(VENV)/torch 2>/dev/null || echo cpu)
 LOCKS  := $(patsubst %,requirements/%.txt,api worker build torch)
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV_VERSION := 0.13.9
+BUILD  := var/build/bin/python
+BUILD_VERSION := 1.6.1
+CIBUILDWHEEL_VERSION := 4.3.5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev lock demo serve test golden-aarch64 sanitize check format lint types imports bench bench-peers clean
+.PHONY: help setup setup-dev lock demo serve test golden-aarch64 sanitize check format lint types imports bench bench-peers dist sdist wheels test-wheel release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,7 +50,7 @@ serve: setup ## the embedded service in the foreground (HOST, PORT, HOME_DIR)
 	@$(BIN)/firstlight up --host $(HOST) --port $(PORT) --home $(HOME_DIR)
 
 test: setup-dev ## every test, with a real PostgreSQL and a real Redis-protocol server
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: setup-dev format lint types imports test ## what CI runs: format, lint, types, import contracts, migrations, tests
 
@@ -75,5 +78,26 @@ bench: setup-dev ## measure this engine against PyTorch, side by side, and print
 bench-peers: setup-dev ## the same beside JAX and Keras in environments of their own, into docs/benchmarks.md
 	$(BIN)/python -m bench --peers
 
+dist: var/build/.ready ## the wheel for this machine and the source distribution, into dist/
+	rm -rf dist
+	$(BUILD) -m build --outdir dist
+
+sdist: var/build/.ready ## the source distribution alone
+	$(BUILD) -m build --sdist --outdir dist
+
+wheels: var/build/.ready ## the wheels for this system that a release publishes (in containers on Linux)
+	$(BUILD) -m cibuildwheel --output-dir dist
+
+test-wheel: ## use each wheel in dist/ from an empty folder, as its first user would
+	PYTHON=$(PYTHON) .ci/test-wheel dist/*.whl
+
+var/build/.ready: Makefile
+	@test -x $(BUILD) || $(PYTHON) -m venv var/build
+	$(BUILD) -m pip install --quiet --disable-pip-version-check build==$(BUILD_VERSION) cibuildwheel==$(CIBUILDWHEEL_VERSION)
+	@touch $@
+
+release: ## VERSION=0.2.0 sets the version and gives what is unreleased its section in CHANGELOG.md
+	@$(PYTHON) .ci/release.py cut $(VERSION)
+
 clean: ## remove .venv and what a local run left behind
-	rm -rf $(VENV) var
+	rm -rf $(VENV) var dist

@@ -40,11 +40,14 @@ def up(
     with until_signalled() as signals:
         service = Service(home, host=host, port=port, slots=slots)
         try:
-            service.start()
+            started = service.start(lambda: signals)
         except StartError as error:
             service.stop()
             errors.print(f"[red]{error}")
             raise typer.Exit(1) from None
+        if not started:
+            service.stop()
+            raise typer.Exit(0)
         print(f"ready {service.url}", flush=True)
         errors.print(f"dashboard {service.url}/  ·  OpenAPI page {service.url}/docs  ·  stop with Ctrl-C")
         code = _until_told(service, signals)
@@ -60,9 +63,8 @@ def _need_service(*, worker: bool = True) -> None:
 
 def _until_told(service: Service, signals: list[int]) -> int:
     while not signals:
-        ended = service.tend()
-        if ended is not None:
-            errors.print(f"[red]the API ended with exit code {ended}")
+        if (ended := service.tend()) is not None:
+            errors.print(f"[red]{ended}; see its lines above")
             return 1
         time.sleep(0.2)
     return 0

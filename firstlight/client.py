@@ -31,10 +31,10 @@ class Client:
     Args:
         url: base address; default ``FIRSTLIGHT_URL`` or http://127.0.0.1:8000.
         api_key: bearer key; default ``FIRSTLIGHT_API_KEY``.
-        timeout: seconds for one request, streams excepted.
+        timeout: seconds for one request, streams excepted; None waits for as long as the connection lives.
     """
 
-    def __init__(self, url: str | None = None, *, api_key: str | None = None, timeout: float = 60.0) -> None:
+    def __init__(self, url: str | None = None, *, api_key: str | None = None, timeout: float | None = 60.0) -> None:
         key = api_key or os.environ.get("FIRSTLIGHT_API_KEY")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         base = (url or os.environ.get("FIRSTLIGHT_URL") or DEFAULT_URL).rstrip("/")

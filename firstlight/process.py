@@ -1,21 +1,26 @@
 """The embedded service as processes: migrate, then API and worker side by side, supervised until told to stop."""
 
 import ctypes
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Self
 
-import httpx
-
 PR_SET_PDEATHSIG = 1
-MAX_WORKER_RESTARTS = 20
+MOST_DEATHS = 20
+"""Of a worker, one soon after the other; then something is wrong that starting it again does not mend."""
+SOON_SECONDS = 60.0
+LOOK_SECONDS = 0.03
+ANSWER_SECONDS = 5.0
+FIRST_WORD_SECONDS, LAST_WORD_SECONDS = 10.0, 300.0
+"""A start that takes long says so after the first, then after twice as long, and at least every last."""
 
 
 class StartError(Exception):
@@ -36,26 +41,51 @@ def _die_with_parent() -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
+def _ending(process: subprocess.Popen[bytes]) -> str:
+    code = process.returncode
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
 class Service:
-    """API and worker of one home folder. Use as a context manager, then `wait`.
+    """API and worker of one home folder. Use as a context manager, then `tend` it.
 
     Args:
         home: folder of database, checkpoints and figures; locked, so that only one service uses it.
         slots: cohorts trained at once.
         log: where the processes write their logs; None: this process's stderr.
+        deaths: how often in short order a worker may end before the service is given up.
+        say: what to do with a line for whoever waits; default: print it to stderr.
     """
 
     def __init__(
-        self, home: Path, *, host: str = "127.0.0.1", port: int = 8000, slots: int = 1, log: IO[bytes] | None = None
+        self,
+        home: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        slots: int = 1,
+        log: IO[bytes] | None = None,
+        deaths: int = MOST_DEATHS,
+        say: Callable[[str], None] = _to_stderr,
     ) -> None:
         self.home = home.expanduser().resolve()
         self.host, self.port, self.slots = host, port or free_port(host), slots
         shown = f"[{host}]" if ":" in host else host
         self.url = f"http://{shown}:{self.port}"
         self._log = log
+        self._say = say
         self._lock: IO[bytes] | None = None
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._restarts = 0
+        self._most_deaths, self._deaths, self._worker_since = deaths, 0, 0.0
 
     def __enter__(self) -> Self:
         try:
@@ -68,43 +98,66 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, patience: float = 60.0) -> None:
-        """Start everything and return once requests are accepted.
+    def start(self, told_to_stop: Callable[[], object] = lambda: False) -> bool:
+        """Start everything and return once requests are accepted, however long that takes on a busy machine.
+
+        Args:
+            told_to_stop: asked while waiting.
+
+        Returns:
+            Whether requests are accepted; false when told to stop before.
 
         Raises:
             StartError: the home folder or the port is taken, or a process ended during start-up.
         """
         self._claim_home()
         self._check_port()
-        output = self._log or sys.stderr
-        migration = subprocess.run(
-            self._command("migrations"), env=self._environment(), stdout=output, stderr=output, check=False
-        )
+        migration = self._spawn("migrations")
+        if not self._wait(lambda: migration.poll() is not None, told_to_stop, "the database to be brought up to date"):
+            return False
+        del self._processes["migrations"]
         if migration.returncode:
-            message = "the database could not be brought up to date; see the lines above"
+            message = f"the database could not be brought up to date: `migrations` {_ending(migration)}, see its lines"
             raise StartError(message)
         self._spawn("api", "--host", self.host, "--port", str(self.port))
-        if self.slots:
-            self._spawn("worker", "--slots", str(self.slots))
-        end = time.monotonic() + patience
-        while not self._accepts():
-            code = self._processes["api"].poll()
-            if code is not None:
-                message = f"the API ended during start-up with exit code {code}; see the lines above"
-                raise StartError(message)
-            if time.monotonic() > end:
-                message = f"no answer from {self.url} after {patience:.0f} s"
-                raise StartError(message)
-            time.sleep(0.03)
+        self._start_worker()
+        return self._wait(self._accepts, told_to_stop, f"the API to answer at {self.url}")
 
-    def tend(self) -> int | None:
-        """Look after the processes once: restart a worker that died; return the API's exit code if it ended."""
-        worker = self._processes.get("worker")
-        if worker is not None and worker.poll() is not None and self._restarts < MAX_WORKER_RESTARTS:
-            self._restarts += 1
-            print(f"worker ended with exit code {worker.returncode}; starting it again", file=sys.stderr)
-            self._spawn("worker", "--slots", str(self.slots))
-        return self._processes["api"].poll()
+    def _wait(self, ready: Callable[[], bool], told_to_stop: Callable[[], object], what: str) -> bool:
+        """Wait while the processes live, and now and then say for what; false when told to stop.
+
+        Raises:
+            StartError: a process ended, and its work cannot go on.
+        """
+        began = time.monotonic()
+        word = FIRST_WORD_SECONDS
+        while not ready():
+            if told_to_stop():
+                return False
+            if (ended := self.tend()) is not None:
+                raise StartError(f"{ended} during start-up; see its lines in the log")
+            waited = time.monotonic() - began
+            if waited >= word:
+                word += min(word, LAST_WORD_SECONDS)
+                self._say(f"waiting for {what}, {waited:.0f} s so far; its process lives")
+            time.sleep(LOOK_SECONDS)
+        return True
+
+    def tend(self) -> str | None:
+        """Look after the processes once: start a worker again that died; say what ended if that ends the service."""
+        api, worker = self._processes.get("api"), self._processes.get("worker")
+        if api is not None and api.poll() is not None:
+            return f"the API {_ending(api)}"
+        if worker is None or worker.poll() is None:
+            return None
+        lived = time.monotonic() - self._worker_since
+        self._deaths = 1 if lived > SOON_SECONDS else self._deaths + 1
+        told = f"the worker {_ending(worker)} after {lived:.1f} s"
+        if self._deaths >= self._most_deaths:
+            return told if self._deaths == 1 else f"{told}, {self._deaths} times in short order"
+        self._say(f"{told}; starting it again")
+        self._start_worker()
+        return None
 
     def stop(self, patience: float = 30.0) -> None:
         """Drain: SIGTERM to all, worker first to be waited for; what does not leave in time is killed."""
@@ -152,7 +205,12 @@ class Service:
         # -P: the folder this is run in may hold a stranger's `api` or `migrations`.
         return (sys.executable, "-P", "-m", module, *arguments)
 
-    def _spawn(self, module: str, *arguments: str) -> None:
+    def _start_worker(self) -> None:
+        if self.slots:
+            self._worker_since = time.monotonic()
+            self._spawn("worker", "--slots", str(self.slots))
+
+    def _spawn(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         # preexec_fn is safe here: this process has one thread when it starts others.
         self._processes[module] = subprocess.Popen(
             self._command(module, *arguments),
@@ -162,12 +220,18 @@ class Service:
             stderr=self._log or sys.stderr,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - one thread, see above
         )
+        return self._processes[module]
 
     def _accepts(self) -> bool:
+        # Not httpx: a client of its own for each question costs 30 ms of processor time, which a start needs itself.
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=ANSWER_SECONDS)
         try:
-            return httpx.get(f"{self.url}/healthz", timeout=2.0).is_success
-        except httpx.TransportError:
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
             return False
+        finally:
+            connection.close()
 
 
 @contextmanager

@@ -1,74 +1,12 @@
-"""`python -m worker [--slots N]`: work until SIGTERM or SIGINT, then give everything back and exit 0.
+"""`python -m worker`; see `worker/program.py`. The health check is answered before anything costly is imported."""
 
-A second signal leaves the children no time for a last checkpoint.
-"""
-
-import argparse
-import os
-import socket
 import sys
-import threading
-from collections.abc import Sequence
-
-from services import log
-from services.cohorts.workers import alive
-from services.db.engine import Database
-from services.settings import Settings, get_settings
-from worker.calibration import COMMAND as PROBE
-from worker.child import COMMAND
-from worker.host import Host
-from worker.signals import StopSignals
-
-
-def main(arguments: Sequence[str] | None = None, command: Sequence[str] = COMMAND, probe: Sequence[str] = PROBE) -> int:
-    """Run a worker in this process; `command` is the child's, `probe` that of what measures the machine."""
-    parser = argparse.ArgumentParser(prog="python -m worker", description="Train queued cohorts.")
-    parser.add_argument("--slots", type=int, help="cohorts trained at once (default: FIRSTLIGHT_SLOTS, or 1)")
-    parser.add_argument("--check", action="store_true", help="exit 0 if a worker of this host is alive, else 1")
-    given = parser.parse_args(arguments)
-    settings = get_settings()
-    if given.check:
-        return check(settings)
-    if given.slots is not None:
-        settings = Settings.model_validate({**settings.model_dump(), "slots": given.slots})
-    log.configure(settings)
-    host = Host(settings, command=command, probe=probe)
-    signals = StopSignals()
-    if settings.embedded:
-        host.database.upgrade()
-    elif (problem := host.database.schema_problem()) is not None:
-        sys.exit(problem)
-    host.start()
-    while signals.wait() == 0:
-        pass
-    host.drain()
-    joined = threading.Event()
-    outcome: list[bool] = []
-
-    def join() -> None:
-        try:
-            outcome.append(host.join())
-        finally:
-            joined.set()  # with no outcome, an error: what could not be given back is settled by its lease
-
-    threading.Thread(target=join, daemon=True).start()
-    while not joined.is_set():
-        if signals.wait(0.05) > 1:
-            host.drain(hurry=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # The Celery consumer may sit in a connection attempt for seconds; it holds nothing worth waiting for.
-    os._exit(0 if outcome and outcome[0] else 1)
-
-
-def check(settings: Settings) -> int:
-    """Whether a worker of this host has swept and beaten lately: a container's health check."""
-    database = Database(settings, application="firstlight-check")
-    with database.read() as session:
-        found = alive(session, host=socket.gethostname())
-    database.dispose()
-    return 0 if found else 1
-
 
 if __name__ == "__main__":
+    if "--check" in sys.argv[1:]:
+        from services.heartbeat import check
+
+        sys.exit(check())
+    from worker.program import main
+
     sys.exit(main())

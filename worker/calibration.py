@@ -8,7 +8,6 @@ import fcntl
 import hashlib
 import os
 import platform
-import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import structlog
 
 from services.db.engine import Database
 from services.experiments.machine import NUMBERS, checked, confirm, store
+from services.processes import Group, limited
 from services.settings import Settings
 from services.training.native.build import identity as kernel_identity
 from worker.environment import child_environment, threads, usable_cores
@@ -34,8 +34,10 @@ COMMAND = (sys.executable, "-P", "-m", "services.training.calibrate")
 IDLE_SECONDS = 3.0
 """How long every slot must have been idle, so that nobody's first submission waits."""
 WATCH_SECONDS = 0.05
-LIMIT_SECONDS = 400.0
-"""A probe takes some seconds; one that finds no compiled kernel waits for the compiler first."""
+PROCESSOR_SECONDS = 400
+"""A probe uses some seconds of processor time; on a busy machine they may take any time."""
+LIMIT_SECONDS = 3600.0
+"""For a probe that waits for something that never comes."""
 ATTEMPTS = 20
 FAILURES = 3
 LOCK = "calibration.lock"
@@ -133,22 +135,17 @@ class Calibration(threading.Thread):
             ValueError: it failed, took too long, or said something else than the numbers.
         """
         options = {"threads": threads(self._settings), "device": self._settings.device, "engine": self._settings.engine}
-        process = subprocess.Popen(
-            [*self._command, *(part for name, value in options.items() for part in (f"--{name}", str(value)))],
+        command = [*self._command, *(part for name, value in options.items() for part in (f"--{name}", str(value)))]
+        with Group(
+            limited(command, PROCESSOR_SECONDS),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=child_environment(os.environ, self._settings, self._worker_id),
-            start_new_session=True,
-        )
-        try:
-            said, complained = self._watch(process)
-        finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-        if process.returncode != 0:
-            raise ValueError(f"the probe ended with {process.returncode}: {complained.decode(errors='replace')[-300:]}")
+        ) as group:
+            said, complained = self._watch(group.process)
+        if status := group.process.returncode:
+            raise ValueError(f"the probe ended with {status}: {complained.decode(errors='replace')[-300:]}")
         last = (said.splitlines() or [b""])[-1]
         try:
             found = orjson.loads(last)

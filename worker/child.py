@@ -1,13 +1,11 @@
 """One child process seen from its supervisor: JSON lines both ways, a tail of what it logged, and its end."""
 
 import contextlib
-import os
 import queue
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +13,8 @@ from typing import Any
 
 import orjson
 import structlog
+
+from services.processes import Group
 
 log = structlog.get_logger(__name__)
 
@@ -37,14 +37,9 @@ class Child:
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.ready = False
         self._oom_kills = oom_kills()
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(environment),
-            start_new_session=True,
-        )
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        self._group = Group(command, env=dict(environment), **pipes)
+        self.process = self._group.process
         with contextlib.suppress(OSError):
             Path(f"/proc/{self.process.pid}/oom_score_adj").write_text(OOM_SCORE)
         self._threads = [
@@ -85,19 +80,18 @@ class Child:
         return not self._threads[0].is_alive() and self.inbox.qsize() == 1
 
     def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal to its whole process group."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, number)
+        """Send a signal to it and to all that it has started."""
+        self._group.signal(number)
 
     def end(self, grace: float = 0.0) -> int:
-        """Wait up to `grace` seconds for its end, then kill it; returns the exit status, negative for a signal."""
-        try:
-            status = self.process.wait(timeout=grace) if grace > 0 else None
-        except subprocess.TimeoutExpired:
-            status = None
-        if status is None:
-            self.kill()
-            status = self.process.wait()
+        """Wait up to `grace` seconds for its end, then kill it; returns the exit status, negative for a signal.
+
+        What it has started ends with it.
+        """
+        if grace > 0:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=grace)
+        status = self._group.kill()
         self._outbox.put(None)
         for thread in self._threads:
             thread.join(timeout=1.0)
@@ -147,9 +141,3 @@ def oom_kills() -> int:
     except OSError:
         pass
     return 0
-
-
-def boottime() -> float:
-    """Seconds that also pass while the machine sleeps: a lease does not stop when a laptop's lid is closed."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime(clock)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 
 import structlog
+from sqlalchemy.orm import Session
 
 from services.cohorts import workers
 from services.cohorts.sweep import waiting
@@ -57,17 +58,21 @@ class Host:
             for number in range(settings.slots)
         ]
         self._maintenance = Maintenance(
-            self.worker_id, self._identity, self.database, settings, self._bell, self._draining.is_set
+            self.worker_id,
+            self._identity,
+            self.database,
+            settings,
+            self._bell,
+            register=self._register,
+            draining=self._draining.is_set,
+            working=lambda: all(slot.is_alive() for slot in self._slots),
         )
         self._calibration = Calibration(self.worker_id, self.database, settings, self._idle, command=probe)
         self._listener = Listener(make_app(settings, publisher=False), self._bell, self.worker_id) if listen else None
 
     def start(self) -> None:
         """Register, take over from dead neighbours, and begin; nothing here waits for the broker."""
-        device = None if self._settings.device == "auto" else self._settings.device
-        self.database.transact(
-            lambda session: workers.register(session, self.worker_id, self._identity, self._settings.slots, device)
-        )
+        self.database.transact(self._register)
         self._maintenance.reap_neighbours()
         for slot in self._slots:
             slot.start()
@@ -105,6 +110,10 @@ class Host:
         self._doorbell.close(patience=0.5)
         self.database.dispose()
         return in_time
+
+    def _register(self, session: Session) -> None:
+        device = None if self._settings.device == "auto" else self._settings.device
+        workers.register(session, self.worker_id, self._identity, self._settings.slots, device)
 
     def _idle(self) -> bool:
         return all(slot.idle for slot in self._slots)

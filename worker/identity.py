@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from services.cohorts.workers import Identity
+from services.heartbeat import seen_together
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 START_TOLERANCE_SECONDS = 0.05
@@ -21,7 +22,7 @@ def identity(pid: int) -> Identity:
         ProcessLookupError: it has ended.
     """
     # On systems without a boot id the time of the start of the machine stands for it.
-    boot_id = BOOT_ID.read_text("ascii").strip() if BOOT_ID.exists() else f"{psutil.boot_time():.0f}"
+    boot_id = seen_together() if BOOT_ID.exists() else f"{psutil.boot_time():.0f}"
     started = _alive_since(pid)
     if started is None:
         raise ProcessLookupError(f"there is no process {pid}")

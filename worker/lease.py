@@ -6,8 +6,9 @@ import structlog
 
 from services.cohorts.claim import Claim, renew
 from services.db.engine import Database
+from services.heartbeat import boottime
 from services.settings import Settings
-from worker.child import Child, boottime
+from worker.child import Child
 
 log = structlog.get_logger(__name__)
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import structlog
+from sqlalchemy.orm import Session
 
 from services.artifacts import Artifacts
 from services.cohorts import workers
@@ -13,6 +14,7 @@ from services.cohorts.packing import pack_one
 from services.cohorts.sweep import overdue, reap, sweep
 from services.cohorts.workers import Identity
 from services.db.engine import Database
+from services.heartbeat import Heartbeat
 from services.settings import Settings
 from worker.bell import Bell
 from worker.identity import lives
@@ -35,7 +37,10 @@ class Maintenance(threading.Thread):
         database: Database,
         settings: Settings,
         bell: Bell,
+        *,
+        register: Callable[[Session], None],
         draining: Callable[[], bool],
+        working: Callable[[], bool],
     ) -> None:
         super().__init__(name="maintenance", daemon=True)
         self.last_sweep = 0.0
@@ -45,7 +50,11 @@ class Maintenance(threading.Thread):
         self._settings = settings
         self._artifacts = Artifacts(settings.home)
         self._bell = bell
+        self._register = register
         self._draining = draining
+        self._working = working
+        self._heartbeat = Heartbeat(settings.home, settings.heartbeat_seconds)
+        self._due: dict[str, float] = {}
         self._ended = threading.Event()
 
     def stop(self) -> None:
@@ -54,12 +63,6 @@ class Maintenance(threading.Thread):
 
     def run(self) -> None:
         """Watch, sweep, beat and tidy, each at its own pace; an error costs one round."""
-        duties: list[tuple[float, Callable[[], None]]] = [
-            (self._settings.sweep_seconds, self.sweep),
-            (self._settings.heartbeat_seconds, self.beat),
-            (TIDY_SECONDS, self.tidy),
-        ]
-        due = [0.0] * len(duties)
         seen = None
         pause = WATCH_SECONDS if self._database.is_sqlite else min(0.25, self._settings.sweep_seconds)
         while not self._ended.wait(pause):
@@ -68,12 +71,17 @@ class Maintenance(threading.Thread):
                 if version != seen:
                     seen = version
                     self._bell.ring()
-                for place, (period, duty) in enumerate(duties):
-                    if time.monotonic() >= due[place]:
-                        due[place] = time.monotonic() + period
-                        duty()
+                self._when_due(self.sweep, self._settings.sweep_seconds)
+                self._when_due(self.beat, self._settings.heartbeat_seconds)
+                self._when_due(self.tidy, TIDY_SECONDS)
             except Exception as error:  # noqa: BLE001 - a database that is away comes back, and so do we
                 log.warning("maintenance_failed", error=f"{type(error).__name__}: {error}"[:300])
+        self._heartbeat.stop()
+
+    def _when_due(self, duty: Callable[[], None], period: float) -> None:
+        if time.monotonic() >= self._due.get(duty.__name__, 0.0):
+            self._due[duty.__name__] = time.monotonic() + period
+            duty()
 
     def sweep(self) -> None:
         """Take back at once what dead workers of this machine held, and what has outlived its lease anywhere."""
@@ -87,8 +95,19 @@ class Maintenance(threading.Thread):
             self._bell.ring()
 
     def beat(self) -> None:
-        """Show that this worker lives."""
-        self._database.transact(lambda session: workers.beat(session, self._worker_id, draining=self._draining()))
+        """Show that this worker lives: to the others in the database, to a health check in a file.
+
+        One that was taken off the list, by hand or because it slept for long, puts itself on again.
+        """
+        draining = self._draining()
+        known = self._database.transact(lambda session: workers.beat(session, self._worker_id, draining=draining))
+        if not known and not self._ended.is_set():
+            log.warning("worker_was_unknown", worker=self._worker_id)
+            self._database.transact(self._register)
+        if draining:
+            self._heartbeat.stop()
+        elif self._working():
+            self._heartbeat.beat()
 
     def reap_neighbours(self) -> None:
         """A worker that was killed here is known to be dead: its cohorts need not wait for their leases."""
@@ -105,8 +124,9 @@ class Maintenance(threading.Thread):
     def tidy(self) -> None:
         """Pack curves that were too long to pack at once, and remove files that nothing will resume from."""
         self._database.transact(workers.forget_silent)
+        self._heartbeat.tidy()
         while not self._ended.is_set() and self._database.transact(pack_one) is not None:
-            pass
+            self._when_due(self.beat, self._settings.heartbeat_seconds)
         present = self._artifacts.cohorts()
         with self._database.read() as session:
             final, unknown = unneeded(session, present)

@@ -12,9 +12,10 @@ import structlog
 from services.cohorts.claim import Claim, claim
 from services.cohorts.sweep import waiting
 from services.db.engine import Database
+from services.heartbeat import boottime
 from services.settings import Settings
 from worker.bell import Bell
-from worker.child import Child, boottime
+from worker.child import Child
 from worker.environment import child_environment
 from worker.supervisor import Supervisor
 

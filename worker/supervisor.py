@@ -24,9 +24,10 @@ from services.cohorts.messages import Energy, EpochsMessage
 from services.db.engine import Database
 from services.db.unit_of_work import UnitOfWork, is_transient
 from services.experiments.calibration import learn
+from services.heartbeat import boottime
 from services.settings import Settings
 from worker import exits
-from worker.child import Child, boottime
+from worker.child import Child
 from worker.environment import threads
 from worker.lease import Lease
 

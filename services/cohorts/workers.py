@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from services.db.clock import CLOCK
@@ -10,12 +10,14 @@ from services.db.tables import CohortRow, WorkerRow
 
 FORGET_SECONDS = 3600.0
 """A worker silent for so long, and without a cohort, is taken off the list."""
-ALIVE_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which process a worker is; the pid alone may come again."""
+    """Which process a worker is; the pid alone may come again.
+
+    `boot_id` also tells apart what sees other processes: a container's numbers say nothing in the next container.
+    """
 
     host: str
     boot_id: str
@@ -31,14 +33,16 @@ def register(session: Session, worker_id: str, identity: Identity, slots: int, d
     beat(session, worker_id)
 
 
-def beat(session: Session, worker_id: str, *, draining: bool = False) -> None:
-    """Show that the worker lives."""
-    session.execute(
+def beat(session: Session, worker_id: str, *, draining: bool = False) -> bool:
+    """Show that the worker lives; false when it is not on the list."""
+    told = (
         update(WorkerRow)
         .where(WorkerRow.id == worker_id)
         .values(heartbeat_at=CLOCK, draining=draining)
+        .returning(WorkerRow.id)
         .execution_options(synchronize_session=False)
     )
+    return session.scalars(told).one_or_none() is not None
 
 
 def forget(session: Session, worker_id: str) -> None:
@@ -56,12 +60,3 @@ def neighbours(session: Session, host: str, boot_id: str) -> list[tuple[str, Ide
     """The workers registered on this machine since it was started."""
     rows = session.scalars(select(WorkerRow).where(WorkerRow.host == host, WorkerRow.boot_id == boot_id))
     return [(row.id, Identity(row.host, row.boot_id, row.pid, row.pid_start_time)) for row in rows]
-
-
-def alive(session: Session, within: float = ALIVE_SECONDS, host: str | None = None) -> int:
-    """How many workers, on this host or on all, have beaten lately and take work."""
-    query = select(func.count()).select_from(WorkerRow)
-    query = query.where(WorkerRow.heartbeat_at > CLOCK - within, WorkerRow.draining.is_(False))
-    if host is not None:
-        query = query.where(WorkerRow.host == host)
-    return session.execute(query).scalar_one()

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.cohorts.workers import ALIVE_SECONDS
 from services.db.base import now
 from services.db.clock import CLOCK
 from services.db.tables import CohortRow, ExperimentRow, TrialRow, WorkerRow
+from services.heartbeat import ALIVE_SECONDS
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,13 +17,17 @@ import structlog
 
 from services.errors import BusyError, UnavailableError
 from services.figures.page import standalone
+from services.processes import Group, processor_seconds
 
 Form = Literal["svg", "png", "pdf", "html"]
 
 MOST_BYTES = 200 * 2**20
 """Of the folder of pictures; the ones written longest ago go first."""
-SECONDS = 60.0
-"""For one picture; a drawing process that takes longer is ended."""
+PROCESSOR_SECONDS = 60.0
+"""For one picture; a drawing process that works longer on it is ended. A busy machine alone ends none."""
+CLOCK_SECONDS = 300.0
+"""The same for one that does nothing."""
+LOOK_SECONDS = 0.5
 WAIT_SECONDS = 30.0
 """For the pictures that others asked for before."""
 MOST_WAITING = 8
@@ -44,7 +47,7 @@ class Renderer:
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(MOST_WAITING)
         self._embedding: str | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._drawing: Group | None = None
         self._version = importlib.metadata.version("vl-convert-python")
 
     def tag(self, spec: Mapping[str, Any], form: str) -> str:
@@ -115,34 +118,31 @@ class Renderer:
             return self._ask(request)
 
     def _ask(self, request: bytes) -> bytes:
-        if self._process is None or self._process.poll() is not None:
-            self._process = _start()
-        process = self._process
+        if self._drawing is None or self._drawing.process.poll() is not None:
+            self._end()
+            self._drawing = _start()
+        process = self._drawing.process
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(request)
         process.stdin.flush()
-        until = time.monotonic() + SECONDS
+        limit = _Limit(process.pid)
         received = bytearray()
         while b"\n" not in received:
-            received += _more(process.stdout.fileno(), until)
+            received += _more(process.stdout.fileno(), limit)
         line, _, rest = received.partition(b"\n")
         head = orjson.loads(line)
         if "error" in head:
             raise OSError(head["error"])
         content = bytearray(rest)
         while len(content) < head["bytes"]:
-            content += _more(process.stdout.fileno(), until)
+            content += _more(process.stdout.fileno(), limit)
         return bytes(content)
 
     def _end(self) -> None:
-        if self._process is None:
-            return
-        self._process.kill()
-        # What was not yet written to it cannot be flushed any more.
-        with suppress(OSError):
-            self._process.communicate()
-        self._process = None
+        if self._drawing is not None:
+            self._drawing.end()
+            self._drawing = None
 
     def _keep(self, name: str, content: bytes) -> None:
         """Write it so that a reader sees all of it or nothing, then make room."""
@@ -169,10 +169,10 @@ def _busy() -> BusyError:
     return BusyError("too many pictures are being drawn; try again later", retry_after=5)
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start() -> Group:
     # It reads numbers and writes pictures; no setting and no password is any of its business.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
-    return subprocess.Popen(
+    return Group(
         COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -181,9 +181,24 @@ def _start() -> subprocess.Popen[bytes]:
     )
 
 
-def _more(descriptor: int, until: float) -> bytes:
-    if not select.select([descriptor], [], [], max(0.0, until - time.monotonic()))[0]:
-        raise TimeoutError(f"no picture within {SECONDS:g} s")
+class _Limit:
+    """How long one picture may take, in processor time and by the clock."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._since, self._used = time.monotonic(), processor_seconds(pid)
+
+    def check(self) -> None:
+        """Raises TimeoutError when it is reached."""
+        used, taken = processor_seconds(self._pid) - self._used, time.monotonic() - self._since
+        if used >= PROCESSOR_SECONDS or taken >= CLOCK_SECONDS:
+            raise TimeoutError(f"no picture within {used:.0f} s of processor time and {taken:.0f} s by the clock")
+
+
+def _more(descriptor: int, limit: _Limit) -> bytes:
+    limit.check()
+    while not select.select([descriptor], [], [], LOOK_SECONDS)[0]:
+        limit.check()
     found = os.read(descriptor, CHUNK)
     if not found:
         raise EOFError("the drawing process ended")

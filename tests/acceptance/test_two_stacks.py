@@ -91,7 +91,7 @@ def environment(migrated_postgres_url: str, valkey_url: str, data_dir: Path, tmp
         "FIRSTLIGHT_BROKER_URL": valkey_url,
         "FIRSTLIGHT_HOME": str(tmp_path),
         "FIRSTLIGHT_DATA_DIR": str(data_dir),
-        "FIRSTLIGHT_LEASE_SECONDS": "3",
+        "FIRSTLIGHT_LEASE_SECONDS": "60",
         "FIRSTLIGHT_HEARTBEAT_SECONDS": "0.5",
         "FIRSTLIGHT_CHECKPOINT_SECONDS": "0",
     }

@@ -1,9 +1,17 @@
 """`firstlight demo`, which `make demo` calls: from nothing to a report that opens without a network."""
 
+import io
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from firstlight import demo
+from firstlight.process import Service
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,3 +29,21 @@ def test_the_demo_ends_with_a_report(tmp_path: Path) -> None:
     fetched = re.findall(r"""(?:src|href)\s*=\s*["'](?!#|data:)([^"']+)""", page)
     assert [address for address in fetched if not address.startswith("https://doi.org")] == []
     assert "<svg" in page
+
+
+class WithoutWorker(Service):
+    """A service whose worker cannot start."""
+
+    def _command(self, module: str, *arguments: str) -> Sequence[str]:
+        told = "import sys, time; time.sleep(0.5); sys.exit('there is no more room')"
+        return (sys.executable, "-c", told) if module == "worker" else super()._command(module, *arguments)
+
+
+def test_a_demo_whose_worker_ends_says_so_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "Service", WithoutWorker)
+    console = Console(file=io.StringIO(), width=200)
+    assert demo.run_demo(tmp_path / "report.html", console) == 1
+    said = console.file.getvalue()
+    assert "the worker ended with exit code 1" in said
+    assert "there is no more room" in said
+    assert not (tmp_path / "report.html").exists()

@@ -50,7 +50,7 @@ class Talk:
 
     def wait_ack(self, epoch: int) -> None:
         with self.news:
-            self.news.wait_for(lambda: self.acknowledged >= epoch or self.stop == "cancel", 30)
+            self.news.wait_for(lambda: self.acknowledged >= epoch or self.stop == "cancel")
 
 
 def first_value(seed: int) -> float:

@@ -11,7 +11,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,6 +25,8 @@ from sqlalchemy import URL, make_url
 
 from services.db.engine import Database
 from services.settings import Settings
+from tests.support import watchdog
+from tests.support.patience import Patience
 
 START_SECONDS = 60.0
 PR_SET_PDEATHSIG = 1
@@ -73,9 +74,9 @@ def _die_with_parent(number: int) -> Callable[[], None]:
 
 
 def _wait(ready: Callable[[], object], process: subprocess.Popen[bytes], what: str) -> None:
-    end = time.monotonic() + START_SECONDS
     failure: Exception | None = None
-    while time.monotonic() < end:
+    left = Patience(START_SECONDS)
+    while left.lasts():
         try:
             ready()
         except (psycopg.OperationalError, redis.ConnectionError) as error:
@@ -183,7 +184,7 @@ class Postgres:
 
 def _postgres_folder() -> Path:
     # Not below pytest's folders: those are closed to the user that the server runs as, and a socket's path is short.
-    return Path(tempfile.mkdtemp(prefix="firstlight-pg-"))
+    return watchdog.folder(watchdog.own_run(), "pg")
 
 
 @pytest.fixture(scope="session")

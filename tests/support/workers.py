@@ -23,17 +23,20 @@ from services.settings import Settings
 from services.trials.rows import read_rows
 from tests.support.experiments import make_experiment
 from tests.support.fake_child import first_value, next_value
+from tests.support.patience import Patience
 
 FAKE = Path(__file__).with_name("fake_child.py")
 PATIENCE = 120.0
+SHORT_LEASE = "6"
+"""Seconds, for tests that wait until one has run out."""
 ENDLESS = 100_000
 """Epochs of a study that is called off by its test."""
 
 
 def eventually(what: Callable[[], Any], why: str, patience: float = PATIENCE) -> Any:
     """Wait for a condition of the database or of a process, never for a time."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
+    left = Patience(patience)
+    while left.lasts():
         found = what()
         if found:
             return found
@@ -56,7 +59,7 @@ class Workshop:
         number = len(self.workers)
         program = [sys.executable, "-m", "worker"]
         if code is None and not real:
-            code = f"import sys; from worker.__main__ import main; main([], command=[sys.executable, {str(FAKE)!r}])"
+            code = f"import sys; from worker.program import main; main([], command=[sys.executable, {str(FAKE)!r}])"
         if code is not None:
             program = [sys.executable, "-c", code]
         with (self.folder / f"worker-{number}.log").open("wb") as log:
@@ -189,8 +192,11 @@ def expected(seed: int, epochs: int) -> list[float]:
 
 
 def workshop_in(folder: Path, **urls: str) -> Workshop:
-    """A workshop with its home in the folder and impatient workers; close it when it is done with."""
-    quick = {"LEASE_SECONDS": "3", "HEARTBEAT_SECONDS": "0.3", "SWEEP_SECONDS": "0.3", "CHECKPOINT_SECONDS": "0.05"}
+    """A workshop with its home in the folder and impatient workers; close it when it is done with.
+
+    A lease outlasts every test that does not ask for a short one: where the machine is busy, short ones run out.
+    """
+    quick = {"LEASE_SECONDS": "60", "HEARTBEAT_SECONDS": "0.3", "SWEEP_SECONDS": "0.3", "CHECKPOINT_SECONDS": "0.05"}
     quick["CALIBRATE"] = "false"  # workers of tests are busy, or gone before they have been idle for long
     given = {"HOME": str(folder / "home"), **quick, **urls}
     variables = {f"FIRSTLIGHT_{name}": value for name, value in given.items()}

@@ -27,7 +27,7 @@ WAITS = (
 def hasty(*probe: str, idle: float = 0.2) -> str:
     """A worker with the fake child that measures by `probe` after a moment; its options follow."""
     return (
-        "import sys; import worker.calibration; from worker.__main__ import main; "
+        "import sys; import worker.calibration; from worker.program import main; "
         f"worker.calibration.IDLE_SECONDS = {idle}; "
         f"main([], command=[sys.executable, {str(FAKE)!r}], probe={[sys.executable, *probe]!r})"
     )
@@ -53,7 +53,7 @@ def gone(pid: int) -> bool:
 
 
 def test_an_idle_worker_measures_its_machine_with_the_real_engines(workshop: Workshop) -> None:
-    code = "import worker.calibration, worker.__main__; worker.calibration.IDLE_SECONDS = 0.2; worker.__main__.main([])"
+    code = "import worker.calibration, worker.program; worker.calibration.IDLE_SECONDS = 0.2; worker.program.main([])"
     # With this engine no kernel is compiled for the test.
     workshop.worker(code=code, FIRSTLIGHT_CALIBRATE="true", FIRSTLIGHT_ENGINE="eager")
     eventually(lambda: measured(workshop).measured, f"a measured machine\n{workshop.logs()}")
@@ -84,6 +84,15 @@ def test_a_worker_that_is_told_to_end_takes_its_probe_along(workshop: Workshop, 
     assert worker.wait(PATIENCE) == 0
     assert gone(probe)
     assert rows(workshop) == 0
+
+
+def test_a_killed_worker_takes_its_probe_along_and_what_that_has_started(workshop: Workshop, tmp_path: Path) -> None:
+    mark = tmp_path / "probes"
+    starts = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WAITS!r}, {str(mark)!r}])"
+    worker = workshop.worker(code=hasty("-c", starts), FIRSTLIGHT_CALIBRATE="true")
+    (started,) = eventually(lambda: pids(mark), f"a probe\n{workshop.logs()}")
+    worker.kill()
+    eventually(lambda: gone(started), "what the probe has started to end")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.servers import Postgres, free_port, upgraded
-from tests.support.workers import PATIENCE, Workshop, eventually, workshop_in
+from tests.support.workers import PATIENCE, SHORT_LEASE, Workshop, eventually, workshop_in
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def workshop(own_postgres: Postgres, valkey_url: str, tmp_path: Path) -> Iterato
     url = own_postgres.url.render_as_string(hide_password=False)
     (tmp_path / "home").mkdir()
     upgraded(url, tmp_path / "home")
-    made = workshop_in(tmp_path, DATABASE_URL=url, BROKER_URL=valkey_url)
+    made = workshop_in(tmp_path, DATABASE_URL=url, BROKER_URL=valkey_url, LEASE_SECONDS=SHORT_LEASE)
     try:
         yield made
         made.close()

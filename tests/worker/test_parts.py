@@ -12,10 +12,12 @@ import psutil
 import pytest
 
 from services.cohorts.workers import Identity
+from services.db.tables import WorkerRow
+from services.heartbeat import boottime
 from services.settings import Settings
 from worker import exits
 from worker.bell import Bell
-from worker.child import Child, boottime
+from worker.child import Child
 from worker.environment import child_environment, threads
 from worker.identity import identity, lives
 
@@ -40,6 +42,14 @@ def test_a_neighbour_lives_though_the_clock_was_set(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(psutil.Process, "create_time", lambda self: told(self) + 3600.0)
     assert lives(own)
     assert 0.0 < own.pid_start_time < time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def test_numbers_of_processes_are_compared_only_where_they_mean_the_same() -> None:
+    """Containers on one machine share its boot, and with the host's network its name; not the numbers of processes."""
+    space = Path("/proc/self/ns/pid").stat().st_ino
+    own = identity(os.getpid())
+    assert own.boot_id == f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}-{space}"
+    assert len(own.boot_id) <= WorkerRow.__table__.c.boot_id.type.length
 
 
 def test_a_ring_before_the_wait_is_not_missed() -> None:

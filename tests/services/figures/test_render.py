@@ -96,7 +96,7 @@ def test_what_was_kept_is_not_drawn_again(tmp_path: Path) -> None:
     renderer.close()
     again = Renderer(tmp_path)
     assert again.render(SPEC, "svg") == first
-    assert again._process is None
+    assert again._drawing is None
     names = [path.name for path in tmp_path.iterdir()]
     assert names == [f"{again.tag(SPEC, 'svg')}.svg"]
 
@@ -118,11 +118,11 @@ def test_the_folder_stays_bounded(tmp_path: Path) -> None:
 
 def test_a_process_that_died_is_replaced(renderer: Renderer) -> None:
     renderer.render(SPEC, "svg")
-    assert renderer._process is not None
-    before = renderer._process.pid
+    assert renderer._drawing is not None
+    before = renderer._drawing.process.pid
     os.kill(before, signal.SIGKILL)
     assert renderer.render(SPEC, "svg").startswith(b"<svg")
-    assert renderer._process.pid != before
+    assert renderer._drawing.process.pid != before
 
 
 def test_what_cannot_be_drawn_is_said_and_harms_nobody(renderer: Renderer) -> None:
@@ -131,12 +131,13 @@ def test_what_cannot_be_drawn_is_said_and_harms_nobody(renderer: Renderer) -> No
     assert renderer.render(SPEC, "svg").startswith(b"<svg")
 
 
-def test_a_picture_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(render, "SECONDS", 0.0)
+@pytest.mark.parametrize("limit", ["PROCESSOR_SECONDS", "CLOCK_SECONDS"])
+def test_a_picture_that_takes_too_long_is_given_up(limit: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(render, limit, 0.0)
     renderer = Renderer(tmp_path)
     with pytest.raises(UnavailableError):
         renderer.render(SPEC, "svg")
-    assert renderer._process is None
+    assert renderer._drawing is None
 
 
 def test_no_more_requests_wait_than_threads_can_be_spared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -164,15 +165,11 @@ def test_pictures_asked_for_at_once_are_all_drawn(renderer: Renderer) -> None:
 
 def test_the_drawing_process_sees_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIRSTLIGHT_DATABASE_URL", "postgresql://user:secret@host/name")
-    process = render._start()
-    try:
-        while not (environment := Path(f"/proc/{process.pid}/environ").read_bytes()):
-            assert process.poll() is None
+    with render._start() as drawing:
+        while not (environment := Path(f"/proc/{drawing.process.pid}/environ").read_bytes()):
+            assert drawing.process.poll() is None
         assert b"PATH=" in environment
         assert b"FIRSTLIGHT_DATABASE_URL" not in environment
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_data_from_elsewhere_is_never_fetched(renderer: Renderer) -> None:
