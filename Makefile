@@ -16,10 +16,11 @@ setup: $(VENV)/.ready ## create .venv with the locked dependencies (instant the 
 
 setup-dev: $(VENV)/.ready-dev ## the same, with what tests and checks need
 
-$(VENV)/.ready: requirements.lock pyproject.toml
+$(VENV)/.ready: requirements.lock requirements-data.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Firstlight needs Python 3.11 or newer; set PYTHON=/path/to/python3")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-data.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@echo "compiling the CPU engine for this machine (once)"
 	@$(BIN)/python -m services.training.native.build || echo "not compiled: trials will train with PyTorch alone"

@@ -49,8 +49,7 @@ class Stack:
             "FIRSTLIGHT_HOME": str(self.home),
         }
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("FIRSTLIGHT_")}
-        data = {key: value for key, value in os.environ.items() if key == "FIRSTLIGHT_DATA_DIR"}
-        return {**inherited, **data, **stated, **places}
+        return {**inherited, **stated, **places}
 
     def command(self, name: str) -> list[str]:
         words = [sys.executable if word == "python" else word for word in SERVICES[name]["command"]]

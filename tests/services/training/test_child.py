@@ -268,7 +268,7 @@ def test_a_killed_supervisor_takes_its_child_along() -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"data_dir": "/dev/null/data", "spec": {**DOCUMENT, "dataset": "diamonds"}}, "dataset_unavailable"),
+        ({"data_dir": "/dev/null/data", "spec": {**DOCUMENT, "dataset": "california_housing"}}, "dataset_unavailable"),
         ({"resume": {"epoch": 1, "path": "/nowhere/epoch-1.npz", "sha256": "0" * 64}}, "checkpoint_mismatch"),
         ({"device": "tpu"}, "error"),
         ({"trials": []}, "error"),
