@@ -1,3 +1,19 @@
 """Fixtures for every test. Data files: `tests/support/data.py`; servers: `tests/support/servers.py`."""
 
+from collections.abc import Iterator
+
+import pytest
+
+from services.settings import PREFIX, Settings
+
 pytest_plugins = ["tests.support.data", "tests.support.servers", "tests.support.experiments", "tests.support.workers"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def settings_of_the_tests_alone() -> Iterator[None]:
+    """A developer's shell may hold keys, folders and an engine for a service of their own: no test takes them over."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in Settings.model_fields:
+            patch.delenv(f"{PREFIX}{name.upper()}", raising=False)
+            patch.delenv(f"{PREFIX}{name.upper()}_FILE", raising=False)
+        yield
