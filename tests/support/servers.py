@@ -27,7 +27,7 @@ from sqlalchemy import URL, make_url
 from services.db.engine import Database
 from services.settings import Settings
 
-START_SECONDS = 60.0
+START_SECONDS = 600.0
 PR_SET_PDEATHSIG = 1
 
 
@@ -134,7 +134,7 @@ class Valkey:
             self.process = None
 
     def client(self) -> "redis.Redis":
-        return redis.Redis(port=self.port, socket_timeout=60)
+        return redis.Redis(port=self.port, socket_timeout=START_SECONDS)
 
 
 @dataclass
@@ -216,7 +216,9 @@ def own_postgres() -> Iterator[Postgres]:
 
 
 def _admin(url: URL) -> psycopg.Connection:
-    return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True, connect_timeout=60)
+    return psycopg.connect(
+        url.render_as_string(hide_password=False), autocommit=True, connect_timeout=int(START_SECONDS)
+    )
 
 
 def _create(server: URL, template: str) -> URL:

@@ -25,7 +25,8 @@ from tests.support.experiments import make_experiment
 from tests.support.fake_child import first_value, next_value
 
 FAKE = Path(__file__).with_name("fake_child.py")
-PATIENCE = 120.0
+PATIENCE = 600.0
+"""Seconds until a wait is given up: less than the time limit of a test, so that the wait says what was missing."""
 ENDLESS = 100_000
 """Epochs of a study that is called off by its test."""
 

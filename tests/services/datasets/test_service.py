@@ -57,6 +57,6 @@ def test_files_that_are_missing_or_wrong_become_problems(tmp_path: Path) -> None
         ensure_available(choice, tmp_path, download=False)
     assert caught.value.problems[0].pointer == "/dataset"
     (tmp_path / "cal_housing.tgz").write_text("no archive")
-    with pytest.raises(DatasetInvalidError, match="sha256 .* instead of aaa5c9a6"):
+    with pytest.raises(DatasetInvalidError, match=r"sha256 .* instead of aaa5c9a6"):
         ensure_available(choice, tmp_path, download=False)
     assert ensure_available(digits, tmp_path, download=False).paths == ()
