@@ -4,8 +4,8 @@ FROM python:3.12-slim-bookworm AS build
 ARG PIP_ARGS=""
 WORKDIR /src
 RUN python -m venv /opt/venv
-COPY requirements.lock pyproject.toml README.md LICENSE ./
-RUN /opt/venv/bin/pip install --no-cache-dir $PIP_ARGS -r requirements.lock
+COPY requirements.lock requirements-data.lock pyproject.toml README.md LICENSE ./
+RUN /opt/venv/bin/pip install --no-cache-dir $PIP_ARGS -r requirements.lock && /opt/venv/bin/pip install --no-cache-dir --no-deps -r requirements-data.lock
 COPY services services
 COPY api api
 COPY worker worker

@@ -7,7 +7,7 @@ HOST   ?= 127.0.0.1
 PORT   ?= 8000
 # The build of PyTorch: cpu (0.2 GB to download on Linux) or cuda (several GB). What was chosen last stays.
 TORCH  ?= $(shell cat $(VENV)/torch 2>/dev/null || echo cpu)
-LOCKS  := $(patsubst %,requirements/%.txt,api worker build torch)
+LOCKS  := $(patsubst %,requirements/%.txt,api worker data build torch)
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV_VERSION := 0.13.9
 BUILD  := var/build/bin/python
@@ -28,6 +28,7 @@ $(VENV)/.ready-$(TORCH): $(LOCKS) requirements/install_torch.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Firstlight needs Python 3.11 or newer; set PYTHON=/path/to/python3")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP_INSTALL) --require-hashes -r requirements/api.txt -r requirements/worker.txt -r requirements/build.txt
+	$(PIP_INSTALL) --require-hashes --no-deps -r requirements/data.txt
 	@$(BIN)/python requirements/install_torch.py $(TORCH)
 	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@echo "compiling the CPU engine for this machine (once)"

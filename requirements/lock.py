@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -62,6 +63,10 @@ def main() -> int:
             group = build if name == "dev" else ()
             _write(name, compiled(options.uv, str(PROJECT), *chosen, *group, *apart, pins=pins))
         _write("build", compiled(options.uv, *build, pins=pins))
+        # Nothing imports what carries a data file, so that what it depends on can stay away.
+        carriers = Path(scratch) / "data.in"
+        carriers.write_text("\n".join(tomllib.loads(PROJECT.read_text("utf-8"))["project"]["optional-dependencies"]["data"]))
+        _write("data", compiled(options.uv, str(carriers), "--no-deps", "--no-annotate", pins=pins))
         wanted = Path(scratch) / "torch.in"
         wanted.write_text("torch\n", "utf-8")
         _write("torch", compiled(options.uv, str(wanted), "--no-annotate", pins=pins))

@@ -88,7 +88,7 @@ class IdempotencyMismatchError(InvalidInputError):
 
 
 class DatasetUnavailableError(InvalidInputError):
-    """The data set is not in the data folder and cannot be fetched."""
+    """The data set is neither in the data folder nor in a package, and cannot be fetched."""
 
     code = "dataset_unavailable"
     title = "The data set is not available"

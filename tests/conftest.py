@@ -3,6 +3,12 @@
 What tests start ends with their run: `tests/support/reaper.py`.
 """
 
+from collections.abc import Iterator
+
+import pytest
+
+from services.settings import PREFIX, Settings
+
 pytest_plugins = [
     "tests.support.reaper",
     "tests.support.jobs",
@@ -13,3 +19,13 @@ pytest_plugins = [
     "tests.support.experiments",
     "tests.support.workers",
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def settings_of_the_tests_alone() -> Iterator[None]:
+    """A developer's shell may hold keys, folders and an engine for a service of their own: no test takes them over."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in Settings.model_fields:
+            patch.delenv(f"{PREFIX}{name.upper()}", raising=False)
+            patch.delenv(f"{PREFIX}{name.upper()}_FILE", raising=False)
+        yield

@@ -24,7 +24,9 @@ class DatasetEntry(BaseModel):
     digest: str | None
     size_bytes: int
     needs_download: bool
-    available: bool = Field(description="Whether its files are in the data folder, or none are needed.")
+    available: bool = Field(
+        description="Whether its files are in the data folder or in an installed package, or none are needed."
+    )
     parameters: dict[str, Any] = Field(description="JSON Schema of what a spec may say of it.")
 
 

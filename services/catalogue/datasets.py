@@ -7,6 +7,7 @@ from typing import Any
 from services.catalogue.families import find
 from services.datasets.store import UploadedTable, UploadStore
 from services.science.datasets import DATASETS, BuiltIn
+from services.science.datasets.files import locate
 from services.science.datasets.members import spelled
 from services.science.datasets.upload import FACTS, Upload, is_upload_name
 
@@ -78,7 +79,7 @@ def _built_in(cls: type[BuiltIn], data_dir: Path) -> Json:
         "digest": cls.digest,
         "size_bytes": cls.size_bytes,
         "needs_download": cls.needs_download,
-        "available": all((data_dir / source.path).is_file() for source in cls.files),
+        "available": all(locate(source, data_dir) is not None for source in cls.files),
         "parameters": _parameters(cls, ("name",)),
     }
 

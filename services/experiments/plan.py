@@ -20,6 +20,7 @@ from services.experiments.problems import field_problems
 from services.predictions.warnings import spec_warnings
 from services.science import grid as grids
 from services.science.datasets import plan_notes, plan_rows
+from services.science.datasets.files import locate
 from services.science.grid import Grid
 from services.science.models.layers import parameters as count_parameters
 from services.science.spec import ExperimentSpec
@@ -201,7 +202,7 @@ def _check_memory(needed: int) -> None:
 
 def _data_notes(spec: ExperimentSpec, data_dir: Path) -> list[str]:
     dataset = spec.dataset
-    missing = [source.path for source in dataset.files if not (data_dir / source.path).is_file()]
+    missing = [source.path for source in dataset.files if locate(source, data_dir) is None]
     if not missing:
         return []
-    return [f"{dataset.name} is not in the data folder yet: {', '.join(missing)} will be fetched at first use"]
+    return [f"{dataset.name} is not here yet: {', '.join(missing)} will be fetched at first use"]

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 import yaml
 
 from firstlight import Client, FirstlightHTTPError
+from tests.support.workers import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -49,15 +49,14 @@ class Stack:
             "FIRSTLIGHT_HOME": str(self.home),
         }
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("FIRSTLIGHT_")}
-        data = {key: value for key, value in os.environ.items() if key == "FIRSTLIGHT_DATA_DIR"}
-        return {**inherited, **data, **stated, **places}
+        return {**inherited, **stated, **places}
 
     def command(self, name: str) -> list[str]:
         words = [sys.executable if word == "python" else word for word in SERVICES[name]["command"]]
         return [str(self.port) if word == "8000" else word for word in words]
 
     def run(self, name: str) -> None:
-        subprocess.run(self.command(name), env=self.environment(name), cwd=ROOT, check=True, timeout=200)
+        subprocess.run(self.command(name), env=self.environment(name), cwd=ROOT, check=True, timeout=PATIENCE)
 
     @contextmanager
     def running(self, name: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -66,7 +65,7 @@ class Stack:
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(120) == 0, f"{name} did not drain"
+            assert process.wait(PATIENCE) == 0, f"{name} did not drain"
 
 
 def healthy(stack: Stack, name: str) -> bool:
@@ -78,19 +77,12 @@ def healthy(stack: Stack, name: str) -> bool:
     )
 
 
-def until(condition: Any, patience: float = 60.0) -> None:
-    end = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true"
-        time.sleep(0.2)
-
-
 def test_the_stack_runs_a_study(postgres_url: str, valkey_url: str, tmp_path: Path) -> None:
     stack = Stack(postgres_url, valkey_url, tmp_path)
     stack.run("migrate")
     with stack.running("api"), stack.running("worker"):
-        until(lambda: healthy(stack, "api"))
-        until(lambda: healthy(stack, "worker"))
+        eventually(lambda: healthy(stack, "api"), "the API to be healthy")
+        eventually(lambda: healthy(stack, "worker"), "the worker to be healthy")
         url = f"http://127.0.0.1:{stack.port}"
         with Client(url) as stranger, pytest.raises(FirstlightHTTPError) as refused:
             list(stranger.experiments())
@@ -98,7 +90,7 @@ def test_the_stack_runs_a_study(postgres_url: str, valkey_url: str, tmp_path: Pa
         with Client(url, api_key=KEY) as client:
             spec = client.catalogue("presets", "quickstart")["spec"]
             experiment = client.submit({**spec, "epochs": 3})
-            assert client.wait(experiment["id"], timeout=120)["state"] == "succeeded"
+            assert client.wait(experiment["id"], timeout=PATIENCE)["state"] == "succeeded"
             comparison = client.comparison(experiment["id"])
             assert comparison["verdict"]
             assert len(comparison["arms"]) == experiment["trials"]["total"] // len(experiment["spec"]["seeds"])

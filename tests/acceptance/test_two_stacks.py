@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from firstlight import Client
 from firstlight.process import Service, free_port
+from tests.support.workers import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDY = {
@@ -37,7 +37,7 @@ def process(module: str, *arguments: str, **environment: str) -> Iterator[subpro
     finally:
         if running.poll() is None:
             running.send_signal(signal.SIGTERM)
-        running.wait(120)
+        running.wait(PATIENCE)
 
 
 @contextmanager
@@ -48,10 +48,7 @@ def servers(environment: dict[str, str], workers: int) -> Iterator[tuple[Client,
         stack.enter_context(process("api", "--port", str(port), **environment))
         started = [stack.enter_context(process("worker", "--slots", "1", **environment)) for _ in range(workers)]
         client = stack.enter_context(Client(f"http://127.0.0.1:{port}"))
-        end = time.monotonic() + 200
-        while not _ready(client):
-            assert time.monotonic() < end, "the stack did not become ready"
-            time.sleep(0.2)
+        eventually(lambda: _ready(client), "the stack to be ready")
         yield client, started
 
 
@@ -80,7 +77,7 @@ def embedded_numbers(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -
         home = tmp_path_factory.mktemp("home")
         with (home / "log").open("wb") as log, Service(home, port=0, log=log) as service, Client(service.url) as client:
             experiment = client.submit(STUDY)
-            assert client.wait(experiment["id"], timeout=200)["state"] == "succeeded"
+            assert client.wait(experiment["id"], timeout=PATIENCE)["state"] == "succeeded"
             return numbers(client, experiment["id"])
 
 
@@ -102,7 +99,7 @@ def test_two_workers_on_servers_give_the_embedded_numbers(
 ) -> None:
     with servers({**environment, "FIRSTLIGHT_COHORT_WIDTH": "30"}, workers=2) as (client, _):
         experiment = client.submit(STUDY)
-        assert client.wait(experiment["id"], timeout=200)["state"] == "succeeded"
+        assert client.wait(experiment["id"], timeout=PATIENCE)["state"] == "succeeded"
         assert {trial["cohort"]["size"] for trial in client.trials(experiment["id"])} == {30}
         found = numbers(client, experiment["id"])
     assert found.keys() == embedded_numbers.keys()
@@ -122,6 +119,6 @@ def test_the_same_cohorts_on_both_stacks_are_equal_to_the_bit_though_a_worker_is
         assert any(event["event"] == "epoch" for event in client.events(experiment["id"]))
         workers[0].kill()
         with process("worker", "--slots", "1", **environment):
-            assert client.wait(experiment["id"], timeout=200)["state"] == "succeeded"
+            assert client.wait(experiment["id"], timeout=PATIENCE)["state"] == "succeeded"
         assert {trial["attempt"] for trial in client.trials(experiment["id"])} == {2}
         assert numbers(client, experiment["id"]) == embedded_numbers

@@ -23,6 +23,7 @@ from services.cohorts.messages import EpochsMessage
 from services.db.engine import Database
 from services.queue import SilentDoorbell
 from services.settings import Settings
+from tests.support.workers import PATIENCE
 
 SPEC: dict[str, Any] = {
     "dataset": "digits",
@@ -94,10 +95,10 @@ def serving(home: Path, url: str, **overrides: Any) -> Iterator[Served]:
 
     def stop() -> None:
         server.handle_exit(15, None)
-        thread.join(timeout=120)
+        thread.join(timeout=PATIENCE)
         assert not thread.is_alive()
 
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
         try:
             yield Served(client, database, settings, stop)
         finally:

@@ -26,6 +26,20 @@ def test_a_table_is_stored_listed_and_read(served: Any) -> None:
     assert upload(served).json()["id"] == found["id"]
 
 
+def test_data_in_a_package_are_available_and_a_plan_asks_for_no_download(served: Any) -> None:
+    entries = {entry["name"]: entry["available"] for entry in served.http.get("/v1/datasets").json()["items"]}
+    assert {name for name, available in entries.items() if not available} == {
+        "california_housing",
+        "cifar10",
+        "fashion_mnist",
+        "mnist",
+    }
+    for name, fetched in (("diamonds", False), ("california_housing", True)):
+        spec = {"dataset": name, "activation": "relu", "initializer": "he_uniform", "epochs": 2, "seeds": 2}
+        plan = served.http.post("/v1/experiments?dry_run=true", json=spec).json()
+        assert any("will be fetched at first use" in note for note in plan["warnings"]) == fetched
+
+
 def test_a_form_carries_the_same_table(served: Any) -> None:
     plain = upload(served).json()
     form = served.http.post("/v1/datasets", files={"file": ("streets.csv", CSV.encode(), "text/csv")})

@@ -2,13 +2,14 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.support.workers import PATIENCE, eventually
 
 Event = tuple[int, str, dict[str, Any]]
 
@@ -68,10 +69,10 @@ def test_events_arrive_while_they_happen(served_by_both: Any) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    assert first.wait(120)
+    assert first.wait(PATIENCE)
     assert [event[1] for event in arrived] == ["state"]
     served_by_both.train()
-    reader.join(timeout=120)
+    reader.join(timeout=PATIENCE)
     assert not reader.is_alive()
     assert arrived[-1][1] == "done"
     assert [seq for seq, _, _ in arrived] == list(range(1, len(arrived) + 1))
@@ -95,12 +96,12 @@ def test_streams_are_bounded_and_their_places_come_back(
             refused = served.http.get(path)
             assert (refused.status_code, refused.json()["code"]) == (429, "too_busy")
             assert int(refused.headers["retry-after"]) >= 1
-        end = time.monotonic() + 10
-        while True:
+
+        def let_in() -> bool:
             with served.http.stream("GET", path) as again:
-                if again.status_code == 200:
-                    break
-            assert time.monotonic() < end
+                return again.status_code == 200
+
+        eventually(let_in, "a place to be free again")
 
 
 def test_an_open_stream_does_not_hold_up_the_stop(served: Any) -> None:

@@ -12,6 +12,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from tests.support.workers import PATIENCE
+
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 METHODS = {"get", "post", "delete", "put", "patch"}
 
@@ -103,7 +105,7 @@ def test_real_answers_match_the_document(shared: Any, path: str) -> None:
     schema = schemathesis.openapi.from_url(f"{shared.http.base_url}/openapi.json")
     ids = {"experiment_id": experiment["id"], "trial_id": trial}
     case = schema[path]["GET"].Case(path_parameters={name: ids[name] for name in ids if name in path})
-    answer = case.call_and_validate(checks=CHECKS, timeout=120)
+    answer = case.call_and_validate(checks=CHECKS, timeout=PATIENCE)
     assert answer.status_code == 200
 
 
@@ -118,7 +120,7 @@ def _probe(strategy: Any) -> None:
         suppress_health_check=list(HealthCheck),
     )
     def probe(case: Any) -> None:
-        answer = case.call(timeout=90)
+        answer = case.call(timeout=PATIENCE)
         case.validate_response(answer, checks=CHECKS)
 
     probe()

@@ -1,7 +1,5 @@
 """Presets over HTTP: listed, read, resized, and each of them can be planned."""
 
-from pathlib import Path
-from shutil import copyfile
 from typing import Any
 
 import pytest
@@ -24,9 +22,7 @@ def test_the_list_starts_with_the_one_to_start_with(shared: Any) -> None:
     assert items[0]["name"] == "quickstart"
 
 
-def test_a_smaller_size_can_be_submitted(served: Any, data_dir: Path, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir(exist_ok=True)
-    copyfile(data_dir / "diamonds.csv", tmp_path / "data" / "diamonds.csv")
+def test_a_smaller_size_can_be_submitted(served: Any) -> None:
     found = served.http.get("/v1/presets/diamonds_tail", params={"epochs": 2, "train_size": 512, "seeds": 3}).json()
     assert found["shrunk"] == ["epochs 10 → 2", "seeds 12 → 3", "train_size all → 512"]
     answer = served.http.post("/v1/experiments", json=found["spec"])

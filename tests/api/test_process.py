@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.workers import PATIENCE
+
 
 def test_the_api_never_imports_torch() -> None:
     code = (
@@ -17,7 +19,7 @@ def test_the_api_never_imports_torch() -> None:
         "bad = {'torch', 'celery', 'kombu', 'sklearn', 'matplotlib', 'worker', 'firstlight'} & set(sys.modules)\n"
         "assert not bad, bad"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=200)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
 
 
 def test_it_migrates_serves_and_stops_with_a_stream_open(tmp_path: Path) -> None:
@@ -32,14 +34,12 @@ def test_it_migrates_serves_and_stops_with_a_stream_open(tmp_path: Path) -> None
         stderr=subprocess.PIPE,
     )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
-            end = time.monotonic() + 40
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             while True:
                 try:
                     if client.get("/readyz").is_success:
                         break
                 except httpx.TransportError:
-                    assert time.monotonic() < end
                     assert process.poll() is None
                     time.sleep(0.05)
             spec = {"dataset": "digits", "activation": "relu", "initializer": "zeros", "epochs": 1, "seeds": 1}
@@ -49,7 +49,7 @@ def test_it_migrates_serves_and_stops_with_a_stream_open(tmp_path: Path) -> None
                 assert next(lines).startswith("retry")
                 process.send_signal(signal.SIGTERM)
                 assert "event: done" not in list(lines)
-        assert process.wait(timeout=120) == 0
+        assert process.wait(timeout=PATIENCE) == 0
     finally:
         process.kill()
         out, _ = process.communicate()

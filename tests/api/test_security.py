@@ -12,6 +12,7 @@ import pytest
 
 from api.__main__ import refuse_open_bind
 from services.settings import Settings
+from tests.support.workers import PATIENCE
 
 KEYS = "first-key,second-key"
 
@@ -117,7 +118,7 @@ def test_an_open_bind_ends_with_a_clear_message(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=PATIENCE,
     )
     assert (found.returncode, found.stdout) == (2, "")
     assert "FIRSTLIGHT_API_KEYS" in found.stderr

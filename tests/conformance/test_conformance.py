@@ -59,8 +59,8 @@ def assert_agrees(names: list[tuple[str, str, int]], reports: list[EpochReport],
 
 
 @pytest.fixture(scope="session")
-def diamonds(data_dir: Path) -> tuple[np.ndarray, np.ndarray]:
-    with (data_dir / "diamonds.csv").open(newline="") as file:
+def diamonds(diamonds_csv: Path) -> tuple[np.ndarray, np.ndarray]:
+    with diamonds_csv.open(newline="") as file:
         table = list(csv.DictReader(file))
     x = np.array([[float(row[name]) for name in COLUMNS] for row in table])
     return x, np.array([float(row["price"]) for row in table])

@@ -15,6 +15,7 @@ import yaml
 
 from firstlight import Client, FirstlightHTTPError
 from firstlight.process import Service, StartError
+from tests.support.workers import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = {
@@ -32,7 +33,7 @@ def command(*words: str, url: str | None = None, stdin: str | None = None) -> su
     environment |= {"COLUMNS": "160", **({"FIRSTLIGHT_URL": url} if url else {})}
     return subprocess.run(
         [sys.executable, "-m", "firstlight", *words],
-        cwd=ROOT, env=environment, input=stdin, capture_output=True, text=True, timeout=200, check=False,
+        cwd=ROOT, env=environment, input=stdin, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def test_up_says_ready_once_and_leaves_with_0(tmp_path: Path) -> None:
     assert second.returncode == 1
     assert "another service already uses" in second.stderr
     up.send_signal(signal.SIGTERM)
-    rest, _ = up.communicate(timeout=200)
+    rest, _ = up.communicate(timeout=PATIENCE)
     assert (up.returncode, rest) == (0, "")
 
 
@@ -181,7 +182,7 @@ def test_a_lost_answer_is_asked_for_again_under_the_same_key(service: Service) -
         with pytest.raises(FirstlightHTTPError) as refused:
             client.submit({**SPEC, "epochs": 3}, idempotency_key="the-same")
         assert refused.value.status == 422
-        client.wait(first["id"], timeout=120)
+        client.wait(first["id"], timeout=PATIENCE)
         client.delete(first["id"])
         with pytest.raises(FirstlightHTTPError):
             client.experiment(first["id"])

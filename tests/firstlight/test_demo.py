@@ -12,6 +12,7 @@ from rich.console import Console
 
 from firstlight import demo
 from firstlight.process import Service
+from tests.support.workers import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +21,7 @@ def test_the_demo_ends_with_a_report(tmp_path: Path) -> None:
     report = tmp_path / "report.html"
     done = subprocess.run(
         [sys.executable, "-m", "firstlight", "demo", "--report", str(report)],
-        cwd=ROOT, capture_output=True, text=True, timeout=280, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "100%" in done.stdout

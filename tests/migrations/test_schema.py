@@ -16,6 +16,7 @@ from services.db.base import Base
 from services.db.engine import Database, _migration_engine
 from services.db.tables import ExperimentRow
 from services.settings import Settings
+from tests.support.workers import PATIENCE
 
 assert ExperimentRow.metadata is Base.metadata
 
@@ -77,7 +78,7 @@ def test_the_command_runs_in_two_processes_at_once(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     for process in running:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
         assert out == f"schema at {schema.latest()}\n"
     assert (tmp_path / "home" / "firstlight.db").stat().st_mode & 0o077 == 0 or (

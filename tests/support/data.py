@@ -1,35 +1,22 @@
-"""The folder with the public data files that tests read. No test writes into it."""
+"""Public data for tests. They are generated, or ship in Python packages: no network and nothing beside the checkout."""
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 
-from services.science.datasets import DATASETS, DatasetUnavailable, ensure
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-FILE = "diamonds.csv"
+from services.science.datasets.files import locate
+from services.science.datasets.tabular import Diamonds
 
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder that holds diamonds.csv.
+    """A data folder with nothing in it. No test writes into it."""
+    return tmp_path_factory.mktemp("data")
 
-    FIRSTLIGHT_TEST_DATA_DIR or FIRSTLIGHT_DATA_DIR when the file is there, else a copy of ``../shared/data``, else a
-    download.
-    """
-    for name in ("FIRSTLIGHT_TEST_DATA_DIR", "FIRSTLIGHT_DATA_DIR"):
-        folder = os.environ.get(name)
-        if folder and (Path(folder) / FILE).is_file():
-            return Path(folder)
-    target = tmp_path_factory.mktemp("data")
-    beside = CHECKOUT.parent / "shared" / "data" / FILE
-    if beside.is_file():
-        shutil.copyfile(beside, target / FILE)
-        return target
-    try:
-        ensure(DATASETS["diamonds"](), target, download=True)
-    except DatasetUnavailable as error:
-        pytest.fail(f"these tests need {FILE}: set FIRSTLIGHT_TEST_DATA_DIR to a folder that holds it. {error}")
-    return target
+
+@pytest.fixture(scope="session")
+def diamonds_csv(data_dir: Path) -> Path:
+    """The public file, where the package that carries it keeps it. No test writes to it."""
+    found = locate(Diamonds.files[0], data_dir)
+    assert found, "diamonds.csv comes with a package that `make setup` installs: requirements-data.lock"
+    return found

@@ -28,7 +28,7 @@ from services.settings import Settings
 from tests.support import watchdog
 from tests.support.patience import Patience
 
-START_SECONDS = 60.0
+START_SECONDS = 600.0
 PR_SET_PDEATHSIG = 1
 
 
@@ -135,7 +135,7 @@ class Valkey:
             self.process = None
 
     def client(self) -> "redis.Redis":
-        return redis.Redis(port=self.port, socket_timeout=60)
+        return redis.Redis(port=self.port, socket_timeout=START_SECONDS)
 
 
 @dataclass
@@ -217,7 +217,9 @@ def own_postgres() -> Iterator[Postgres]:
 
 
 def _admin(url: URL) -> psycopg.Connection:
-    return psycopg.connect(url.render_as_string(hide_password=False), autocommit=True, connect_timeout=60)
+    return psycopg.connect(
+        url.render_as_string(hide_password=False), autocommit=True, connect_timeout=int(START_SECONDS)
+    )
 
 
 def _create(server: URL, template: str) -> URL:

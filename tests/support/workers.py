@@ -26,7 +26,8 @@ from tests.support.fake_child import first_value, next_value
 from tests.support.patience import Patience
 
 FAKE = Path(__file__).with_name("fake_child.py")
-PATIENCE = 120.0
+PATIENCE = 600.0
+"""Seconds until a wait is given up: less than the time limit of a test, so that the wait says what was missing."""
 SHORT_LEASE = "6"
 """Seconds, for tests that wait until one has run out."""
 ENDLESS = 100_000

@@ -35,7 +35,7 @@ def api(workshop: Workshop) -> Iterator[httpx.Client]:
         process = subprocess.Popen(
             [sys.executable, "-m", "api", "--port", str(port)], env=workshop.environment, stdout=log, stderr=log
         )
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60.0) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
         yield client
     process.terminate()
     assert process.wait(PATIENCE) == 0

@@ -13,7 +13,7 @@ from services.db.tables import ExperimentRow, TrialRow
 from services.experiments.service import create
 from services.science.spec import ExperimentSpec
 from services.trials.rows import read_rows
-from tests.support.workers import Workshop, eventually
+from tests.support.workers import PATIENCE, Workshop, eventually
 
 SPEC = {
     "dataset": "digits",
@@ -70,7 +70,7 @@ def test_the_numbers_are_those_of_an_undisturbed_run(
             eventually(lambda: "child_asked_to_stop" in workshop.logs(), "the child to be asked")
             for child in workshop.children():
                 os.kill(child, signal.SIGCONT)
-            assert first.wait(60) == 0
+            assert first.wait(PATIENCE) == 0
         workshop.worker(real=True)
     assert workshop.wait(disturbed) == "succeeded"
     assert workshop.outcomes(disturbed) == [{"worker": "lost", "child": "failed", "drain": "drained"}[what], "done"]

@@ -3,6 +3,7 @@
 import gzip
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -12,7 +13,7 @@ from pydantic import Field, model_validator
 
 from services.science.datasets.base import BuiltIn, RawData, Task
 from services.science.datasets.errors import DatasetInvalid
-from services.science.datasets.files import SourceFile, check_all, fetch_file
+from services.science.datasets.files import SourceFile, Unpacked, check_all, fetch_file, joint_digest
 from services.science.models import Cnn, Model
 
 CIFAR_FOLDER = "cifar-10-batches-bin"
@@ -155,8 +156,8 @@ class _Idx(ImageSet):
     input_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)
 
     def load(self, data_dir: Path) -> RawData:
-        digest = check_all(self.name, self.files, data_dir).digest
-        paths = [data_dir / source.path for source in self.files]
+        found = check_all(self.name, self.files, data_dir)
+        paths = found.paths
         x, x_test = (
             read_idx(paths[i], (n, 28, 28))[:, None] for i, n in ((0, type(self).rows), (2, type(self).test_rows))
         )
@@ -165,11 +166,28 @@ class _Idx(ImageSet):
         )
         for path, labels in ((paths[1], y), (paths[3], y_test)):
             _check_labels(self.name, path, labels)
-        return RawData(x, y, digest, x_test, y_test)
+        return RawData(x, y, found.digest, x_test, y_test)
 
 
-def _idx_files(folder: str, base: str, facts: tuple[tuple[str, int, str], ...]) -> tuple[SourceFile, ...]:
-    return tuple(SourceFile(f"{folder}/{name}", size, f"md5:{md5}", base + name) for name, size, md5 in facts)
+IDX_FILES = (
+    ("train-images-idx3-ubyte.gz", 47_040_016),
+    ("train-labels-idx1-ubyte.gz", 60_008),
+    ("t10k-images-idx3-ubyte.gz", 7_840_016),
+    ("t10k-labels-idx1-ubyte.gz", 10_008),
+)
+"""Names, and bytes once unpacked."""
+
+
+def _idx_files(folder: str, base: str, facts: tuple[tuple[int, str, str], ...]) -> tuple[SourceFile, ...]:
+    """The four files from bytes and MD5 of each download, and the SHA-256 of what it holds."""
+    return tuple(
+        SourceFile(f"{folder}/{name}", size, f"md5:{md5}", base + name, Unpacked(unpacked, sha256))
+        for (name, unpacked), (size, md5, sha256) in zip(IDX_FILES, facts, strict=True)
+    )
+
+
+def _idx_digest(files: tuple[SourceFile, ...]) -> str:
+    return joint_digest((Path(source.path).name, source.unpacked.sha256) for source in files if source.unpacked)
 
 
 class FashionMnist(_Idx):
@@ -196,12 +214,29 @@ class FashionMnist(_Idx):
         "fashion-mnist",
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         (
-            ("train-images-idx3-ubyte.gz", 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-            ("train-labels-idx1-ubyte.gz", 29_515, "25c81989df183df01b3e8a0aad5dffbe"),
-            ("t10k-images-idx3-ubyte.gz", 4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
-            ("t10k-labels-idx1-ubyte.gz", 5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
+            (
+                26_421_880,
+                "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            ),
+            (
+                29_515,
+                "25c81989df183df01b3e8a0aad5dffbe",
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            ),
+            (
+                4_422_102,
+                "bef4ecab320f06d8554ea6380940ec79",
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            ),
+            (
+                5_148,
+                "bb300cfdad3c16e7a12a480ee83cd310",
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+            ),
         ),
     )
+    digest: ClassVar[str | None] = _idx_digest(files)
     size_bytes: ClassVar[int] = sum(source.size or 0 for source in files)
 
 
@@ -218,12 +253,29 @@ class Mnist(_Idx):
         "mnist",
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         (
-            ("train-images-idx3-ubyte.gz", 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-            ("train-labels-idx1-ubyte.gz", 28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
-            ("t10k-images-idx3-ubyte.gz", 1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
-            ("t10k-labels-idx1-ubyte.gz", 4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
+            (
+                9_912_422,
+                "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            ),
+            (
+                28_881,
+                "d53e105ee54ea40749a09fcbcd1e9432",
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            ),
+            (
+                1_648_877,
+                "9fb629c4189551a2d022fa330f9573f3",
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            ),
+            (
+                4_542,
+                "ec29112dd5afa0611ce80d1b7f02629c",
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            ),
         ),
     )
+    digest: ClassVar[str | None] = _idx_digest(files)
     size_bytes: ClassVar[int] = sum(source.size or 0 for source in files)
 
 
@@ -239,7 +291,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         with gzip.open(path) as stream:
             # One byte more than expected shows an overlong file without unpacking all of it.
             content = stream.read(expected + 1)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DatasetInvalid(f"{path} is not a readable gzip file: {error}") from error
     if not content.startswith(header) or len(content) != expected:
         raise DatasetInvalid(f"{path} is not an IDX file of unsigned bytes of shape {shape}")

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import tarfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from services.science.datasets.base import BuiltIn, RawData, Task
 from services.science.datasets.errors import DatasetInvalid, DatasetUnavailable
-from services.science.datasets.files import SourceFile, check
+from services.science.datasets.files import SourceFile, check_all, in_package
 
 DIAMONDS_COMMIT = "71e2436a092d714350de0fc409ca8a8714e7e78f"
 DIAMONDS_SHA256 = "9574730b03aba241d899c4a97511c5061b19358fab89510774fb6c24168345c4"
@@ -47,19 +46,20 @@ class Diamonds(BuiltIn):
             2_772_143,
             f"sha256:{DIAMONDS_SHA256}",
             f"https://raw.githubusercontent.com/mwaskom/seaborn-data/{DIAMONDS_COMMIT}/diamonds.csv",
+            carrier=("plotnine", "data/diamonds.csv"),
         ),
     )
 
     def load(self, data_dir: Path) -> RawData:
-        digest = check(self.name, self.files[0], data_dir)
-        text = (data_dir / self.files[0].path).read_text("utf-8")
+        found = check_all(self.name, self.files, data_dir)
+        text = found.paths[0].read_text("utf-8")
         header = text.partition("\n")[0].rstrip("\r")
         if header != DIAMONDS_HEADER:
             raise DatasetInvalid(f"diamonds: the first line is {header!r} instead of {DIAMONDS_HEADER!r}")
         columns = [name.strip('"') for name in header.split(",")]
         wanted = [columns.index(name) for name in (*self.features, self.target)]
         table = np.loadtxt(io.StringIO(text), delimiter=",", skiprows=1, usecols=wanted, dtype=np.float64)
-        return RawData(table[:, :-1].copy(), table[:, -1].copy(), digest)
+        return RawData(table[:, :-1].copy(), table[:, -1].copy(), found.digest)
 
 
 class Digits(BuiltIn):
@@ -82,7 +82,10 @@ class Digits(BuiltIn):
     digest: ClassVar[str | None] = DIGITS_SHA256
 
     def load(self, data_dir: Path) -> RawData:  # noqa: ARG002 - needs nothing from the data folder
-        packed = _bundled("digits.csv.gz").read_bytes()
+        path = in_package("sklearn", "datasets/data/digits.csv.gz")
+        if path is None:
+            raise DatasetUnavailable("digits: their file ships with scikit-learn, which is not installed or lacks it")
+        packed = path.read_bytes()
         digest = hashlib.sha256(packed).hexdigest()
         if digest != DIGITS_SHA256:
             raise DatasetInvalid(f"digits: scikit-learn's file has SHA-256 {digest} instead of {DIGITS_SHA256}")
@@ -127,13 +130,13 @@ class CaliforniaHousing(BuiltIn):
     )
 
     def load(self, data_dir: Path) -> RawData:
-        digest = check(self.name, self.files[0], data_dir)
-        with tarfile.open(data_dir / self.files[0].path, "r:gz") as archive:
+        found = check_all(self.name, self.files, data_dir)
+        with tarfile.open(found.paths[0], "r:gz") as archive:
             member = archive.extractfile("CaliforniaHousing/cal_housing.data")
             if member is None:
                 raise DatasetInvalid("california_housing: the archive holds no CaliforniaHousing/cal_housing.data")
             table = np.loadtxt(member, delimiter=",", dtype=np.float64)
-        return RawData(*housing_columns(table), digest)
+        return RawData(*housing_columns(table), found.digest)
 
 
 def housing_columns(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -154,14 +157,3 @@ def housing_columns(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
         longitude,
     )
     return np.column_stack(features), value / 100_000.0
-
-
-def _bundled(name: str) -> Path:
-    """Path of a file that scikit-learn ships; found without importing scikit-learn, which takes a second."""
-    found = find_spec("sklearn")
-    if found is None or not found.submodule_search_locations:
-        raise DatasetUnavailable(f"{name} ships with scikit-learn, which is not installed")
-    path = Path(next(iter(found.submodule_search_locations))) / "datasets" / "data" / name
-    if not path.is_file():
-        raise DatasetUnavailable(f"{name} is not where scikit-learn keeps it: {path}")
-    return path

@@ -53,7 +53,7 @@ def report(shared: Any) -> tuple[Any, dict[str, Any], str]:
     claim = "val_loss(he_uniform) < val_loss(glorot_uniform)"
     experiment = shared.submit(name=EVIL, tags=["<b>bold"], epochs=5, hypotheses=[claim])
     shared.train(diverged=4)
-    answer = shared.http.get(experiment["links"]["report"], timeout=60)
+    answer = shared.http.get(experiment["links"]["report"])
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -148,15 +148,15 @@ def test_user_text_stays_text(report: Any) -> None:
 
 def test_it_is_revalidated(report: Any) -> None:
     http, experiment, _ = report
-    answer = http.get(experiment["links"]["report"], timeout=60)
-    again = http.get(experiment["links"]["report"], headers={"If-None-Match": answer.headers["etag"]}, timeout=60)
+    answer = http.get(experiment["links"]["report"])
+    again = http.get(experiment["links"]["report"], headers={"If-None-Match": answer.headers["etag"]})
     assert again.status_code == 304
 
 
 def test_it_can_speak_of_another_metric(report: Any) -> None:
     http, experiment, _ = report
     query = {"metric": "val_accuracy", "at": "best", "confidence": 0.9}
-    page = Page(http.get(experiment["links"]["report"], params=query, timeout=60).text)
+    page = Page(http.get(experiment["links"]["report"], params=query).text)
     assert "Compared is val_accuracy at each trial's best epoch; higher is better." in page.text
     assert "90 % interval" in page.text
     assert http.get(experiment["links"]["report"], params={"metric": "colour"}).status_code == 422
@@ -181,7 +181,7 @@ def test_a_cancelled_experiment_without_results_says_so(served: Any) -> None:
 def test_a_single_arm_needs_no_pairs(served: Any) -> None:
     experiment = served.submit(activation="relu", initializer="he_uniform", seeds=1)
     served.train()
-    page = Page(served.http.get(experiment["links"]["report"], timeout=60).text)
+    page = Page(served.http.get(experiment["links"]["report"]).text)
     assert "Paired differences" not in page.text
     assert "nothing to compare it with" in page.text
 
@@ -199,6 +199,6 @@ def test_a_single_arm_needs_no_pairs(served: Any) -> None:
 def test_every_model_is_told(shared: Any, model: dict[str, Any], told: str) -> None:
     experiment = shared.submit(model=model, epochs=2)
     shared.train()
-    answer = shared.http.get(experiment["links"]["report"], timeout=60)
+    answer = shared.http.get(experiment["links"]["report"])
     assert answer.status_code == 200, answer.text
     assert told in Page(answer.text).text

@@ -51,12 +51,12 @@ def test_an_unknown_table_is_refused(tmp_path: Path) -> None:
 
 
 def test_files_that_are_missing_or_wrong_become_problems(tmp_path: Path) -> None:
-    choice: Any = DATASETS["diamonds"]()
+    choice: Any = DATASETS["california_housing"]()
     digits: Any = DATASETS["digits"]()
-    with pytest.raises(DatasetUnavailableError, match=r"put the file diamonds\.csv into the data folder") as caught:
+    with pytest.raises(DatasetUnavailableError, match=r"put the file cal_housing\.tgz into the data folder") as caught:
         ensure_available(choice, tmp_path, download=False)
     assert caught.value.problems[0].pointer == "/dataset"
-    (tmp_path / "diamonds.csv").write_text("carat\n")
-    with pytest.raises(DatasetInvalidError, match="6 bytes instead of 2772143"):
+    (tmp_path / "cal_housing.tgz").write_text("no archive")
+    with pytest.raises(DatasetInvalidError, match=r"sha256 .* instead of aaa5c9a6"):
         ensure_available(choice, tmp_path, download=False)
     assert ensure_available(digits, tmp_path, download=False).paths == ()

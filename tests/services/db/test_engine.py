@@ -119,12 +119,12 @@ def test_transact_repeats_after_a_transient_error_only(database: Database) -> No
 def test_the_clock_is_unix_time_and_moves_within_a_transaction(database: Database) -> None:
     before = time.time()
     first = database.now()
-    assert abs(first - before) < 5
+    assert before - 5 < first < time.time() + 5
     with database.write() as session:
         one = session.execute(select(CLOCK)).scalar_one()
         time.sleep(0.02)
         two = session.execute(select(CLOCK)).scalar_one()
-    assert 0.01 < two - one < 5
+    assert two - one > 0.01
 
 
 def test_data_version_moves_with_commits_of_others(tmp_path: Path) -> None:

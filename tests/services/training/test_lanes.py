@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from services.training.lanes import MOST_LANES, Lanes
+from tests.support.workers import PATIENCE
 
 
 def never(_share: float) -> bool:
@@ -34,7 +35,7 @@ def test_every_task_comes_to_its_end_and_stays_in_order(lanes: int, tasks: int) 
 
 
 def test_lanes_do_work_side_by_side() -> None:
-    both = threading.Barrier(2, timeout=30.0)
+    both = threading.Barrier(2, timeout=PATIENCE)
 
     def task() -> Iterator[float]:
         both.wait()

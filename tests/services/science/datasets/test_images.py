@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 from pydantic import ValidationError
 
 from services.science.datasets import DATASETS, DatasetInvalid, SourceFile, ensure, images, plan_rows, prepare
-from services.science.datasets.images import Cifar10, FashionMnist, extract_members, read_cifar, read_idx
+from services.science.datasets.files import Unpacked
+from services.science.datasets.images import Cifar10, FashionMnist, Mnist, extract_members, read_cifar, read_idx
 
 RECORD = 3073
 SMALL = tuple(SourceFile(source.path, 4 * RECORD) for source in Cifar10.files)
@@ -144,6 +146,11 @@ def test_idx_files_are_read_and_checked(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(idx(array))[:-9])
     with pytest.raises(DatasetInvalid, match="not a readable gzip file"):
         read_idx(path, (2, 3, 4))
+    damaged = bytearray(gzip.compress(idx(array)))
+    damaged[len(damaged) // 2] ^= 255
+    path.write_bytes(damaged)
+    with pytest.raises(DatasetInvalid, match="not a readable gzip file"):
+        read_idx(path, (2, 3, 4))
 
 
 def test_an_idx_set_is_four_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +182,35 @@ def test_an_idx_set_is_four_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / FashionMnist.files[3].path).write_bytes(gzip.compress(idx(bad)))
     with pytest.raises(DatasetInvalid, match="label 12 at record 4"):
         prepare(FashionMnist(), tmp_path)
+
+
+@pytest.mark.parametrize("member", [FashionMnist, Mnist])
+def test_an_idx_set_is_known_by_its_bytes_whatever_wraps_them(
+    member: type[FashionMnist] | type[Mnist], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.Generator(np.random.Philox(6))
+    shapes = ((30, 28, 28), (30,), (6, 28, 28), (6,))
+    contents = [idx(draw.integers(0, 10, shape, dtype=np.uint8)) for shape in shapes]
+    for published, shape in zip(member.files, ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,)), strict=True):
+        assert published.unpacked is not None
+        assert published.unpacked.size == 4 + 4 * len(shape) + np.prod(shape)
+    known = [Unpacked(len(content), hashlib.sha256(content).hexdigest()) for content in contents]
+    small = [replace(source, unpacked=held) for source, held in zip(member.files, known, strict=True)]
+    monkeypatch.setattr(member, "rows", 30)
+    monkeypatch.setattr(member, "test_rows", 6)
+    monkeypatch.setattr(member, "files", tuple(small))
+    digests = set()
+    for wrapper, level in (("plain", 9), ("other", 1)):
+        for source, content in zip(small, contents, strict=True):
+            path = tmp_path / wrapper / source.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(gzip.compress(content, level))
+        digests.add(prepare(member(), tmp_path / wrapper).digest)
+    lines = "".join(f"{held.sha256}  {Path(s.path).name}\n" for held, s in zip(known, small, strict=True))
+    assert digests == {hashlib.sha256(lines.encode()).hexdigest()}
+    (tmp_path / "other" / small[2].path).write_bytes(gzip.compress(contents[2][:-1] + b"\xff"))
+    with pytest.raises(DatasetInvalid, match=r"t10k-images-idx3-ubyte\.gz holds data of sha256"):
+        prepare(member(), tmp_path / "other")
 
 
 def test_published_sizes() -> None:

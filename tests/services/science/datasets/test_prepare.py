@@ -32,8 +32,8 @@ def shuffled(n: int) -> Any:
 
 
 @pytest.fixture(scope="module")
-def diamonds(data_dir: Path) -> tuple[Any, Any]:
-    with (data_dir / "diamonds.csv").open(newline="") as file:
+def diamonds(diamonds_csv: Path) -> tuple[Any, Any]:
+    with diamonds_csv.open(newline="") as file:
         rows = [
             [float(row[k]) for k in ("carat", "depth", "table", "x", "y", "z", "price")] for row in csv.DictReader(file)
         ]
