@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,6 +29,7 @@ SHOWN = (
 )
 """The packages of the service whose versions are told; all that it needs are looked for."""
 LOW_DISK = 1 << 30
+KERNEL_SECONDS = 60
 
 
 def examine(url: str | None, console: Console) -> int:
@@ -58,17 +60,20 @@ def _installation() -> list[tuple[bool | None, str]]:
         found.append((None, f"the {left_out[0]} process is not installed; it comes with {INSTALL}"))
     if broken:
         found.append((False, f"the service needs {', '.join(broken)}: {INSTALL}, or `make setup` in a checkout"))
-    return [*found, _compiler(), _disk()]
+    return [*found, _kernel(), _disk()]
 
 
-def _compiler() -> tuple[bool | None, str]:
-    found = next(
-        (path for name in (os.environ.get("CXX"), "c++", "g++", "clang++") if name and (path := shutil.which(name))),
-        None,
-    )
-    if found:
-        return True, f"C++ compiler {found}: the fast CPU engine can be built"
-    return None, "no C++ compiler: trials train with PyTorch alone, which is slower for small networks"
+def _kernel() -> tuple[bool | None, str]:
+    """Which compiled CPU engine this machine uses; asked of the service's own module, which is not imported here."""
+    command = [sys.executable, "-P", "-m", "services.training.native.build", "--which"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=KERNEL_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return None, f"the compiled CPU engine could not be asked for: {error}"
+    if done.returncode == 0:
+        return True, f"compiled CPU engine: {done.stdout.strip()}"
+    reason = done.stderr.strip().splitlines()[-1:] or ["it gave no reason"]
+    return None, f"no compiled CPU engine, trials train with PyTorch, slower for small networks: {reason[0]}"
 
 
 def _disk() -> tuple[bool, str]:
