@@ -65,7 +65,8 @@ def main() -> int:
         _write("build", compiled(options.uv, *build, pins=pins))
         # Nothing imports what carries a data file, so that what it depends on can stay away.
         carriers = Path(scratch) / "data.in"
-        carriers.write_text("\n".join(tomllib.loads(PROJECT.read_text("utf-8"))["project"]["optional-dependencies"]["data"]))
+        extras = tomllib.loads(PROJECT.read_text("utf-8"))["project"]["optional-dependencies"]
+        carriers.write_text("\n".join(extras["data"]), "utf-8")
         _write("data", compiled(options.uv, str(carriers), "--no-deps", "--no-annotate", pins=pins))
         wanted = Path(scratch) / "torch.in"
         wanted.write_text("torch\n", "utf-8")
