@@ -19,6 +19,8 @@ MOST_DEATHS = 20
 SOON_SECONDS = 60.0
 LOOK_SECONDS = 0.03
 ANSWER_SECONDS = 5.0
+STOP_SECONDS = 45.0
+"""A little more than a worker takes at most to give back what it trains."""
 FIRST_WORD_SECONDS, LAST_WORD_SECONDS = 10.0, 300.0
 """A start that takes long says so after the first, then after twice as long, and at least every last."""
 
@@ -159,7 +161,7 @@ class Service:
         self._start_worker()
         return None
 
-    def stop(self, patience: float = 30.0) -> None:
+    def stop(self, patience: float = STOP_SECONDS) -> None:
         """Drain: SIGTERM to all, worker first to be waited for; what does not leave in time is killed."""
         for process in self._processes.values():
             if process.poll() is None:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -24,7 +25,8 @@ from worker.slot import Slot
 
 log = structlog.get_logger(__name__)
 
-JOIN_SECONDS = 20.0
+JOIN_SECONDS = 40.0
+"""For all slots together: a container is given sixty seconds, and on a busy machine a drain may want them."""
 
 
 class Host:
@@ -95,8 +97,9 @@ class Host:
 
     def join(self) -> bool:
         """Wait for the slots, take the worker off the list and close; true when every slot ended in time."""
+        end = time.monotonic() + JOIN_SECONDS
         for slot in self._slots:
-            slot.join(JOIN_SECONDS)
+            slot.join(max(0.0, end - time.monotonic()))
         self._maintenance.stop()
         self._maintenance.join(JOIN_SECONDS)
         if self._calibration.ident is not None:
