@@ -114,10 +114,10 @@ class Settings(BaseSettings):
             if password is None:
                 continue
             parts = urlsplit(url.get_secret_value()) if url else None
-            if parts is None or not parts.hostname or parts.password is not None:
+            if parts is None or parts.scheme.startswith(("sqlite", "filesystem")) or parts.password is not None:
                 message = (
-                    f"{kind}_password is put into {kind}_url, which must name a host and no password of its own: "
-                    f"drop the password there, or {kind}_password"
+                    f"{kind}_password is put into {kind}_url, which must be that of a server and hold no password: "
+                    f"set {kind}_url so, or drop {kind}_password"
                 )
                 raise ValueError(message)
         return self

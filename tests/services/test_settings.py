@@ -42,6 +42,10 @@ def test_a_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tm
             "postgresql+psycopg://firstlight@postgres:5432/firstlight",
             "postgresql+psycopg://firstlight:p%40s%3As%2F%25@postgres:5432/firstlight",
         ),
+        (
+            "postgresql+psycopg://u@/n?host=/run/postgresql",
+            "postgresql+psycopg://u:p%40s%3As%2F%25@/n?host=/run/postgresql",
+        ),
         ("postgresql://u@h/n?sslmode=require", "postgresql://u:p%40s%3As%2F%25@h/n?sslmode=require"),
     ],
 )
