@@ -14,7 +14,8 @@ from tests.compose import checks
 from tests.compose.engine import ComposeError, until
 from tests.compose.stack import FILES, HOSTNAME, OURS, PROJECT, Stack
 
-LONG_EPOCHS = 300
+LONG_EPOCHS = 3000
+KERNEL = ("services.training.native.build", "--which")
 UNWANTED = ("c++", "g++", "cc", "gcc", "clang", "make")
 MODULES = "from importlib.util import find_spec; print(*(name for name in ('pip', 'torch') if find_spec(name)))"
 
@@ -75,6 +76,10 @@ def contents(stack: Stack) -> None:
         if programs or modules != wanted:
             raise ComposeError(f"the image of {name} holds {programs} and the modules {modules}")
     print("no compiler and no pip in the images, PyTorch in the worker's alone", flush=True)
+    kernel = stack.engine("exec", stack.container("worker"), "python", "-m", *KERNEL).strip()
+    if "/carried/" not in kernel:
+        raise ComposeError(f"the worker has no kernel of its own: {kernel}")
+    print(f"kernel: {kernel}", flush=True)
 
 
 def see_that_looks_can_fail(stack: Stack) -> None:
