@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 HOME_DIR ?= var/home
 HOST   ?= 127.0.0.1
 PORT   ?= 8000
+SECRETS_DIR ?= secrets
 # The build of PyTorch: cpu (0.2 GB to download on Linux) or cuda (several GB). What was chosen last stays.
 TORCH  ?= $(shell cat $(VENV)/torch 2>/dev/null || echo cpu)
 LOCKS  := $(patsubst %,requirements/%.txt,api worker data build torch)
@@ -15,7 +16,7 @@ BUILD_VERSION := 1.6.1
 CIBUILDWHEEL_VERSION := 4.3.5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev lock demo serve test golden-aarch64 sanitize check format lint types imports bench bench-peers dist sdist wheels test-wheel release clean
+.PHONY: help setup setup-dev lock demo serve secrets test test-compose golden-aarch64 sanitize check format lint types imports bench bench-peers dist sdist wheels test-wheel release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +51,18 @@ demo: setup ## train the quickstart study in an embedded service and write repor
 serve: setup ## the embedded service in the foreground (HOST, PORT, HOME_DIR)
 	@$(BIN)/firstlight up --host $(HOST) --port $(PORT) --home $(HOME_DIR)
 
+secrets: ## make the secrets of the compose stack in SECRETS_DIR (secrets); those that are there stay
+	@umask 077 && mkdir -p $(SECRETS_DIR)
+	@for name in postgres_password redis_password api_keys; do test -s $(SECRETS_DIR)/$$name \
+		|| { $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32))' > $(SECRETS_DIR)/$$name; } \
+		&& chmod 444 $(SECRETS_DIR)/$$name || exit 1; done
+	@echo "secrets are in $(SECRETS_DIR); clients send the key in api_keys"
+
 test: setup-dev ## every test, with a real PostgreSQL and a real Redis-protocol server
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+test-compose: setup ## build and run docker-compose.yml in real containers (a Docker engine, or root, podman and debootstrap)
+	$(BIN)/python -m tests.compose
 
 check: setup-dev format lint types imports test ## what CI runs: format, lint, types, import contracts, migrations, tests
 

@@ -1,11 +1,14 @@
 """Settings: read once from the environment, a `.env` file and `*_FILE` secrets; immutable afterwards."""
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote, urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "FIRSTLIGHT_"
@@ -16,23 +19,47 @@ def _with_secret_files(environment: dict[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, path in environment.items():
         if name.startswith(PREFIX) and name.endswith("_FILE") and path:
-            found[name.removeprefix(PREFIX).removesuffix("_FILE").lower()] = Path(path).read_text("utf-8").strip()
+            try:
+                text = Path(path).read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                message = (
+                    f"{name} names {path!r}, which cannot be read ({error}); name a text file this process may read"
+                )
+                raise ValueError(message) from error
+            found[name.removeprefix(PREFIX).removesuffix("_FILE").lower()] = text
     return found
+
+
+def _with_password(url: str, password: SecretStr | None) -> str:
+    """The URL with the password behind its user; as it is where there is none."""
+    if password is None:
+        return url
+    parts = urlsplit(url)
+    user, _, place = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}:{quote(password.get_secret_value(), safe='')}@{place}").geturl()
 
 
 class Settings(BaseSettings):
     """Everything an operator can set. Each field is the variable ``FIRSTLIGHT_<NAME>``."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # a check of the whole would show all that was set, secrets too
+    )
 
     home: Path = Field(Path("~/.firstlight"), description="Database, checkpoints and figures of the embedded service.")
     database_url: SecretStr | None = Field(None, description="SQLAlchemy URL; default: SQLite in the home folder.")
+    database_password: SecretStr | None = Field(None, description="Put into database_url, which then names none.")
     broker_url: SecretStr | None = Field(None, description="Celery broker URL; default: a folder in the home folder.")
+    broker_password: SecretStr | None = Field(None, description="Put into broker_url, which then names none.")
     data_dir: Path | None = Field(None, description="Data sets: downloads, and files put there by hand.")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where trials train.")
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="Accepted bearer keys, comma separated."
+        (), description="Accepted bearer keys, separated by commas or white space."
     )
     max_trials: int = Field(2_000, ge=1, description="Most trials one experiment may have.")
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest request body, uploads excepted.")
@@ -64,7 +91,7 @@ class Settings(BaseSettings):
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
 
     @field_validator("home", "data_dir", mode="after")
     @classmethod
@@ -78,6 +105,23 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _passwords_have_a_place(self) -> Self:
+        for kind, url, password in (
+            ("database", self.database_url, self.database_password),
+            ("broker", self.broker_url, self.broker_password),
+        ):
+            if password is None:
+                continue
+            parts = urlsplit(url.get_secret_value()) if url else None
+            if parts is None or parts.scheme.startswith(("sqlite", "filesystem")) or parts.password is not None:
+                message = (
+                    f"{kind}_password is put into {kind}_url, which must be that of a server and hold no password: "
+                    f"set {kind}_url so, or drop {kind}_password"
+                )
+                raise ValueError(message)
+        return self
+
     @property
     def data_path(self) -> Path:
         """The data set folder."""
@@ -86,12 +130,16 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The SQLAlchemy URL in force; carries a password, never log it."""
-        return self.database_url.get_secret_value() if self.database_url else f"sqlite:///{self.home / 'firstlight.db'}"
+        if self.database_url is None:
+            return f"sqlite:///{self.home / 'firstlight.db'}"
+        return _with_password(self.database_url.get_secret_value(), self.database_password)
 
     @property
     def broker(self) -> str:
         """The Celery broker URL in force; carries a password, never log it."""
-        return self.broker_url.get_secret_value() if self.broker_url else "filesystem://"
+        if self.broker_url is None:
+            return "filesystem://"
+        return _with_password(self.broker_url.get_secret_value(), self.broker_password)
 
     @property
     def embedded(self) -> bool:
@@ -101,5 +149,20 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The process's settings."""
-    return Settings(**_with_secret_files(dict(os.environ)))
+    """The process's settings.
+
+    Raises:
+        ValueError: naming each variable that is wrong, and its value unless that is a secret.
+    """
+    try:
+        return Settings(**_with_secret_files(dict(os.environ)))
+    except ValidationError as error:
+        raise ValueError("; ".join(map(_told, error.errors()))) from None
+
+
+def _told(error: ErrorDetails) -> str:
+    if not error["loc"]:
+        return error["msg"]
+    name = str(error["loc"][0])
+    value = "" if "SecretStr" in str(Settings.model_fields[name].annotation) else f"={error['input']}"
+    return f"{PREFIX}{name.upper()}{value}: {error['msg']}"
