@@ -78,8 +78,9 @@ format: setup-dev ## is every file formatted?
 lint: setup-dev ## ruff
 	$(BIN)/ruff check .
 
-types: setup-dev ## pyright
+types: setup-dev ## pyright: strict for the code, standard for the tests
 	$(BIN)/pyright
+	$(BIN)/pyright --project tests
 
 imports: setup-dev ## the import contracts
 	$(BIN)/lint-imports

@@ -50,37 +50,53 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # a check of the whole would show all that was set, secrets too
     )
 
-    home: Path = Field(Path("~/.firstlight"), description="Database, checkpoints and figures of the embedded service.")
-    database_url: SecretStr | None = Field(None, description="SQLAlchemy URL; default: SQLite in the home folder.")
-    database_password: SecretStr | None = Field(None, description="Put into database_url, which then names none.")
-    broker_url: SecretStr | None = Field(None, description="Celery broker URL; default: a folder in the home folder.")
-    broker_password: SecretStr | None = Field(None, description="Put into broker_url, which then names none.")
-    data_dir: Path | None = Field(None, description="Data sets: downloads, and files put there by hand.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where trials train.")
+    home: Path = Field(
+        default=Path("~/.firstlight"), description="Database, checkpoints and figures of the embedded service."
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="SQLAlchemy URL; default: SQLite in the home folder."
+    )
+    database_password: SecretStr | None = Field(
+        default=None, description="Put into database_url, which then names none."
+    )
+    broker_url: SecretStr | None = Field(
+        default=None, description="Celery broker URL; default: a folder in the home folder."
+    )
+    broker_password: SecretStr | None = Field(default=None, description="Put into broker_url, which then names none.")
+    data_dir: Path | None = Field(default=None, description="Data sets: downloads, and files put there by hand.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where trials train.")
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="Accepted bearer keys, separated by commas or white space."
+        default=(), description="Accepted bearer keys, separated by commas or white space."
     )
-    max_trials: int = Field(2_000, ge=1, description="Most trials one experiment may have.")
-    max_body_bytes: int = Field(1_000_000, ge=1_000, description="Largest request body, uploads excepted.")
-    max_streams: int = Field(200, ge=1, description="Most open event streams of one API process.")
+    max_trials: int = Field(default=2_000, ge=1, description="Most trials one experiment may have.")
+    max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="Largest request body, uploads excepted.")
+    max_streams: int = Field(default=200, ge=1, description="Most open event streams of one API process.")
 
-    slots: int = Field(1, ge=0, le=64, description="Cohorts trained at once by one worker.")
-    threads: int | None = Field(None, ge=1, description="CPU threads of one slot; default: cores divided by slots.")
-    cohort_width: int = Field(256, ge=1, le=4096, description="Most trials trained as one tensor program.")
-    engine: Literal["auto", "native", "eager"] = Field("auto", description="Which training engine a child uses.")
-    calibrate: bool = Field(True, description="Whether a worker measures its machine once, for better quotes.")
-    lease_seconds: float = Field(10.0, gt=0.5, description="How long a silent worker keeps its cohort.")
-    heartbeat_seconds: float = Field(2.0, gt=0.05, description="Between two renewals of a lease.")
-    sweep_seconds: float = Field(1.0, gt=0.05, description="Between two searches for work without a doorbell.")
-    checkpoint_seconds: float = Field(2.0, ge=0.0, description="Least time between two checkpoints of a cohort.")
-    hung_seconds: float = Field(120.0, gt=1.0, description="A child silent for so long is killed.")
+    slots: int = Field(default=1, ge=0, le=64, description="Cohorts trained at once by one worker.")
+    threads: int | None = Field(
+        default=None, ge=1, description="CPU threads of one slot; default: cores divided by slots."
+    )
+    cohort_width: int = Field(default=256, ge=1, le=4096, description="Most trials trained as one tensor program.")
+    engine: Literal["auto", "native", "eager"] = Field(
+        default="auto", description="Which training engine a child uses."
+    )
+    calibrate: bool = Field(default=True, description="Whether a worker measures its machine once, for better quotes.")
+    lease_seconds: float = Field(default=10.0, gt=0.5, description="How long a silent worker keeps its cohort.")
+    heartbeat_seconds: float = Field(default=2.0, gt=0.05, description="Between two renewals of a lease.")
+    sweep_seconds: float = Field(default=1.0, gt=0.05, description="Between two searches for work without a doorbell.")
+    checkpoint_seconds: float = Field(
+        default=2.0, ge=0.0, description="Least time between two checkpoints of a cohort."
+    )
+    hung_seconds: float = Field(default=120.0, gt=1.0, description="A child silent for so long is killed.")
 
     cpu_watts_per_core: float = Field(
-        7.0, ge=0.0, description="Power of one busy core, for the energy of trials where no counter can be read."
+        default=7.0,
+        ge=0.0,
+        description="Power of one busy core, for the energy of trials where no counter can be read.",
     )
     grid_grams_co2e_per_kwh: float = Field(
-        445.0,
+        default=445.0,
         ge=0.0,
         description="CO2 equivalent of the electricity; default: the world average of 2024 that carbontracker uses.",
     )

@@ -37,12 +37,16 @@ class SeedRounds(Strict):
     `services.science.statistics.sequential`).
     """
 
-    min: int = Field(5, ge=2, le=MOST_SEEDS)
+    min: int = Field(default=5, ge=2, le=MOST_SEEDS)
     max: int = Field(ge=2, le=MOST_SEEDS)
-    step: int | None = Field(None, ge=1, le=MOST_SEEDS, description="Default: at most eight rounds in equal steps.")
+    step: int | None = Field(
+        default=None, ge=1, le=MOST_SEEDS, description="Default: at most eight rounds in equal steps."
+    )
     until: PreciseUntil | RankedUntil = Field(description='{"ci_halfwidth": 0.01}, "ranked", or {"ranked": "order"}.')
-    metric: str = Field("val_loss", min_length=1, max_length=64, description="Its value after the last epoch counts.")
-    confidence: float = Field(0.95, ge=0.5, le=0.9999)
+    metric: str = Field(
+        default="val_loss", min_length=1, max_length=64, description="Its value after the last epoch counts."
+    )
+    confidence: float = Field(default=0.95, ge=0.5, le=0.9999)
 
     @field_validator("until", mode="before")
     @classmethod

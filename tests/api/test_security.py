@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from api.__main__ import refuse_open_bind
 from services.settings import Settings
@@ -108,7 +109,9 @@ def test_no_other_site_is_allowed_to_read(shared: Any) -> None:
     ],
 )
 def test_beyond_this_machine_only_with_keys(host: str, keys: str, refused: bool) -> None:
-    assert (refuse_open_bind(host, Settings(api_keys=keys)) is not None) is refused
+    assert (
+        refuse_open_bind(host, Settings(api_keys=tuple(SecretStr(key) for key in keys.split()))) is not None
+    ) is refused
 
 
 def test_an_open_bind_ends_with_a_clear_message(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from pydantic import SecretStr
 from sqlalchemy import inspect
 
 from services.db import schema
@@ -35,7 +36,7 @@ def test_migrations_make_what_the_tables_say(database: Database) -> None:
 
 
 def test_upgrade_downgrade_upgrade(empty_url: str, tmp_path: Path) -> None:
-    database = Database(Settings(home=tmp_path, database_url=empty_url))
+    database = Database(Settings(home=tmp_path, database_url=SecretStr(empty_url)))
     database.upgrade()
     engine = _migration_engine(database.url)
     schema.downgrade(engine, "base")
@@ -52,13 +53,13 @@ def test_upgrade_downgrade_upgrade(empty_url: str, tmp_path: Path) -> None:
 
 def test_many_upgraders_at_once(empty_url: str, tmp_path: Path) -> None:
     def start(_: int) -> None:
-        database = Database(Settings(home=tmp_path, database_url=empty_url))
+        database = Database(Settings(home=tmp_path, database_url=SecretStr(empty_url)))
         database.upgrade()
         database.dispose()
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(start, range(6)))
-    database = Database(Settings(home=tmp_path, database_url=empty_url))
+    database = Database(Settings(home=tmp_path, database_url=SecretStr(empty_url)))
     with database.read_engine.connect() as connection:
         assert schema.current(connection) == schema.latest()
     database.dispose()

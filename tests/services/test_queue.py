@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from services import broker_folder
 from services.queue import QUEUE, TASK, CeleryDoorbell, SilentDoorbell, make_app
@@ -34,7 +35,7 @@ def settle(bell: CeleryDoorbell, health: bool) -> None:
 
 
 def test_ringing_costs_nothing_when_the_broker_is_a_black_hole(tmp_path: Path, black_hole: int) -> None:
-    bell = CeleryDoorbell(Settings(home=tmp_path, broker_url=f"redis://127.0.0.1:{black_hole}/0"))
+    bell = CeleryDoorbell(Settings(home=tmp_path, broker_url=SecretStr(f"redis://127.0.0.1:{black_hole}/0")))
     # A publication is given up after a second: were a ring to wait for it, so many would outlast the test's time limit.
     for _ in range(10_000):
         bell.ring()
@@ -43,7 +44,7 @@ def test_ringing_costs_nothing_when_the_broker_is_a_black_hole(tmp_path: Path, b
 
 
 def test_a_broker_that_refuses_is_left_alone_for_a_while(tmp_path: Path) -> None:
-    bell = CeleryDoorbell(Settings(home=tmp_path, broker_url=f"redis://127.0.0.1:{free_port()}/0"))
+    bell = CeleryDoorbell(Settings(home=tmp_path, broker_url=SecretStr(f"redis://127.0.0.1:{free_port()}/0")))
     bell.ring()
     settle(bell, False)
     bell.ring()
@@ -121,7 +122,7 @@ def test_writers_and_readers_of_the_folder_lose_and_break_nothing(tmp_path: Path
 
 def test_celery_is_configured_as_the_delivery_needs_it(tmp_path: Path) -> None:
     for broker in (None, "redis://127.0.0.1:1/0"):
-        conf = make_app(Settings(home=tmp_path, broker_url=broker), publisher=False).conf
+        conf = make_app(Settings(home=tmp_path, broker_url=broker and SecretStr(broker)), publisher=False).conf
         assert conf.accept_content == ["json"]
         assert conf.task_serializer == "json"
         assert conf.result_backend is None
@@ -133,7 +134,7 @@ def test_celery_is_configured_as_the_delivery_needs_it(tmp_path: Path) -> None:
         assert not conf.worker_enable_remote_control
         assert not conf.worker_send_task_events
         assert conf.broker_connection_max_retries is None
-    options = make_app(Settings(home=tmp_path, broker_url="redis://127.0.0.1:1/0"), publisher=True).conf
+    options = make_app(Settings(home=tmp_path, broker_url=SecretStr("redis://127.0.0.1:1/0")), publisher=True).conf
     assert options.broker_transport_options["socket_timeout"] == 1.0
     assert options.broker_transport_options["socket_connect_timeout"] == 1.0
 

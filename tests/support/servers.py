@@ -21,6 +21,8 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from psycopg.sql import SQL, Identifier
+from pydantic import SecretStr
 from sqlalchemy import URL, make_url
 
 from services.db.engine import Database
@@ -152,27 +154,38 @@ class Postgres:
 
     def start(self) -> None:
         user = _unprivileged()
-        switch = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        owner, group, groups = (user, pwd.getpwnam(user).pw_gid, []) if os.geteuid() == 0 else (None, None, None)
         data = self.folder / "data"
         if not data.exists():
             shutil.chown(self.folder, user)
             command = [str(_postgres_binaries() / "initdb"), "-D", str(data), "-U", "firstlight", "-A", "trust"]
             command += ["-E", "UTF8", "--no-locale", "-N"]
-            done = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, check=False, **switch)
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                cwd=self.folder,
+                check=False,
+                user=owner,
+                group=group,
+                extra_groups=groups,
+            )
             assert done.returncode == 0, done.stderr
         command = [str(_postgres_binaries() / "postgres"), "-D", str(data), "-k", str(self.folder)]
         for option in ("listen_addresses=", "max_connections=200", *self.options):
             command += ["-c", option]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = process = subprocess.Popen(
                 command,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 cwd=self.folder,
                 preexec_fn=_die_with_parent(signal.SIGQUIT),  # noqa: PLW1509
-                **switch,
+                user=owner,
+                group=group,
+                extra_groups=groups,
             )
-        _wait(lambda: _admin(self.url).close(), self.process, "PostgreSQL")
+        _wait(lambda: _admin(self.url).close(), process, "PostgreSQL")
 
     def crash(self) -> None:
         """End at once, without a word to the clients: the next start recovers from the log."""
@@ -225,13 +238,13 @@ def _admin(url: URL) -> psycopg.Connection:
 def _create(server: URL, template: str) -> URL:
     name = f"firstlight_test_{uuid.uuid4().hex[:12]}"
     with _admin(server) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        connection.execute(SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(template)))
     return server.set(database=name)
 
 
 def _drop(server: URL, url: URL) -> None:
     with _admin(server) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{url.database}" WITH (FORCE)')
+        connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(str(url.database))))
 
 
 @pytest.fixture(scope="session")
@@ -253,7 +266,7 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def upgraded(url: str, home: Path) -> None:
     """Run the migrations on this database."""
-    database = Database(Settings(home=home, database_url=url))
+    database = Database(Settings(home=home, database_url=SecretStr(url)))
     database.upgrade()
     database.dispose()
 
@@ -316,6 +329,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 def database(database_url: str, tmp_path: Path) -> Iterator[Database]:
     """The same as an object, with its home in the test's folder."""
-    made = Database(Settings(home=tmp_path / "home", database_url=database_url))
+    made = Database(Settings(home=tmp_path / "home", database_url=SecretStr(database_url)))
     yield made
     made.dispose()

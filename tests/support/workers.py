@@ -204,7 +204,7 @@ def workshop_in(folder: Path, **urls: str) -> Workshop:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
     # A child inherits this name: it tells the test whose child a process is.
     environment = {**clean, **variables, "FIRSTLIGHT_TESTING": "1", "XDG_CACHE_HOME": str(folder)}
-    settings = Settings(**{name.lower(): value for name, value in given.items()})
+    settings = Settings.model_validate({name.lower(): value for name, value in given.items()})
     return Workshop(settings, environment, Database(settings), folder)
 
 

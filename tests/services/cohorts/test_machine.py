@@ -8,12 +8,13 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from pydantic import SecretStr
 from sqlalchemy import func, select, update
 
 from services.cohorts.claim import Claim, claim, renew
@@ -341,7 +342,7 @@ def run(database: Database, examples: int, steps: int) -> None:
             deadline=None,
             derandomize=True,
             database=None,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=cast("list[HealthCheck]", list(HealthCheck)),
         ),
     )
 
@@ -350,12 +351,12 @@ def test_any_order_on_sqlite(migrated_sqlite: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "firstlight.db"
         shutil.copyfile(migrated_sqlite, path)
-        database = Database(Settings(home=Path(folder), database_url=f"sqlite:///{path}"))
+        database = Database(Settings(home=Path(folder), database_url=SecretStr(f"sqlite:///{path}")))
         run(database, examples=15, steps=40)
         database.dispose()
 
 
 def test_any_order_on_postgresql(migrated_postgres_url: str, tmp_path: Path) -> None:
-    database = Database(Settings(home=tmp_path, database_url=migrated_postgres_url))
+    database = Database(Settings(home=tmp_path, database_url=SecretStr(migrated_postgres_url)))
     run(database, examples=6, steps=30)
     database.dispose()

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from services.comparisons.service import Question, comparison
@@ -213,7 +214,7 @@ def test_energy_becomes_carbon_dioxide_only_with_a_grid(database: Database) -> N
 def test_nothing_to_say(database: Database) -> None:
     with database.write() as session:
         a = store(session, {("relu", "he"): falling(2, 0.5)})
-        session.execute(TrialRow.__table__.update().values(state="failed"))
+        session.execute(update(TrialRow).values(state="failed"))
     with pytest.raises(ConflictError):
         ask(database, a)
     with pytest.raises(NotFoundError):

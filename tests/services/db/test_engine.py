@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlalchemy.orm import Session
@@ -54,9 +55,13 @@ def test_an_error_rolls_back_and_calls_nothing(database: Database) -> None:
 
 def test_a_failing_callback_does_not_fail_the_caller(database: Database) -> None:
     seen: list[str] = []
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
     with database.write() as session:
         session.add(CalibrationRow(key="k", value=1.0))
-        session.after_commit(lambda: 1 / 0)
+        session.after_commit(fail)
         session.after_commit(lambda: seen.append("second"))
     assert read(database) == 1.0
     assert seen == ["second"]
@@ -143,7 +148,7 @@ def test_data_version_moves_with_commits_of_others(tmp_path: Path) -> None:
 
 
 def test_data_version_is_none_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
-    database = Database(Settings(home=tmp_path, database_url=postgres_url))
+    database = Database(Settings(home=tmp_path, database_url=SecretStr(postgres_url)))
     assert database.data_version() is None
     database.dispose()
 

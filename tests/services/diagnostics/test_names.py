@@ -16,8 +16,10 @@ def test_every_measured_number_has_its_name_here() -> None:
     probe = Probe(description, Diagnostics(), draw_layers(description, rows.x_train), rows, "cpu")
     engine = engine_of(description, rows)
     healthy = np.ones(1, dtype=bool)
+    evaluation = engine.evaluate(lambda _: False)
+    assert evaluation is not None
     reports = [
-        *probe.measure(engine.state(), None, healthy, engine.evaluate(lambda *_: None).reach),
+        *probe.measure(engine.state(), None, healthy, evaluation.reach),
         *probe.measure(engine.state(), engine.parameters(), healthy),
     ]
     assert {name for report in reports for name in report.values} == set(NAMES)

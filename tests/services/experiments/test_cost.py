@@ -1,6 +1,7 @@
 """The cost model: counts that can be checked by hand, and the directions it must have."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def spec(**changes: object) -> ExperimentSpec:
     return ExperimentSpec.model_validate({**base, **changes}).resolved()
 
 
-def load(machine: Machine = ASSUMED, **changes: object) -> cost.Load:
+def load(machine: Machine = ASSUMED, **changes: Any) -> cost.Load:
     found = spec(**changes)
     expanded = grid.expand(found)
     return cost.load(found, expanded, tuple(range(len(expanded.trials))), machine)
@@ -146,13 +147,13 @@ def test_images_hold_the_activations_of_a_trial_for_each_lane() -> None:
 
 
 def test_effective_ranks_of_wide_layers_cost_as_often_as_they_are_measured() -> None:
-    wide = {"model": {"kind": "mlp", "hidden": [512]}, "epochs": 8}
+    wide: dict[str, Any] = {"model": {"kind": "mlp", "hidden": [512]}, "epochs": 8}
     plain = load(**wide, diagnostics=None).seconds
     cubes = 4 * (64**3 + 10**3)  # trials, and the smaller sides of 64 x 512 and 512 x 10
     often = [load(**wide, diagnostics={"schedule": schedule}).seconds - plain for schedule in ("log", "every")]
     assert often == pytest.approx([times * cubes * ASSUMED.rank_seconds for times in (5, 9)])
     assert load(**wide, diagnostics={"quantities": ["moments"]}).seconds == plain
-    wider = {"model": {"kind": "mlp", "hidden": [600, 600]}}
+    wider: dict[str, Any] = {"model": {"kind": "mlp", "hidden": [600, 600]}}
     without = load(**wider, diagnostics=None).seconds
     assert load(**wider).seconds - without == pytest.approx(6 * cubes * ASSUMED.rank_seconds)  # 600 x 600 has none
     assert cost.LARGEST_RANK == LARGEST_RANK

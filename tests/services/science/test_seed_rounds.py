@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.science.grid import size
-from services.science.seed_rounds import MOST_ROUNDS, SeedRounds
+from services.science.seed_rounds import MOST_ROUNDS, PreciseUntil, SeedRounds
 from services.science.spec import ExperimentSpec
 
 BASE = {"dataset": "digits", "activation": ["relu", "tanh"], "initializer": "he_uniform", "epochs": 2}
@@ -16,13 +16,16 @@ def spec(seeds: Any, **more: Any) -> ExperimentSpec:
     return ExperimentSpec.model_validate({**BASE, "seeds": seeds, **more})
 
 
+WANTED = PreciseUntil(ci_halfwidth=1.0)
+
+
 @given(st.integers(2, 300), st.integers(0, 300), st.one_of(st.none(), st.integers(1, 300)))
 def test_rounds_lead_from_the_least_to_the_most(least: int, more: int, step: int | None) -> None:
     if step is not None and more / step > MOST_ROUNDS - 1:
         with pytest.raises(ValidationError, match="at most 50"):
-            SeedRounds(min=least, max=least + more, step=step, until={"ci_halfwidth": 1.0})
+            SeedRounds(min=least, max=least + more, step=step, until=WANTED)
         return
-    rounds = SeedRounds(min=least, max=least + more, step=step, until={"ci_halfwidth": 1.0})
+    rounds = SeedRounds(min=least, max=least + more, step=step, until=WANTED)
     counts = [rounds.seeds_after(number) for number in range(1, rounds.rounds + 1)]
     assert (counts[0], counts[-1]) == (least, least + more)
     assert counts == sorted(set(counts))

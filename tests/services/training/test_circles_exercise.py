@@ -87,7 +87,7 @@ def test_the_rows_are_those_of_the_exercise(data_dir: Path) -> None:
         state = np.random.get_state()
         try:
             np.random.seed(seed)  # noqa: TID251 - as the exercise does
-            points, classes = make_circles(n_samples=count, noise=0.05)
+            points, classes = map(np.asarray, make_circles(n_samples=count, noise=0.05))
         finally:
             np.random.set_state(state)
         np.testing.assert_array_equal(x, points.astype(np.float32))

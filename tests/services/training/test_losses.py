@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, log_softmax, softmax
 
+from services.science.losses import Loss
 from services.science.streams import Purpose, stream
 from services.training.losses import correct, row_losses
 
 
 @given(seed=st.integers(0, 10_000), trials=st.integers(1, 3), rows=st.integers(1, 5), width=st.integers(1, 4))
 @pytest.mark.parametrize("kind", ["mae", "mse"])
-def test_regression_losses(kind: str, seed: int, trials: int, rows: int, width: int) -> None:
+def test_regression_losses(kind: Loss, seed: int, trials: int, rows: int, width: int) -> None:
     rng = stream(seed, Purpose.SYNTHETIC)
     z, y = rng.normal(size=(2, trials, rows, width))
     outputs = torch.tensor(z, requires_grad=True)

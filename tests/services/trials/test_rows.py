@@ -33,7 +33,7 @@ def put(database: Database, rows: list[list[dict]]) -> list[str]:
             for epoch, row in enumerate(mine)
         ]
         if content:
-            session.execute(insert(EpochRow.__table__), content)
+            session.execute(insert(EpochRow), content)
         return ids
 
 

@@ -57,7 +57,10 @@ def _study(
                     curves={"val_loss": curve, "train_loss": training},
                     diverged_at=tuple(2 if seed in lost else None for seed in range(seeds)),
                     joules=np.linspace(5.0, 6.0, seeds) + place,
-                    members={"activation": ACTIVATIONS[activation](), "initializer": INITIALIZERS[initializer]()},
+                    members={
+                        "activation": ACTIVATIONS[activation].model_validate({}),
+                        "initializer": INITIALIZERS[initializer].model_validate({}),
+                    },
                 )
             )
             for seed in range(seeds):

@@ -52,7 +52,8 @@ def test_a_trial_that_diverged_counts_as_long_as_it_was_measured(make_study: Any
         assert found["relu · he_uniform", 6]["n"] == 2
         assert found["relu · he_uniform", 6]["interval"] == "range"
     first = found["relu · he_uniform", 6]
-    assert first["low"] <= first["density"] <= first["high"]
+    low, density, high = (float(str(first[name])) for name in ("low", "density", "high"))
+    assert low <= density <= high
     data = GradientFlow().numbers(study)
     alone = next(r for r in data.records if r["arm"] == "tanh · he_uniform" and r["epoch"] == 6)
     assert (alone["n"], alone["low"], alone["high"], alone["interval"]) == (1, None, None, None)

@@ -1,6 +1,7 @@
 """Weights of NumPy's legacy generator against that generator itself, drawn as an exercise draws them."""
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -35,7 +36,9 @@ def network(seed: int = 0, **parameters: object) -> list[np.ndarray]:
         ("he", lambda fan_in: np.sqrt(2 / fan_in)),
     ],
 )
-def test_they_are_the_numbers_of_numpys_global_generator(numpy_seed: int, scale: object, factor: object) -> None:
+def test_they_are_the_numbers_of_numpys_global_generator(
+    numpy_seed: int, scale: object, factor: Callable[[int], float]
+) -> None:
     state = np.random.get_state()
     try:
         np.random.seed(numpy_seed)  # noqa: TID251 - what is reproduced here

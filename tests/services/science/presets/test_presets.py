@@ -58,6 +58,7 @@ def test_a_smaller_size_is_said_in_the_spec(preset: Preset) -> None:
         bind(parse(text), terms)
     assert (spec.epochs, len(spec.seeds), spec.dataset.train_size) == (2, 2, 100)
     assert "shrunk" in spec.tags
+    assert spec.name is not None
     assert spec.name.startswith(f"{preset.name} (shrunk: ")
     own = ExperimentSpec.model_validate(preset.spec)
     assert f"epochs {own.epochs} → 2" in found.shrunk

@@ -17,7 +17,7 @@ SHAPELESS = ("delta_orthogonal",)
 
 
 def draw(initializer: BaseInitializer, activation: str, model: Mlp, inputs: int, outputs: int, seed: int):
-    member = ACTIVATIONS[activation]()
+    member = ACTIVATIONS[activation].model_validate({})
     layers = model.weight_layers(inputs, outputs, member.width_factor)
     for layer in layers:
         before = tuple(earlier.shape for earlier in layers[: layer.index])
@@ -30,8 +30,8 @@ def draw(initializer: BaseInitializer, activation: str, model: Mlp, inputs: int,
 
 @pytest.mark.parametrize("kind", [kind for kind in INITIALIZERS if kind not in (*SHAPELESS, "lsuv")])
 def test_the_variances_are_those_of_drawn_weights(kind: str) -> None:
-    initializer, model = INITIALIZERS[kind](), Mlp(hidden=(200, 100))
-    scales = layer_scales(ACTIVATIONS["tanh"](), initializer, model.weight_layers(100, 150))
+    initializer, model = INITIALIZERS[kind].model_validate({}), Mlp(hidden=(200, 100))
+    scales = layer_scales(ACTIVATIONS["tanh"].model_validate({}), initializer, model.weight_layers(100, 150))
     for scale, (weight, bias) in zip(scales, draw(initializer, "tanh", model, 100, 150, 3), strict=True):
         assert (scale.fan_in, scale.fan_out) == weight.shape
         assert scale.weight_variance == pytest.approx(weight.var(), rel=0.15, abs=1e-12)
@@ -45,8 +45,8 @@ def test_the_variances_are_those_of_drawn_weights(kind: str) -> None:
 )  # fmt: skip
 def test_predicted_second_moments_are_those_of_networks_that_are_run(activation: str, kind: str) -> None:
     member, initializer, model = (
-        ACTIVATIONS[activation](),
-        INITIALIZERS[kind](),
+        ACTIVATIONS[activation].model_validate({}),
+        INITIALIZERS[kind].model_validate({}),
         Mlp(hidden=(256,) * (2 if activation == "swiglu" else 5)),
     )
     layers = model.weight_layers(64, 256, member.width_factor)
@@ -60,7 +60,7 @@ def test_predicted_second_moments_are_those_of_networks_that_are_run(activation:
             q.append(np.mean(pre**2))
             h = member.value(pre)
         measured.append(np.log(q))
-    predicted = np.log([layer.second_moment for layer in prediction.layers])
+    predicted = np.log(np.array([layer.second_moment for layer in prediction.layers], dtype=float))
     spread = np.array([layer.log_spread for layer in prediction.layers])
     error = np.mean(measured, axis=0) - predicted
     # The mean of six draws lies within three of its standard deviations, and 0.06 for the finite input.
@@ -68,18 +68,18 @@ def test_predicted_second_moments_are_those_of_networks_that_are_run(activation:
 
 
 def test_what_is_scaled_on_the_data_is_predicted_at_one() -> None:
-    member = ACTIVATIONS["gelu"]()
+    member = ACTIVATIONS["gelu"].model_validate({})
     layers = Mlp(hidden=(40, 30)).weight_layers(10, 3)
-    prediction = predict(member, layer_scales(member, INITIALIZERS["lsuv"](), layers, 4.0), 4.0)
+    prediction = predict(member, layer_scales(member, INITIALIZERS["lsuv"].model_validate({}), layers, 4.0), 4.0)
     assert [layer.second_moment for layer in prediction.layers] == pytest.approx([1.0, 1.0, 1.0])
 
 
 def test_broken_assumptions_are_said() -> None:
     layers = Mlp(hidden=(40, 30)).weight_layers(10, 3)
-    relu = ACTIVATIONS["relu"]()
+    relu = ACTIVATIONS["relu"].model_validate({})
 
     def notes(kind: str, **parameters: float) -> str:
-        return " ".join(scale_notes(relu, INITIALIZERS[kind](**parameters), layers))
+        return " ".join(scale_notes(relu, INITIALIZERS[kind].model_validate(parameters), layers))
 
     assert notes("he_uniform") == ""
     assert "not random" in notes("ones")

@@ -30,7 +30,7 @@ VARIANTS = [
     {"kind": "hard_shrink", "lambd": 0.25},
     {"kind": "soft_shrink", "lambd": 0.25},
 ]
-MEMBERS = [ACTIVATIONS[kind]().model_dump() for kind in ENCODERS] + VARIANTS
+MEMBERS = [ACTIVATIONS[kind].model_validate({}).model_dump() for kind in ENCODERS] + VARIANTS
 
 
 def activate(member: dict, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -54,6 +54,10 @@ def quiet(_share: float) -> bool:
     return False
 
 
+def number(array: np.ndarray) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.asarray(array, dtype=np.float64)
+
+
 def trained(engine: Engine, epochs: list[int]) -> list[np.ndarray]:
     losses = []
     for epoch in epochs:
@@ -93,7 +97,7 @@ def test_both_engines_agree(case: tuple[dict[str, Any], list[str]], batch: int, 
     assert states[0].keys() == states[1].keys()
     for name, array in states[1].items():
         if not name.startswith("residual."):
-            np.testing.assert_allclose(states[0][name], array, rtol=1e-4, atol=2e-5, err_msg=name)
+            np.testing.assert_allclose(number(states[0][name]), number(array), rtol=1e-4, atol=2e-5, err_msg=name)
 
 
 RULES = [
@@ -113,7 +117,7 @@ def test_every_optimizer_moves_scales_and_slopes_too(case: tuple[dict[str, Any],
     start = engine_of(description, rows, "native").state()
     for name in one:
         if name.startswith("parameters.") and name.endswith((".gamma", ".beta", ".activation")):
-            np.testing.assert_allclose(one[name], other[name], atol=1e-4, err_msg=name)
+            np.testing.assert_allclose(number(one[name]), number(other[name]), atol=1e-4, err_msg=name)
             assert not np.array_equal(one[name], start[name])
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from services.science.activations import ACTIVATIONS
 from services.science.initializers import INITIALIZERS
+from services.science.losses import Loss
 from services.science.models import Mlp
 from services.science.optimizers import OPTIMIZERS
 from services.science.streams import Purpose, stream
@@ -21,11 +22,11 @@ def quiet(_share: float) -> bool:
 def plans(kinds=("tanh", "sigmoid", "gelu"), seeds=(0, 1), optimizer=None) -> tuple[TrialPlan, ...]:
     optimizer = optimizer or {"kind": "sgd", "learning_rate": 0.05}
     rule = OPTIMIZERS[optimizer["kind"]].model_validate(optimizer)
-    start = INITIALIZERS["glorot_uniform"]()
-    return tuple(TrialPlan(ACTIVATIONS[kind](), start, rule, seed) for kind in kinds for seed in seeds)
+    start = INITIALIZERS["glorot_uniform"].model_validate({})
+    return tuple(TrialPlan(ACTIVATIONS[kind].model_validate({}), start, rule, seed) for kind in kinds for seed in seeds)
 
 
-def cohort(trials=None, loss="mae", hidden=(20, 15), epochs=4) -> tuple[CohortDescription, Rows]:
+def cohort(trials=None, loss: Loss = "mae", hidden=(20, 15), epochs=4) -> tuple[CohortDescription, Rows]:
     rng = stream(0, Purpose.SYNTHETIC)
     x = rng.normal(size=(700, 2, 3)).astype(np.float32)
     outputs = 4 if loss == "cross_entropy" else 1
@@ -109,7 +110,9 @@ def test_a_diverged_trial_has_a_loss_that_is_not_finite():
     wild = plans(("identity",), (0,), {"kind": "sgd", "learning_rate": 1e4})
     description, rows = cohort((*plans(), *wild), "mse")
     engine = native(description, rows)
-    losses = np.array([engine.train_epoch(epoch, quiet).loss for epoch in (1, 2)])
+    sums = [engine.train_epoch(epoch, quiet) for epoch in (1, 2)]
+    losses = np.array([done.loss for done in sums if done is not None])
+    assert len(losses) == 2
     assert np.isfinite(losses[:, :-1]).all()
     assert not np.isfinite(losses[:, -1]).all()
 

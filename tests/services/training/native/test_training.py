@@ -181,7 +181,7 @@ RATES = {"exponential": 1e-6, "siren": 1e-6}
 @pytest.mark.parametrize("kind", list(ENCODERS))
 def test_every_activation_agrees(study, kind):
     options = {
-        "activations": [ACTIVATIONS[kind]().model_dump()],
+        "activations": [ACTIVATIONS[kind].model_validate({}).model_dump()],
         "optimizers": [{"kind": "sgd", "learning_rate": RATES.get(kind, 0.01)}],
         "rows": 100,
         "batch_size": 24,
