@@ -42,9 +42,10 @@ class WithoutWorker(Service):
 
 def test_a_demo_whose_worker_ends_says_so_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "Service", WithoutWorker)
-    console = Console(file=io.StringIO(), width=200)
+    out = io.StringIO()
+    console = Console(file=out, width=200)
     assert demo.run_demo(tmp_path / "report.html", console) == 1
-    said = console.file.getvalue()
+    said = out.getvalue()
     assert "the worker ended with exit code 1" in said
     assert "there is no more room" in said
     assert not (tmp_path / "report.html").exists()

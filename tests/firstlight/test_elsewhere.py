@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from firstlight import Client
-from tests.support.workers import eventually
+from tests.support.workers import PATIENCE, eventually
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 SPEC = {"dataset": "circles", "activation": "relu", "initializer": "he_uniform", "epochs": 1, "seeds": 2}
@@ -36,10 +36,10 @@ def environment(system: str | None = None, **variables: str) -> dict[str, str]:
     return {**kept, **path, "COLUMNS": "60", **variables}
 
 
-def run(commands: Path, *words: str, **options: str) -> subprocess.CompletedProcess[str]:
+def run(commands: Path, *words: str, system: str | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [commands / words[0], *words[1:]],
-        env=environment(**options), cwd=commands, capture_output=True, text=True, check=False, timeout=200,
+        env=environment(system), cwd=commands, capture_output=True, text=True, check=False, timeout=PATIENCE,
     )  # fmt: skip
 
 
@@ -108,7 +108,7 @@ def on_macos(server_commands: Path, tmp_path_factory: pytest.TempPathFactory) ->
         yield ready.split()[1]
     finally:
         service.send_signal(signal.SIGTERM)
-        service.communicate(timeout=200)
+        service.communicate(timeout=PATIENCE)
     assert service.returncode == 0, (folder / "log").read_text()
 
 

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import delete, select
 from sqlalchemy.exc import OperationalError
 
@@ -66,7 +67,7 @@ class Unreachable(Database):
 def test_a_heartbeat_says_that_the_database_answers_and_every_slot_works(
     ailing: str | None, migrated_sqlite: Path, tmp_path: Path
 ) -> None:
-    settings = Settings(home=tmp_path, database_url=f"sqlite:///{tmp_path / 'copy.db'}")
+    settings = Settings(home=tmp_path, database_url=SecretStr(f"sqlite:///{tmp_path / 'copy.db'}"))
     (tmp_path / "copy.db").write_bytes(migrated_sqlite.read_bytes())
     database = (Unreachable if ailing == "database" else Database)(settings)
     maintenance = Maintenance(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import String
 
 from services.cohorts.workers import Identity
 from services.db.tables import WorkerRow
@@ -53,7 +54,10 @@ def test_numbers_of_processes_are_compared_only_where_they_mean_the_same() -> No
     space = Path("/proc/self/ns/pid").stat().st_ino
     own = identity(os.getpid())
     assert own.boot_id == f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()}-{space}"
-    assert len(own.boot_id) <= WorkerRow.__table__.c.boot_id.type.length
+    kind = WorkerRow.__table__.c.boot_id.type
+    assert isinstance(kind, String)
+    assert kind.length is not None
+    assert len(own.boot_id) <= kind.length
 
 
 def test_a_ring_before_the_wait_is_not_missed() -> None:

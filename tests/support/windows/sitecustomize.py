@@ -4,9 +4,10 @@ import os
 import signal
 import sys
 import time
+from typing import Any, cast
 
 for _module in ("fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty"):
-    sys.modules[_module] = None
+    cast("dict[str, Any]", sys.modules)[_module] = None
 for _name in ("fork", "getpgid", "geteuid", "getuid", "killpg", "sched_getaffinity", "setsid", "sysconf"):
     delattr(os, _name)
 for _name in ("SIGALRM", "SIGHUP", "SIGKILL", "SIGSTOP", "SIGUSR1", "pthread_sigmask"):
