@@ -41,7 +41,15 @@ def hardened(engine: Engine, container: str, service: Mapping[str, Any]) -> int:
 def nothing_written(engine: Engine, container: str) -> None:
     """The container's own layer holds nothing but places that something is mounted on."""
     places = {mount["Destination"] for mount in engine.inspect(container)["Mounts"]} | set(MADE_BY_ENGINES)
-    places |= {"/tmp", "/run", "/run/secrets", "/run/podman-init", "/.dockerenv", "/sbin/docker-init", "/etc/mtab"}
+    places |= {
+        "/tmp",
+        "/run",
+        "/run/secrets",
+        "/run/podman-init",
+        "/.dockerenv",
+        "/sbin/docker-init",
+        "/usr/sbin/docker-init",
+    }
     host = engine.inspect(container)["HostConfig"]
     places |= set(host.get("Tmpfs") or {})
     above = {str(folder) for place in places for folder in Path(place).parents}

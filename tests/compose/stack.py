@@ -147,7 +147,11 @@ class Stack:
         """Stop all; each must end in order."""
         self._end_probes()
         running = self.running()
-        self.compose("stop", files=FILES)
+        if self.engine.is_podman:
+            for name in reversed(running):  # podman-compose stops all at once: a worker could give nothing back
+                self.compose("stop", name, files=FILES)
+        else:
+            self.compose("stop", files=FILES)
         codes = {name: self.engine.inspect(made)["State"]["ExitCode"] for name, made in running.items()}
         if any(codes.values()):
             raise ComposeError(f"these did not end in order: {codes}")

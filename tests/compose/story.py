@@ -14,7 +14,7 @@ from tests.compose import checks
 from tests.compose.engine import ComposeError, until
 from tests.compose.stack import FILES, HOSTNAME, OURS, PROJECT, Stack
 
-LONG_EPOCHS = 3000
+LONG_EPOCHS = 1000
 KERNEL = ("services.training.native.build", "--which")
 UNWANTED = ("c++", "g++", "cc", "gcc", "clang", "make")
 MODULES = "from importlib.util import find_spec; print(*(name for name in ('pip', 'torch') if find_spec(name)))"

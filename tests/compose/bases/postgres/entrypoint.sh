@@ -3,7 +3,6 @@
 # POSTGRES_USER, POSTGRES_DB and the password, which other hosts must give; meanwhile no port is open.
 set -eu
 
-mkdir -p /run/postgresql
 if [ "$1" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
     if [ -n "${POSTGRES_PASSWORD_FILE:-}" ]; then
         POSTGRES_PASSWORD=$(cat "$POSTGRES_PASSWORD_FILE")
