@@ -6,9 +6,14 @@ What tests start ends with their run: `tests/support/reaper.py`.
 import sys
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from services.settings import PREFIX, Settings
+
+# A clock per example fails on a busy machine; the limit of each test is the bound.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 collect_ignore = [] if sys.platform == "linux" else ["test_reaper.py"]
 """Only Linux marks what a run has started; elsewhere its fixtures alone end it."""
