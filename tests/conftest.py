@@ -3,13 +3,19 @@
 What tests start ends with their run: `tests/support/reaper.py`.
 """
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
 
 from services.settings import PREFIX, Settings
+
+# A shell lets what it starts in the background ignore SIGINT; the processes of a test would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A clock per example fails on a busy machine; the limit of each test is the bound.
 hypothesis.settings.register_profile("patient", deadline=None)
