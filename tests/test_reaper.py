@@ -64,12 +64,14 @@ def start(folder: Path, code: str, *options: str, servers: bool = False) -> "sub
     (folder / "conftest.py").write_text(plugins)
     (folder / "test_it.py").write_text(f"MARK = {str(folder / 'mark')!r}\n{code}")
     (folder / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib\n")
+    # A run of its own, also where this test runs in a process that belongs to another.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", str(folder / "temporary")]
     with (folder / "output").open("wb") as output:
         return subprocess.Popen(
             [*command, *options, str(folder)],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            env={**own, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
