@@ -67,6 +67,8 @@ def start(folder: Path, code: str, *options: str, servers: bool = False) -> "sub
     # A run of its own, also where this test runs in a process that belongs to another.
     own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", str(folder / "temporary")]
+    if servers:
+        command += ["-p", "pytest_timeout"]  # which its plugins know the hooks of
     with (folder / "output").open("wb") as output:
         return subprocess.Popen(
             [*command, *options, str(folder)],
