@@ -39,6 +39,6 @@ arm = next(target for target in targets.TARGETS if target.machine == 'aarch64')
 build.compile_kernel(Path('$place') / arm.file, (*arm.flags, *build.WARNINGS))"
 interpreter=$(ls "$place"/root/usr/bin/python3.*[0-9] | head -n 1)
 PYTHONDONTWRITEBYTECODE=1 qemu-aarch64-static -L "$place/root" -E "PYTHONPATH=$PWD:$place/site" "$interpreter" \
-  -m tests.golden.studies --library "$place/kernel-aarch64.so" > "$place/digests.json"
+  -m tests.golden.studies --kernel "$place/kernel-aarch64.so" > "$place/digests.json"
 diff tests/golden/digests.json "$place/digests.json"
 echo "the $(grep -c : "$place/digests.json") studies have the same bits on aarch64"

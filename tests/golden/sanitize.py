@@ -100,7 +100,7 @@ def run(sanitizers: str, runtimes: tuple[str, ...], folder: Path) -> str:
         for name in runtimes
     ]
     # A fixed address space: the thread sanitizer's shadow memory does not fit every random one.
-    command = ["setarch", "-R", sys.executable, "-m", "tests.golden.sanitize", "--library", str(library)]
+    command = ["setarch", "-R", sys.executable, "-m", "tests.golden.sanitize", "--kernel", str(library)]
     environment: dict[str, Any] = {**os.environ, **OPTIONS, "LD_PRELOAD": " ".join(found)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     said = done.stdout + done.stderr
@@ -111,10 +111,10 @@ def run(sanitizers: str, runtimes: tuple[str, ...], folder: Path) -> str:
 def main() -> int:
     """Run every sanitizer; 1 where one of them reported something."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--library", help="only use this library, under whatever it was built with")
+    parser.add_argument("--kernel", help="only use this library, under whatever it was built with")
     options = parser.parse_args()
-    if options.library:
-        library = declared(ctypes.CDLL(options.library))
+    if options.kernel:
+        library = declared(ctypes.CDLL(options.kernel))
         assert digests(library) == json.loads(DIGESTS.read_text())
         exercise(library)
         return 0

@@ -166,11 +166,11 @@ def _go_on(_share: float) -> bool:
 def main() -> None:
     """Print or write the digests, by the kernel of a library or by the one that this machine chooses."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--library", help="a compiled kernel")
+    parser.add_argument("--kernel", help="a compiled kernel")
     parser.add_argument("--write", action="store_true", help="write digests.json")
     parser.add_argument("--rows", help="print the epoch rows of one study instead")
     options = parser.parse_args()
-    library = declared(ctypes.CDLL(options.library)) if options.library else None
+    library = declared(ctypes.CDLL(options.kernel)) if options.kernel else None
     if options.rows:
         sys.stdout.write(json.dumps(epoch_rows(STUDIES[options.rows], library), indent=1) + "\n")
         return

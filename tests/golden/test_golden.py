@@ -48,7 +48,7 @@ def test_builds_for_other_processors_give_the_same_bits(target: targets.Target, 
     library = build.compile_kernel(tmp_path / target.file, (*target.flags, *build.WARNINGS))
     narrow = NARROW if target.name == "x86-64-v3" else {}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.golden.studies", "--library", str(library)],
+        [sys.executable, "-m", "tests.golden.studies", "--kernel", str(library)],
         capture_output=True, text=True, check=False, cwd=CHECKOUT, env={**os.environ, **narrow},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
