@@ -77,8 +77,7 @@ def exercise(library: ctypes.CDLL) -> None:
         asked.append(share)
         return len(asked) > 1
 
-    long = np.tile(order, (1, 1))
-    while cohort.run_epoch(long, lines, dropout=dropout, tick=soon) is not None:
+    while cohort.run_epoch(order, lines, dropout=dropout, tick=soon) is not None:
         asked.clear()
     matrices = rng.normal(size=(11, 37, 37))
     matrices = np.ascontiguousarray(matrices @ matrices.transpose(0, 2, 1))

@@ -39,12 +39,9 @@ def test_one_bit_changes_a_digest() -> None:
     assert digest(rows) != EXPECTED["mae"]
 
 
-@pytest.mark.parametrize("target", targets.TARGETS)
+@pytest.mark.parametrize("target", targets.runnable(), ids=lambda target: target.name)
 def test_builds_for_other_processors_give_the_same_bits(target: targets.Target, tmp_path: Path) -> None:
-    """Compiled without a warning, and run where this processor can; ``make golden-aarch64`` emulates the other."""
-    if target not in targets.runnable():
-        assert not target.runs_on(targets.processor())
-        return
+    """All that this processor can run, compiled without a warning; ``make golden-aarch64`` emulates the other."""
     library = build.compile_kernel(tmp_path / target.file, (*target.flags, *build.WARNINGS))
     narrow = NARROW if target.name == "x86-64-v3" else {}
     done = subprocess.run(
