@@ -40,7 +40,7 @@ EXAMPLES: dict[int, dict[str, Any]] = {
     503: {"detail": "the database does not answer; try again"},
 }
 DESCRIPTIONS = {
-    400: "The body is not JSON.",
+    400: "The body is not JSON, or the address holds a NUL character.",
     401: "No key, or not one of the service's keys.",
     404: "No such thing.",
     406: "None of the accepted media types can be served.",

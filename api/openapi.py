@@ -65,7 +65,7 @@ def _complete(operation: dict[str, Any], *, secured: bool) -> None:
     if "requestBody" in operation:
         statuses += [400, 413, 415, 422]
     if operation.get("parameters"):
-        statuses.append(422)
+        statuses += [400, 422]
     if secured:
         statuses.append(401)
         operation["security"] = [{"key": []}]

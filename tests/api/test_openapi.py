@@ -78,6 +78,14 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     assert found <= names
 
 
+def test_every_operation_with_an_address_to_fill_in_may_find_it_unreadable(document: dict[str, Any]) -> None:
+    """Drawn requests seldom hold the NUL character that is answered with 400."""
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if operation.get("parameters"):
+                assert "400" in operation["responses"], (method, path)
+
+
 def test_requests_made_from_the_document_get_documented_answers(shared: Any) -> None:
     """Valid and invalid requests by the document: no server error, and nothing the document does not say."""
     schema = schemathesis.openapi.from_url(f"{shared.http.base_url}/openapi.json")

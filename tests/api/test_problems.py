@@ -152,8 +152,8 @@ def test_ids_never_reach_the_measurements(serve: Callable[..., Any], sqlite_url:
 def test_a_data_set_that_cannot_be_had_is_refused_at_once(served: Any, tmp_path: Path) -> None:
     # A file where the data folder should be: nothing can be found there, and nothing can be fetched into it.
     (tmp_path / "data").write_text("")
-    spec = {"dataset": "diamonds", "activation": "relu", "initializer": "he_uniform", "epochs": 1, "seeds": 1}
+    spec = {"dataset": "california_housing", "activation": "relu", "initializer": "he_uniform", "epochs": 1, "seeds": 1}
     document = checked(served.http.post("/v1/experiments", json=spec), 422, "dataset_unavailable")
     assert document["errors"][0]["pointer"] == "/dataset"
-    assert "diamonds.csv" in document["detail"]
+    assert "cal_housing.tgz" in document["detail"]
     assert served.http.get("/v1/experiments").json()["items"] == []

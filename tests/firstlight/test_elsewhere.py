@@ -36,10 +36,11 @@ def environment(system: str | None = None, **variables: str) -> dict[str, str]:
     return {**kept, **path, "COLUMNS": "60", **variables}
 
 
-def run(commands: Path, *words: str, system: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(commands: Path, *words: str, system: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [commands / words[0], *words[1:]],
-        env=environment(system), cwd=commands, capture_output=True, text=True, check=False, timeout=PATIENCE,
+        env=environment(system, **variables), cwd=commands,
+        capture_output=True, text=True, check=False, timeout=PATIENCE,
     )  # fmt: skip
 
 
