@@ -16,7 +16,7 @@ BUILD_VERSION := 1.6.1
 CIBUILDWHEEL_VERSION := 4.3.5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev lock demo serve secrets test test-compose golden-aarch64 sanitize check format lint types imports bench bench-peers dist sdist wheels test-wheel release clean
+.PHONY: help setup setup-dev lock demo serve secrets test coverage test-compose golden-aarch64 sanitize check format lint types imports bench bench-peers dist sdist wheels test-wheel release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,10 +61,13 @@ secrets: ## make the secrets of the compose stack in SECRETS_DIR (secrets); thos
 test: setup-dev ## every test, with a real PostgreSQL and a real Redis-protocol server
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
+coverage: setup-dev ## every test, and how much of the code they run; below the floor of pyproject.toml it fails
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term
+
 test-compose: setup ## build and run docker-compose.yml in real containers (a Docker engine, or root, podman and debootstrap)
 	$(BIN)/python -m tests.compose
 
-check: setup-dev format lint types imports test ## what CI runs: format, lint, types, import contracts, migrations, tests
+check: setup-dev format lint types imports coverage ## what CI runs: format, lint, types, import contracts, tests with their coverage
 
 golden-aarch64: setup-dev ## the golden digests on an emulated ARM processor (Debian; wants qemu-user-static, g++-aarch64-linux-gnu)
 	PYTHON=$(BIN)/python tests/golden/aarch64.sh
