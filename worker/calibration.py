@@ -22,8 +22,8 @@ import orjson
 import structlog
 
 from services.db.engine import Database
-from services.experiments.machine import NUMBERS, checked, confirm, store
 from services.processes import Group, limited
+from services.quotes.machine import NUMBERS, checked, confirm, store
 from services.settings import Settings
 from services.training.native.build import identity as kernel_identity
 from worker.environment import child_environment, threads, usable_cores

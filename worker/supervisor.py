@@ -23,8 +23,8 @@ from services.cohorts.failure import Failure, fail
 from services.cohorts.messages import Energy, EpochsMessage
 from services.db.engine import Database
 from services.db.unit_of_work import UnitOfWork, is_transient
-from services.experiments.calibration import learn
 from services.heartbeat import boottime
+from services.quotes.history import learn
 from services.settings import Settings
 from worker import exits
 from worker.child import Child

@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.claims.check import bound_claims
 from services.db.tables import TrialRow
 from services.errors import FieldProblem, InvalidInputError
 from services.experiments.service import get
 from services.science.claims import BoundClaim, ClaimData, ClaimError, ClaimResults, evaluate
 from services.science.claims.models import Test
+from services.science.claims.of_spec import bound_claims
 from services.science.grid import Grid, expand
 from services.science.spec import ExperimentSpec
 from services.science.statistics.comparison_input import Outcome

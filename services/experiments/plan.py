@@ -9,16 +9,16 @@ import psutil
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.orm import Session
 
-from services.claims.check import claim_problems
 from services.datasets.service import fill_upload
 from services.errors import FieldProblem, GridTooLargeError, SpecInvalidError
-from services.experiments.cost import Load, load, stages
-from services.experiments.forecast import Seconds, predict
-from services.experiments.machine import ASSUMED, Machine, present
 from services.experiments.population import live_slots
 from services.experiments.problems import field_problems
 from services.predictions.warnings import spec_warnings
+from services.quotes.cost import Load, load, stages
+from services.quotes.forecast import Seconds, predict
+from services.quotes.machine import ASSUMED, Machine, present
 from services.science import grid as grids
+from services.science.claims.of_spec import unreadable_claims
 from services.science.datasets import plan_notes, plan_rows
 from services.science.datasets.files import locate
 from services.science.grid import Grid
@@ -77,19 +77,9 @@ class Prepared:
         self.machine = machine
         self.spec = spec.resolved()
         self.grid: Grid = grids.expand(self.spec)
-        if wrong := claim_problems(self.spec, self.grid):
-            raise invalid_spec(wrong)
-        # The data are held once by each cohort: to cut it saves only what its other trials add.
-        alone = load(self.spec, self.grid, (0,)).memory_bytes
-        allowed = min(alone + COHORT_BYTES, _most_memory())
-        width = settings.cohort_width
-        while True:
-            self.cohorts = grids.cut(self.grid, width, lanes)
-            self.loads = self._loads()
-            self.memory_bytes = max(item.memory_bytes for item in self.loads)
-            width = min(width, max(map(len, self.cohorts))) // 2
-            if self.memory_bytes <= allowed or width == 0:
-                break
+        _check_hypotheses(self.spec, self.grid)
+        self.cohorts, self.loads = self._cut(settings.cohort_width)
+        self.memory_bytes = _memory(self.loads)
         _check_memory(self.memory_bytes)
         self.warnings = [
             *plan_notes(self.spec.dataset),
@@ -97,12 +87,23 @@ class Prepared:
             *spec_warnings(self.spec, self.grid),
         ]
 
-    def _loads(self) -> list[Load]:
-        """The cohorts' loads. Those that begin when another ends wait for their process, which starts meanwhile."""
-        loads = [load(self.spec, self.grid, positions, self.machine) for positions in self.cohorts]
+    def _cut(self, width: int) -> tuple[tuple[tuple[int, ...], ...], list[Load]]:
+        """The cohorts and their loads: as wide as asked for, or half as wide until they fit into the memory allowed."""
+        # The data are held once by each cohort: to cut it saves only what its other trials add.
+        alone = load(self.spec, self.grid, (0,)).memory_bytes
+        allowed = min(alone + COHORT_BYTES, _most_memory())
+        cohorts, loads = self._cohorts(width)
+        while _memory(loads) > allowed and (width := min(width, max(map(len, cohorts))) // 2) > 0:
+            cohorts, loads = self._cohorts(width)
+        return cohorts, loads
+
+    def _cohorts(self, width: int) -> tuple[tuple[tuple[int, ...], ...], list[Load]]:
+        """Cohorts of at most `width` trials; later ones wait for a process that starts meanwhile."""
+        cohorts = grids.cut(self.grid, width, self.lanes)
+        loads = [load(self.spec, self.grid, positions, self.machine) for positions in cohorts]
         least = self.machine.import_seconds
         later = [replace(item, seconds=max(item.seconds, least)) for item in loads[self.lanes :]]
-        return [*loads[: self.lanes], *later]
+        return cohorts, [*loads[: self.lanes], *later]
 
     def seconds(self, session: Session) -> Seconds:
         """The predicted duration with as many cohorts at once as there are lanes."""
@@ -184,6 +185,15 @@ def _check_size(spec: ExperimentSpec, settings: Settings) -> None:
     if count > settings.max_trials:
         message = f"the grid has {count} trials; this service accepts at most {settings.max_trials}"
         raise GridTooLargeError(message, [FieldProblem("", message)])
+
+
+def _check_hypotheses(spec: ExperimentSpec, grid: Grid) -> None:
+    if wrong := unreadable_claims(spec, grid):
+        raise invalid_spec([FieldProblem(f"/hypotheses/{index}", message) for index, message in wrong.items()])
+
+
+def _memory(loads: Sequence[Load]) -> int:
+    return max(item.memory_bytes for item in loads)
 
 
 def _most_memory() -> int:

@@ -15,9 +15,9 @@ from services.db.base import new_id
 from services.db.tables import ExperimentRow
 from services.errors import ConflictError, NotFoundError
 from services.experiments.filter import parse_filter
-from services.experiments.machine import present
 from services.experiments.plan import Prepared, lanes
 from services.experiments.tags import has_tag
+from services.quotes.machine import present
 from services.rounds.grid import store_grid
 from services.rounds.service import first_round
 from services.science.spec import SPEC_VERSION, ExperimentSpec

@@ -13,9 +13,9 @@ from services.science.activations import Activation
 from services.science.base import Strict
 from services.science.datasets import DATASETS
 from services.science.initializers import Initializer
+from services.science.layer_scales import layer_scales, scale_notes
 from services.science.models import Mlp
 from services.science.theory.propagation import Prediction, predict
-from services.science.theory.scales import layer_scales, scale_notes
 
 MOST_LAYERS = 400
 """Weight layers of all networks of one request: some milliseconds each."""

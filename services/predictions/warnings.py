@@ -1,9 +1,9 @@
 """What the theory says about a spec before it runs: scales that cannot work, seeds that cannot decide."""
 
 from services.science.grid import Grid
+from services.science.layer_scales import STRUCTURED, layer_scales
 from services.science.models import Perceptron
 from services.science.spec import Arm, ExperimentSpec
-from services.science.theory.scales import STRUCTURED, layer_scales
 from services.science.theory.warnings import ALL_ALIKE, ALL_ALIKE_BUT_FOR_DROPOUT, seed_warnings, submission_warnings
 
 MOST_PAIRS = 100

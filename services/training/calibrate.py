@@ -1,6 +1,6 @@
 """What this machine does in a second, by training tiny cohorts: ``python -m services.training.calibrate --threads 2``.
 
-Prints one line of JSON, the measured numbers of `services.experiments.machine.Machine`; those of the compiled kernel
+Prints one line of JSON, the measured numbers of `services.quotes.machine.Machine`; those of the compiled kernel
 are null where it does not train. Nothing is read, kept or sent.
 """
 
@@ -94,7 +94,7 @@ class Study:
 
 
 def measure(device: str, threads: int, engine: Choice) -> Numbers:
-    """The numbers of `services.experiments.machine.Machine` that are measured."""
+    """The numbers of `services.quotes.machine.Machine` that are measured."""
     import_seconds = time.process_time()
     where = configure(device, threads)
     lanes = threads if where == "cpu" else 1

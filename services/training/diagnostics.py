@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from services.science.activations import BaseActivation
 from services.science.diagnostics import Diagnostics, Quantity
+from services.science.limits import LARGEST_RANK
 from services.training.engine import CohortDescription, Engine, LayerParameters, Reach, Rows, State
 from services.training.expectations import expected_layers
 from services.training.layer_statistics import EigenvaluesOf, distinct_units, effective_ranks, relative_changes
@@ -43,8 +44,6 @@ PROBE_ROWS = 128
 SATURATED_SLOPE = 0.05
 IMAGE_ROWS = RowCounts(signals=32, dead=256, gradients=32)
 """For convolutional networks, whose rows have hundreds of places each."""
-LARGEST_RANK = 512
-"""Weights whose smaller side exceeds this have no effective rank: the decomposition would cost too much."""
 
 
 class Signals(Protocol):

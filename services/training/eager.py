@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from services.science.limits import EVALUATION_FLOATS, RECALIBRATION_ROWS
 from services.science.models.layers import Evaluation
 from services.science.optimizers import BaseOptimizer
 from services.training.dropout import Masks
@@ -28,13 +29,6 @@ from services.training.normalization import PooledStatistics, by_batch
 from services.training.order import distinct_seeds, epoch_orders
 from services.training.part import Part
 from services.training.signs import SureSigns
-
-EVALUATION_FLOATS = 1_000_000
-"""Most numbers in one activation tensor of an evaluation chunk: 4 MB, which keeps memory flat and caches warm."""
-
-
-RECALIBRATION_ROWS = 8192
-"""Training rows, from the first on, whose statistics stand for those of the training set."""
 
 
 class EagerEngine:

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.science.layer_scales import layer_scales
 from services.science.theory.propagation import second_moments
-from services.science.theory.scales import layer_scales
 from services.training.engine import CohortDescription
 
 Expected = list[list[dict[str, Any]]]

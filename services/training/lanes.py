@@ -12,10 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
+from services.science.limits import MOST_LANES
 from services.training.engine import Tick
-
-MOST_LANES = 4
-"""More would hold the activations of more trials than most machines have memory for; larger ones give them threads."""
 
 Task = Iterator[float]
 """A trial's work, a piece for each `next`, which gives the share of the task that the piece was."""

@@ -5,6 +5,7 @@ The spec tells it what to do:
     crash_seeds        trials that raise a named failure at the start; crash_code is its code
     kill_seeds         trials that end the process by SIGKILL at epoch 1
     diverge            {"seed": epoch}
+    gate               {"epoch": e, "mark": a file}: waits before epoch e until the file is there, or until it is stopped
     once               {"action": "kill" | "hang" | "exit" | "stop", "epoch": e, "mark": a file made when it fired}
 """
 
@@ -95,6 +96,15 @@ def misbehave(spec: dict, epoch: int, trials: list[dict]) -> None:
                 time.sleep(600)
 
 
+def passes_gate(talk: Talk, spec: dict, epoch: int) -> bool:
+    """Whether the epoch may begin; False where a stop came first."""
+    gate = spec.get("gate")
+    with talk.news:
+        while gate and gate["epoch"] == epoch and not talk.stop and not Path(gate["mark"]).exists():
+            talk.news.wait(0.01)
+        return not talk.stop
+
+
 def report(spec: dict, trials: list[dict], epoch: int, values: list[float]) -> dict:
     gone = [spec.get("diverge", {}).get(str(trial["seed"]), 10**9) for trial in trials]
     shown = [value if epoch < at else None for value, at in zip(values, gone, strict=True)]
@@ -131,6 +141,8 @@ def main() -> None:
         if talk.stop:
             break
         misbehave(spec, epoch, trials)
+        if not passes_gate(talk, spec, epoch):
+            break
         if epoch > 0:
             time.sleep(spec.get("epoch_seconds", 0.0))
             values = [next_value(value) for value in values]

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from services.db.base import now
 from services.db.tables import CalibrationRow
-from services.experiments.machine import FORGET, NUMBERS, Machine, confirm, present
+from services.quotes.machine import FORGET, NUMBERS, Machine, confirm, present
 from services.settings import Settings
 from tests.support.workers import ENDLESS, FAKE, PATIENCE, Workshop, eventually
 from worker import calibration

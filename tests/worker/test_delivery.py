@@ -80,9 +80,10 @@ def test_a_worker_of_another_machine_is_waited_for_until_its_lease_ends(workshop
     assert second.poll() is None
 
 
-def test_a_drain_gives_everything_back_at_once(workshop: Workshop) -> None:
+def test_a_drain_gives_everything_back_at_once(workshop: Workshop, tmp_path: Path) -> None:
     first = workshop.worker()
-    experiment = workshop.submit((2,), epochs=40, epoch_seconds=0.05)
+    gate = tmp_path / "gate"  # on a busy machine the study would be over before it is disturbed
+    experiment = workshop.submit((2,), epochs=40, epoch_seconds=0.05, gate={"epoch": 20, "mark": str(gate)})
     workshop.wait_epoch(experiment, 5)
     asked = time.monotonic()
     first.send_signal(signal.SIGTERM)
@@ -94,6 +95,7 @@ def test_a_drain_gives_everything_back_at_once(workshop: Workshop) -> None:
         saved = session.scalars(select(CheckpointRow.epoch).order_by(CheckpointRow.epoch.desc())).first()
         assert saved == cohort.last_epoch
     assert workshop.children() == []
+    gate.touch()
     workshop.worker()
     assert workshop.wait(experiment) == "succeeded"
     workshop.check(experiment)
@@ -118,9 +120,10 @@ def test_cancel_reaches_a_running_child(workshop: Workshop) -> None:
     assert worker.poll() is None
 
 
-def test_pause_and_resume_elsewhere(workshop: Workshop) -> None:
+def test_pause_and_resume_elsewhere(workshop: Workshop, tmp_path: Path) -> None:
     first = workshop.worker()
-    experiment = workshop.submit((2, 1), epochs=40, epoch_seconds=0.05)
+    gate = tmp_path / "gate"
+    experiment = workshop.submit((2, 1), epochs=40, epoch_seconds=0.05, gate={"epoch": 20, "mark": str(gate)})
     workshop.wait_epoch(experiment, 5)
     with workshop.database.write() as session:
         assert request_pause(session, experiment) == "running"
@@ -129,6 +132,7 @@ def test_pause_and_resume_elsewhere(workshop: Workshop) -> None:
         assert set(session.scalars(select(TrialRow.state))) == {"paused"}
     first.send_signal(signal.SIGTERM)
     assert first.wait(PATIENCE) == 0
+    gate.touch()
     workshop.worker()
     with workshop.database.write() as session:
         assert resume(session, experiment) == "queued"

@@ -103,6 +103,20 @@ def span(counts: Iterable[int], noun: str) -> str:
     return plural(found[0], noun) if len(found) == 1 else f"{found[0]} to {found[-1]} {noun}s"
 
 
+def number_of(record: Record, name: str, absent: float | None = None) -> float:
+    """The number that a record holds under this name; `absent`, if that is given, where it holds None.
+
+    Raises:
+        TypeError: there is no number.
+    """
+    value = record[name]
+    if value is None and absent is not None:
+        return absent
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} is no number: {value!r}")
+    return float(value)
+
+
 def _cell(value: Value) -> Value:
     # A label comes from a user's spec; "=1+1" must stay text when the file is opened in a spreadsheet.
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value[:1] else value

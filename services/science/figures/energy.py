@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from services.science.figures import palette
-from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, plural, span
+from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, number_of, plural, span
 from services.science.figures.compared import diverged_sentence
 from services.science.figures.log_window import SPREAD_RATIO, cut_to, log_window
 from services.science.figures.metric_titles import lower_is_better, metric_title
@@ -55,25 +55,25 @@ class Energy(Figure):
             f"{title[0].upper()}{title[1:]}, {AT_WORDS[self.at]}; {better} is better, and so is further left.",
             *diverged_sentence(study),
         ]
-        joules = [float(str(r["joules"])) for r in records]
+        joules = [number_of(r, "joules") for r in records]
         alike = len(records) > 1 and max(joules) - min(joules) <= ALIKE * max(joules)
         if alike:
             lines.append(
                 "All arms trained in cohorts that cost the same per trial, so energy does not tell them apart."
             )
-        cheapest = min(records, key=lambda r: float(str(r["joules"])))
+        cheapest = min(records, key=lambda r: number_of(r, "joules"))
         return FigureData(
             kind=self.kind,
             title="Energy against quality",
             subtitle=tuple(lines),
             description=f"Scatter plot of joules per trial against {title} for {plural(len(records), 'arm')}. Least "
-            f"energy is {float(str(cheapest['joules'])):.3g} J, of {cheapest['arm']}. {' '.join(lines)}",
+            f"energy is {number_of(cheapest, 'joules'):.3g} J, of {cheapest['arm']}. {' '.join(lines)}",
             records=tuple(records),
             meta={
                 "metric": self.metric,
                 "axis_title": title,
                 "alike": alike,
-                "reach": 1.15 * max(*joules, *(float(str(r["joules_high"] or 0)) for r in records)),
+                "reach": 1.15 * max(*joules, *(number_of(r, "joules_high", 0.0) for r in records)),
                 "activations": list(dict.fromkeys(str(r["activation"]) for r in records)),
                 "initializers": list(dict.fromkeys(str(r["initializer"]) for r in records)),
                 "interval": f"{percent} t intervals of the means over seeds",
@@ -173,7 +173,7 @@ class Energy(Figure):
 
     def _vertical(self, data: FigureData) -> dict[str, Any]:
         """Title, scale and axis of the metric: logarithmic where means are far apart, and then with ends."""
-        title, means = data.meta["axis_title"], [float(str(r["mean"])) for r in data.records]
+        title, means = data.meta["axis_title"], [number_of(r, "mean") for r in data.records]
         if min(means) <= 0 or max(means) / min(means) <= SPREAD_RATIO:
             return {"title": title, "scale": {"zero": False}, "axis": {"format": PLAIN, "tickCount": 7}}
         ends = log_window(data.records, ("mean",))

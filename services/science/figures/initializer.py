@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from services.science.figures import palette
-from services.science.figures.base import Figure, FigureData, NoFigureDataError, Record, plural
+from services.science.figures.base import Figure, FigureData, NoFigureDataError, Record, number_of, plural
 from services.science.figures.facets import columns_for, in_panels
 from services.science.figures.study import Study
 from services.science.figures.theme import THEMES, framed
@@ -97,7 +97,7 @@ class InitializerSamples(Figure):
         look = THEMES[theme]
         x = {"field": "from", "type": "quantitative", "title": "weight", "scale": {"nice": False, "zero": False}}
         lines = [
-            {"panel": mark["panel"], "at": sign * float(str(mark["theory_std"]))}
+            {"panel": mark["panel"], "at": sign * number_of(mark, "theory_std")}
             for mark in data.marks
             if mark["theory_std"] is not None
             for sign in (-1.0, 1.0)

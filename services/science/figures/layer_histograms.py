@@ -8,7 +8,7 @@ from pydantic import Field
 
 from services.science.diagnostics import HISTOGRAM_EDGES
 from services.science.figures import palette
-from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, plural
+from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, number_of, plural
 from services.science.figures.layers import by_layer, depth_order, layer_records, spread_over
 from services.science.figures.over_seeds import OverSeeds, bounds_of, interval_words, mean_over_seeds
 from services.science.figures.study import ArmRuns, LayerRecord, LayerWish, Study
@@ -54,7 +54,7 @@ class LayerHistograms(Figure):
         counts = {epoch: [int(str(r["n"])) for r in records if r["epoch"] == epoch] for epoch in epochs}
         counts = {epoch: found for epoch, found in counts.items() if found}
         every_n = [n for found in counts.values() for n in found]
-        outside = max(float(str(entry["outside"])) for entry in records)
+        outside = max(number_of(entry, "outside") for entry in records)
         sure = f"thin lines: {interval}" if interval else "one seed gives no interval"
         lines = [
             (
@@ -97,8 +97,8 @@ class LayerHistograms(Figure):
     def draw(self, data: FigureData, theme: str = "light") -> dict[str, Any]:
         """A grid of small histograms on one horizontal axis."""
         look = THEMES[theme]
-        filled = [r for r in data.records if float(str(r["density"])) > 0]
-        reach = [min(float(str(r["from"])) for r in filled), max(float(str(r["to"])) for r in filled)]
+        filled = [r for r in data.records if number_of(r, "density") > 0]
+        reach = [min(number_of(r, "from") for r in filled), max(number_of(r, "to") for r in filled)]
         every: list[dict[str, Any]] = data.values()
         values = [r for r in every if reach[0] <= r["from"] and r["to"] <= reach[1]]
         for record in values:

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from services.science.figures import palette
-from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, plural, span
+from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, number_of, plural, span
 from services.science.figures.energy import SHAPES
 from services.science.figures.layers import by_layer, layer_records, number
 from services.science.figures.log_window import CUT, cut_to, log_window
@@ -96,7 +96,7 @@ class Prediction(Figure):
         return "predicted_second_moment" if self.direction == "forward" else "predicted_backward_ratio"
 
     def _data(self, study: Study, records: list[Record], summaries: list[OverSeeds], zeros: int) -> FigureData:
-        off = float(np.exp(np.median([abs(np.log(float(str(r["ratio"])))) for r in records])))
+        off = float(np.exp(np.median([abs(np.log(number_of(r, "ratio"))) for r in records])))
         counts = [summary.n for summary in summaries]
         interval = interval_words(summaries, self.confidence, "geometric mean")
         lines = [

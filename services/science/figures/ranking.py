@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from services.science.figures.base import Figure, FigureData, Part, Record, span
+from services.science.figures.base import Figure, FigureData, Part, Record, number_of, span
 from services.science.figures.compared import POINT_WORDS, Point, compared, diverged_sentence
 from services.science.figures.metric_titles import metric_title
 from services.science.figures.numerals import significant
@@ -64,7 +64,7 @@ class Ranking(Figure):
         if len(found["ranking"]) > MOST_ROWS:
             lines.append(f"The first {MOST_ROWS} of {len(found['ranking'])} arms are shown.")
         first = records[0]
-        best = "no arm has a mean" if first["mean"] is None else f"{significant(float(str(first['mean'])), 4)}"
+        best = "no arm has a mean" if first["mean"] is None else f"{significant(number_of(first, 'mean'), 4)}"
         return FigureData(
             kind=self.kind,
             title="Ranking of the arms",

@@ -5,7 +5,17 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, finite, plural, span
+from services.science.figures.base import (
+    Figure,
+    FigureData,
+    NoFigureDataError,
+    Part,
+    Record,
+    finite,
+    number_of,
+    plural,
+    span,
+)
 from services.science.figures.compared import diverged_sentence
 from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.palette import ORANGE
@@ -40,7 +50,7 @@ class Seeds(Figure):
         marks = [self._mark(arm, values) for arm, values in found]
         sign = 1 if lower_is_better(self.metric) else -1
         order = sorted(
-            range(len(found)), key=lambda i: np.inf if marks[i]["mean"] is None else sign * float(str(marks[i]["mean"]))
+            range(len(found)), key=lambda i: np.inf if marks[i]["mean"] is None else sign * number_of(marks[i], "mean")
         )[:MOST_ROWS]
         records: list[Record] = [
             {"row": found[i][0].label, "seed": str(seed), "state": state, "value": finite(value)}
@@ -61,7 +71,7 @@ class Seeds(Figure):
         ]
         if len(found) > MOST_ROWS:
             lines.append(f"The first {MOST_ROWS} of {len(found)} arms are shown.")
-        spread = max((float(str(marks[i]["sd"])) for i in order if marks[i]["sd"] is not None), default=None)
+        spread = max((number_of(marks[i], "sd") for i in order if marks[i]["sd"] is not None), default=None)
         widest = "" if spread is None else f" The widest spread between seeds is a standard deviation of {spread:.3g}."
         return FigureData(
             kind=self.kind,

@@ -1,10 +1,10 @@
-"""How fast a trial learns: epochs to a threshold with censoring, Kaplan-Meier, log-rank, area under a curve."""
+"""How fast a trial learns: epochs to a threshold with censoring, Kaplan-Meier, area under a curve."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 Floats = NDArray[np.float64]
 
@@ -114,29 +114,3 @@ def restricted_mean(curve: SurvivalCurve, horizon: float) -> tuple[float, float]
     left = at_risk - events
     terms = np.divide(events, at_risk * left, out=np.zeros(events.size), where=left > 0)
     return float(areas.sum()), float(np.sqrt(np.sum(to_the_right**2 * terms)))
-
-
-@dataclass(frozen=True)
-class LogRank:
-    """Log-rank test: standardised statistic and two-sided p."""
-
-    statistic: float
-    p_value: float
-
-
-def log_rank(times_a: ArrayLike, observed_a: ArrayLike, times_b: ArrayLike, observed_b: ArrayLike) -> LogRank | None:
-    """Log-rank test that two arms reach the threshold at the same rate; None when no event was seen at all.
-
-    Source: Mantel (1966); computed by `scipy.stats.logrank`.
-    """
-    seen_a, seen_b = np.asarray(observed_a, dtype=bool), np.asarray(observed_b, dtype=bool)
-    if not (seen_a.any() or seen_b.any()) or not (seen_a.size and seen_b.size):
-        return None
-    result = stats.logrank(_censored(times_a, seen_a), _censored(times_b, seen_b))
-    if not np.isfinite(result.statistic):
-        return None
-    return LogRank(float(result.statistic), float(result.pvalue))
-
-
-def _censored(times: ArrayLike, observed: NDArray[np.bool_]) -> stats.CensoredData:
-    return stats.CensoredData.right_censored(np.asarray(times, dtype=np.float64), ~observed)

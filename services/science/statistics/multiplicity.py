@@ -1,4 +1,4 @@
-"""Many tests at once: Holm's step-down and the Benjamini-Hochberg step-up adjustment."""
+"""Many tests at once: Holm's step-down adjustment."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,22 +21,6 @@ def holm(p_values: ArrayLike, total: int | None = None) -> NDArray[np.float64]:
     ascending = np.argsort(p[made], kind="stable")
     factors = family - np.arange(ascending.size)
     stepped = np.maximum.accumulate(p[made][ascending] * factors)
-    return _put_back(p, made, ascending, stepped)
-
-
-def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
-    """Adjusted p-values that control the false discovery rate for independent or positively dependent tests.
-
-    Args:
-        p_values: shape `(m,)`; NaN as in `holm`.
-
-    Source: Benjamini and Hochberg (1995), J. Royal Statistical Society B 57.
-    """
-    p, made = _checked(p_values)
-    ascending = np.argsort(p[made], kind="stable")
-    count = ascending.size
-    scaled = p[made][ascending] * count / np.arange(1, count + 1)
-    stepped = np.minimum.accumulate(scaled[::-1])[::-1]
     return _put_back(p, made, ascending, stepped)
 
 

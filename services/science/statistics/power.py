@@ -1,7 +1,6 @@
-"""How many seeds: power of t tests, sizes for a wanted power, and what a permutation test can reach at all."""
+"""How many seeds: power of the paired t test, and what a permutation test can reach at all."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,22 +22,6 @@ def paired_power(effect_size: ArrayLike, n: ArrayLike, alpha: ArrayLike = 0.05) 
     """
     size = np.asarray(n, dtype=np.float64)
     return _two_sided_power(size - 1, np.abs(np.asarray(effect_size, dtype=np.float64)) * np.sqrt(size), alpha)
-
-
-def two_sample_power(effect_size: ArrayLike, n: ArrayLike, alpha: ArrayLike = 0.05) -> NDArray[np.float64]:
-    """Power of the two-sided two-sample t test with n values in each group and effect size d (Cohen)."""
-    size = np.asarray(n, dtype=np.float64)
-    return _two_sided_power(2 * size - 2, np.abs(np.asarray(effect_size, dtype=np.float64)) * np.sqrt(size / 2), alpha)
-
-
-def paired_sample_size(effect_size: float, power: float = 0.8, alpha: float = 0.05) -> float:
-    """Pairs, not rounded, at which a paired t test has the wanted power; infinite for no effect."""
-    return _solve_size(lambda n: float(paired_power(effect_size, n, alpha)), effect_size, power, alpha)
-
-
-def two_sample_size(effect_size: float, power: float = 0.8, alpha: float = 0.05) -> float:
-    """Values in each group, not rounded, at which a two-sample t test has the wanted power."""
-    return _solve_size(lambda n: float(two_sample_power(effect_size, n, alpha)), effect_size, power, alpha)
 
 
 def seeds_for_power(effect_sizes: ArrayLike, alpha: float = 0.05, power: float = 0.8) -> NDArray[np.float64]:
@@ -81,48 +64,11 @@ def seeds_to_reach(alpha: float = 0.05, comparisons: int = 1) -> int:
     return max(1, math.ceil(1 + math.log2(comparisons / alpha) - 1e-12))
 
 
-def unpaired_seeds_to_reach(alpha: float = 0.05, comparisons: int = 1) -> int:
-    """The same for n against n unpaired seeds (Mann-Whitney): smallest p is 2 / C(2n, n)."""
-    _check_level(alpha)
-    n = 1
-    while comparisons * 2 / math.comb(2 * n, n) > alpha:
-        n += 1
-    return n
-
-
-def seeds_for_probability_of_improvement(gamma: float = 0.75, alpha: float = 0.05, beta: float = 0.05) -> float:
-    """Paired runs for a test that P(A better than B) exceeds one half, when it truly is `gamma` (Noether's formula).
-
-    Source: Bouthillier et al. (2021), Accounting for variance in machine learning benchmarks, section 5 and appendix C;
-    Noether (1987), JASA 82.
-    """
-    if not 0.5 < gamma < 1:
-        raise ValueError(f"gamma must lie strictly between 0.5 and 1, not {gamma}")
-    z = special.ndtri(1 - alpha) + special.ndtri(1 - beta)
-    return float((z / (math.sqrt(6) * (0.5 - gamma))) ** 2)
-
-
 def _two_sided_power(df: NDArray[np.float64], shift: NDArray[np.float64], alpha: ArrayLike) -> NDArray[np.float64]:
     critical = special.stdtrit(df, 1 - np.asarray(alpha, dtype=np.float64) / 2)
     upper = 1 - special.nctdtr(df, shift, critical)
     lower = special.nctdtr(df, shift, -critical)
     return np.clip(np.nan_to_num(upper) + np.nan_to_num(lower), 0.0, 1.0)
-
-
-def _solve_size(power_at: Callable[[float], float], effect_size: float, power: float, alpha: float) -> float:
-    _check_level(alpha)
-    _check_level(power)
-    if effect_size == 0:
-        return math.inf
-    low, high = 2.0, 4.0
-    if power_at(low) >= power:
-        return low
-    while power_at(high) < power:
-        low, high = high, 2 * high
-    while high - low > 1e-10 * high:
-        middle = (low + high) / 2
-        low, high = (low, middle) if power_at(middle) >= power else (middle, high)
-    return high
 
 
 def _check_level(level: float) -> None:

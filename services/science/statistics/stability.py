@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special
 
 from services.science.statistics.intervals import Interval, checked_confidence, finite_sample
 
@@ -25,21 +25,6 @@ def sd_interval(x: ArrayLike, confidence: float = 0.95) -> Interval:
     low = spread * np.sqrt(df / special.chdtri(df, (1 - level) / 2))
     high = spread * np.sqrt(df / special.chdtri(df, (1 + level) / 2))
     return Interval(float(low), float(high), "chi_square", level)
-
-
-def brown_forsythe(*samples: ArrayLike) -> tuple[float, float] | None:
-    """F and p of Brown and Forsythe's test of equal spread (Levene's test about the medians); None if it has no spread.
-
-    Source: Brown and Forsythe (1974), JASA 69. With five seeds an sd ratio near 3 is needed for p < 0.05.
-    """
-    groups = [finite_sample(sample) for sample in samples]
-    if len(groups) < 2 or any(group.size < 2 for group in groups):
-        return None
-    deviations = [np.abs(group - np.median(group)) for group in groups]
-    if all(np.ptp(deviation) == 0 for deviation in deviations):
-        return None
-    result = stats.f_oneway(*deviations)
-    return float(result.statistic), float(result.pvalue)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 // The table of activation functions: value and derivative of a whole buffer in one pass.
 #pragma once
 
-#include <array>
-#include <utility>
+#include <algorithm>
 
 #include "activations_piecewise.hpp"
 #include "activations_smooth.hpp"
@@ -24,17 +23,60 @@ void activate(const float* parameters, float* zd, float* h, long n) {
 
 using Activation = void (*)(const float*, float*, float*, long);
 
-template <bool kTrain, class... F>
-constexpr std::array<Activation, sizeof...(F)> activations_of() {
-    return {&activate<F, kTrain>...};
+struct NamedActivation {
+    const char* name;
+    Activation value, value_and_derivative;
+    /// Value at z under up to four parameters, in double.
+    double (*exact)(double, const double*);
+};
+
+template <class F>
+constexpr NamedActivation named(const char* name) {
+    return {name, &activate<F, false>, &activate<F, true>, &F::exact};
 }
 
-/// In the order that members.py knows.
-template <bool kTrain>
-constexpr auto kActivations =
-    activations_of<kTrain, Identity, Relu, LeakyRelu, Tanh, Sigmoid, Elu, Gelu, GeluTanh, Silu, Softplus, LogSigmoid,
-                   Mish, Softsign, HardTanh, HardSigmoid, HardSilu, Threshold, HardShrink, SoftShrink, TanhShrink,
-                   ScaledTanh, SquaredRelu, Squareplus, Sine, Snake, Arctan, Erf, Gaussian, Exponential, SparsePlus,
-                   Cosine, Sinc, Arcsinh, BentIdentity, Isru, Elish, Lisht, Phish, Serf, TanhExp>();
+/// An activation's code is its place here; members.py has the same names in the same order, compared at loading.
+inline constexpr NamedActivation kActivations[] = {
+    named<Identity>("identity"),
+    named<Relu>("relu"),
+    named<LeakyRelu>("leaky_relu"),
+    named<Tanh>("tanh"),
+    named<Sigmoid>("sigmoid"),
+    named<Elu>("elu"),
+    named<Gelu>("gelu"),
+    named<GeluTanh>("gelu_tanh"),
+    named<Silu>("silu"),
+    named<Softplus>("softplus"),
+    named<LogSigmoid>("log_sigmoid"),
+    named<Mish>("mish"),
+    named<Softsign>("softsign"),
+    named<HardTanh>("hard_tanh"),
+    named<HardSigmoid>("hard_sigmoid"),
+    named<HardSilu>("hard_silu"),
+    named<Threshold>("threshold"),
+    named<HardShrink>("hard_shrink"),
+    named<SoftShrink>("soft_shrink"),
+    named<TanhShrink>("tanh_shrink"),
+    named<ScaledTanh>("scaled_tanh"),
+    named<SquaredRelu>("squared_relu"),
+    named<Squareplus>("squareplus"),
+    named<Sine>("sine"),
+    named<Snake>("snake"),
+    named<Arctan>("arctan"),
+    named<Erf>("erf"),
+    named<Gaussian>("gaussian"),
+    named<Exponential>("exponential"),
+    named<SparsePlus>("sparse_plus"),
+    named<Cosine>("cosine"),
+    named<Sinc>("sinc"),
+    named<Arcsinh>("arcsinh"),
+    named<BentIdentity>("bent_identity"),
+    named<Isru>("isru"),
+    named<Elish>("elish"),
+    named<Lisht>("lisht"),
+    named<Phish>("phish"),
+    named<Serf>("serf"),
+    named<TanhExp>("tanh_exp"),
+};
 
 }  // namespace firstlight

@@ -110,7 +110,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /// Bumped with every change of a signature below.
-int firstlight_interface() { return 8; }
+int firstlight_interface() { return 9; }
 /// The layout of the structures that are shared; see interface.hpp.
 const char* firstlight_layout() {
     static const std::string text = layout();
@@ -243,12 +243,12 @@ void firstlight_draw(std::uint64_t seed, std::uint64_t stream, std::uint64_t fir
 
 /// Replaces n numbers in zd (a multiple of kLanes) by the derivative of an activation there and writes its value to h.
 void firstlight_activate(int activation, const float* four_parameters, float* zd, float* h, long n) {
-    kActivations<true>[activation](four_parameters, zd, h, n);
+    kActivations[activation].value_and_derivative(four_parameters, zd, h, n);
 }
 
 /// Values of an activation at n numbers, in double.
 void firstlight_activate_exact(int activation, const double* four_parameters, const double* z, double* h, long n) {
-    for (long i = 0; i < n; ++i) h[i] = kExactActivations[activation](z[i], four_parameters);
+    for (long i = 0; i < n; ++i) h[i] = kActivations[activation].exact(z[i], four_parameters);
 }
 
 /// Square roots of n numbers (a multiple of kLanes), in place.

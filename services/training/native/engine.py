@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from services.science.limits import RECALIBRATION_ROWS
 from services.science.models import Perceptron
 from services.science.models.layers import Evaluation
 from services.science.streams import Purpose, second_word
@@ -29,9 +30,6 @@ from services.training.native.measured import Ask
 from services.training.native.numbers import RESIDUALS
 from services.training.native.structures import kernel
 from services.training.order import OrdersAhead, distinct_seeds
-
-RECALIBRATION_ROWS = 8192
-"""Training rows, from the first on, whose statistics stand for those of the training set; see docs/numerics.md."""
 
 MOMENTS = {
     "sgd": ("velocity",),

@@ -5,6 +5,7 @@
 // Formulas: Abramowitz & Stegun 1964, 4.1.27, 4.2.1, 4.3.65, 4.4.42, 4.6.31, 7.1.6, 7.1.14.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
@@ -150,6 +151,23 @@ inline double atan(double x) {
 inline double asinh(double x) {
     const double y = std::abs(x);
     return std::copysign(log1p(y + y * y / (1 + std::sqrt(fma(y, y, 1.0)))), x);
+}
+
+inline double logistic(double z) { return 1 / (1 + exp(-z)); }
+inline double softplus(double z) { return std::max(z, 0.0) + log1p(exp(-std::abs(z))); }
+inline double square(double z) { return z * z; }
+inline double clip(double z, double lowest, double highest) { return std::min(std::max(z, lowest), highest); }
+inline double gelu(double z) { return 0.5 * z * erfc(-z * 0.70710678118654752); }
+inline double gelu_tanh(double z) {
+    return 0.5 * z * (1 + tanh(0.79788456080286536 * z * (1 + 0.044715 * z * z)));
+}
+inline double squareplus(double z, double b) {
+    const double root = std::sqrt(z * z + b);
+    return z < 0 ? 0.5 * b / (root - z) : 0.5 * (z + root);
+}
+inline double isru(double z, const double* p) {
+    const double y = p[1] > 0 ? std::min(z, 0.0) : z;
+    return z / std::sqrt(1 + p[0] * y * y);
 }
 
 }  // namespace firstlight::exact

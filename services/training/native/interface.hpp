@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <string>
 
+#include "activations.hpp"
 #include "measure.hpp"
 
 namespace firstlight {
@@ -62,7 +63,9 @@ inline std::string layout() {
          FL_FIELD(LayerNumbers, gradient_norm), FL_FIELD(LayerNumbers, gradient_variance),
          FL_FIELD(LayerNumbers, backward_second_moment), FL_FIELD(LayerNumbers, flat), FL_FIELD(LayerNumbers, dead),
          FL_FIELD(LayerNumbers, counts)});
-    return text;
+    text += "activations";
+    for (const NamedActivation& activation : kActivations) text += ' ' + std::string(activation.name);
+    return text + '\n';
 }
 
 #undef FL_FIELD

@@ -21,7 +21,7 @@ CODES = MappingProxyType(
         )
     }
 )  # fmt: skip
-"""Numbers of the functions in activations.hpp, in the order of `kActivations` there."""
+"""Numbers of the functions of `kActivations` in activations.hpp; a library with other names is not loaded."""
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "adagrad")
 """In the order of `Rule` in optimizers.hpp."""

@@ -113,7 +113,8 @@ private:
                 forward_product<C, Product::kForwardRectified>(weights, widths[l], widths[l + 1], in, slope, h);
             } else {
                 forward_product<C>(weights, widths[l], widths[l + 1], in, 0, z);
-                kActivations<kTrain>[settings.activation](settings.activation_parameters, z, h, n);
+                const NamedActivation& f = kActivations[settings.activation];
+                (kTrain ? f.value_and_derivative : f.value)(settings.activation_parameters, z, h, n);
             }
             if (kTrain)
                 for (int b = 0; b < C; b += kLanes) store(h + n + b, splat(1.0f));

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "activations_exact.hpp"
+#include "activations.hpp"
 #include "dropout.hpp"
 #include "losses.hpp"
 #include "optimizers.hpp"
@@ -103,7 +103,7 @@ private:
 
     /// In place; of gated units, where the second half is the gate's, into the first half.
     void activate(const Settings& settings, const double* slope, int units) {
-        const ExactActivation f = kExactActivations[settings.activation];
+        const auto f = kActivations[settings.activation].exact;
         const double* p = slope ? slope : settings.exact_parameters;
         if (shape_.between && shape_.between->factor == 2) {
             for (int u = 0; u < units; ++u) z_[u] *= f(z_[units + u], p);

@@ -241,7 +241,7 @@ protected:
     void activate(const Settings& settings, Stage& s, const float* w, int c, float* h) {
         float* z = s.error.chunk<C>(c);
         const long n = static_cast<long>(s.units) * C;
-        const Activation f = kActivations<true>[settings.activation];
+        const Activation f = kActivations[settings.activation].value_and_derivative;
         if (between_.factor == 2) {
             float* gate = z + n;
             f(settings.activation_parameters, gate, h, n);

@@ -12,8 +12,9 @@ import numpy as np
 
 from services.science.diagnostics import HISTOGRAM_EDGES
 from services.training.native.build import KernelUnavailableError, load_kernel
+from services.training.native.members import CODES
 
-INTERFACE = 8
+INTERFACE = 9
 """Bumped on both sides with every change of a signature; structures are compared field by field."""
 
 
@@ -146,6 +147,7 @@ def layout() -> str:
         fields = dtype.fields or {}
         places = [f"{key}:{place[1]}:{place[0].itemsize}" for key, place in fields.items()]
         lines.append(" ".join([name, str(dtype.itemsize), *places]))
+    lines.append(" ".join(["activations", *CODES]))
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from services.experiments.machine import KERNEL, NUMBERS, POSITIVE, checked
+from services.quotes.machine import KERNEL, NUMBERS, POSITIVE, checked
 from services.science.models import Mlp
 from services.science.streams import Purpose, stream
 from services.training import calibrate

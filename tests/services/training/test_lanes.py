@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from services.training.lanes import MOST_LANES, Lanes
+from services.science.limits import MOST_LANES
+from services.training.lanes import Lanes
 from tests.support.workers import PATIENCE
 
 

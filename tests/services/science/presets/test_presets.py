@@ -10,13 +10,13 @@ from services.science.claims import Terms, bind, parse
 from services.science.claims.metrics import claimable_metrics
 from services.science.grid import expand, size
 from services.science.initializers import INITIALIZERS
+from services.science.layer_scales import layer_scales
 from services.science.models import Mlp
 from services.science.presets import PRESETS, Preset
 from services.science.presets.catalogue_tour import EXPLODING, worst_initializer
 from services.science.presets.overrides import resize
 from services.science.spec import ExperimentSpec
 from services.science.theory.propagation import predict
-from services.science.theory.scales import layer_scales
 
 EACH = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
 

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-from scipy import stats
 
 from services.science.statistics.generalization import generalization_gap
-from services.science.statistics.stability import brown_forsythe, jumpiness, sd_interval
+from services.science.statistics.stability import jumpiness, sd_interval
 from services.science.streams import Purpose, stream
 
 
@@ -23,15 +22,6 @@ def test_chi_square_interval_covers_what_it_says() -> None:
 def test_edges() -> None:
     assert sd_interval([1.0]).low is None
     assert (sd_interval([1.0, 1.0]).low, sd_interval([1.0, 1.0]).high) == (0.0, 0.0)
-
-
-def test_brown_forsythe_is_scipys_levene_about_medians() -> None:
-    rng = stream(2, Purpose.RESAMPLING)
-    x, y = rng.normal(size=9), rng.normal(0, 4, 12)
-    theirs = stats.levene(x, y, center="median")
-    assert brown_forsythe(x, y) == pytest.approx((theirs.statistic, theirs.pvalue), rel=1e-10)
-    assert brown_forsythe([1.0, 1.0], [2.0, 2.0]) is None
-    assert brown_forsythe([1.0], [2.0, 3.0]) is None
 
 
 def test_a_straight_line_is_perfectly_smooth() -> None:

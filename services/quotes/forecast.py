@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.db.tables import CohortRow, ExperimentRow
-from services.experiments.calibration import Rate, known_rate
-from services.experiments.cost import Load
-from services.experiments.machine import ASSUMED, Machine
+from services.quotes.cost import Load
+from services.quotes.history import Rate, known_rate
+from services.quotes.machine import ASSUMED, Machine
 
 HISTORY = 20
 """How many finished cohorts correct a count of the arithmetic."""

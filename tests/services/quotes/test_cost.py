@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from services.errors import GridTooLargeError
-from services.experiments import cost, plan
-from services.experiments.machine import ASSUMED, Machine
+from services.experiments import plan
 from services.experiments.plan import Prepared
+from services.quotes import cost
+from services.quotes.machine import ASSUMED, Machine
 from services.science import grid
+from services.science.limits import MOST_LANES
 from services.science.spec import ExperimentSpec
 from services.settings import Settings
-from services.training.diagnostics import LARGEST_RANK
-from services.training.lanes import MOST_LANES
 
 
 def spec(**changes: object) -> ExperimentSpec:
@@ -141,9 +141,8 @@ def test_images_hold_the_activations_of_a_trial_for_each_lane() -> None:
     lane = held(8, 2.0) - one
     assert 0.9 * 2**30 < lane < 1.5 * 2**30, "measured: 1.0 GiB for each further lane"
     assert held(8, 3.0) - one == pytest.approx(2 * lane, rel=1e-6)
-    assert held(8, 64.0) == held(8, cost.MOST_LANES)
+    assert held(8, 64.0) == held(8, MOST_LANES)
     assert held(1, 2.0) == held(1, 1.0)
-    assert cost.MOST_LANES == MOST_LANES
 
 
 def test_effective_ranks_of_wide_layers_cost_as_often_as_they_are_measured() -> None:
@@ -156,4 +155,3 @@ def test_effective_ranks_of_wide_layers_cost_as_often_as_they_are_measured() -> 
     wider: dict[str, Any] = {"model": {"kind": "mlp", "hidden": [600, 600]}}
     without = load(**wider, diagnostics=None).seconds
     assert load(**wider).seconds - without == pytest.approx(6 * cubes * ASSUMED.rank_seconds)  # 600 x 600 has none
-    assert cost.LARGEST_RANK == LARGEST_RANK

@@ -1,17 +1,18 @@
 """What a grid will cost: multiplications, memory and seconds, before anything runs.
 
-The seconds are a plain count of arithmetic over the rates of a machine (`services.experiments.machine`): all that is
-known of a shape until cohorts of it have finished, see `services.experiments.forecast`.
+The seconds are a plain count of arithmetic over the rates of a machine (`services.quotes.machine`): all that is
+known of a shape until cohorts of it have finished, see `services.quotes.forecast`.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.experiments.calibration import shape_key, trial_steps
-from services.experiments.machine import ASSUMED, Machine
+from services.quotes.history import shape_key, trial_steps
+from services.quotes.machine import ASSUMED, Machine
 from services.science.datasets import plan_rows
 from services.science.grid import Grid
+from services.science.limits import EVALUATION_FLOATS, LARGEST_RANK, MOST_LANES, RECALIBRATION_ROWS
 from services.science.models import Model, Perceptron
 from services.science.models.layers import Stage
 from services.science.models.layers import parameters as count_parameters
@@ -23,15 +24,10 @@ ROW_SECONDS = 50e-6
 """Reporting and storing one trial's numbers of one epoch: what tiny networks spend most of their time on."""
 FORWARD = 1 / 3
 """Share of a training row's moved numbers that a row which only runs forward moves."""
-EVALUATION_FLOATS = 1_000_000
-"""Numbers in one activation tensor of a convolutional network's evaluation."""
-RECALIBRATION_ROWS = 8192
+EVALUATED_ROWS = 8192
+"""Validation rows whose activations a dense network's evaluation holds at once, at most."""
 COPIES, IMAGE_COPIES = 4.0, 2.5
 """Numbers held for each that a network keeps of a row; the default cnn at a batch of 512 holds 1.0 GiB per trial."""
-MOST_LANES = 4
-"""Convolutional networks trained at once by one cohort."""
-LARGEST_RANK = 512
-"""Smaller side of the widest weight matrix whose effective rank is measured."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +78,7 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...], machine: 
     seconds += _measurements(spec) * trials * ranked(network, LARGEST_RANK) * machine.rank_seconds
     state = len(getattr(type(arm.optimizer), "state", ()))
     rows = (train + validation) * (math.prod(spec.dataset.input_shape) + 1)
-    evaluation = min(validation, 8192) * max(stage.layer.channels for stage in network)
+    evaluation = min(validation, EVALUATED_ROWS) * max(stage.layer.channels for stage in network)
     if images:
         widest = max(stage.places * stage.layer.channels for stage in network)
         evaluation = 4 * min(max(EVALUATION_FLOATS, widest), validation * widest)

@@ -7,11 +7,11 @@ from sqlalchemy import select
 
 from services.db.engine import Database
 from services.db.tables import CalibrationRow, CohortRow, ExperimentRow, TrialRow, WorkerRow
-from services.experiments.calibration import FIRST_SPREAD, MEMORY, known_rate, learn, shape_key, trial_steps
-from services.experiments.forecast import predict
 from services.experiments.plan import Prepared, plan
 from services.experiments.service import create
 from services.experiments.views import view
+from services.quotes.forecast import predict
+from services.quotes.history import FIRST_SPREAD, MEMORY, known_rate, learn, shape_key, trial_steps
 from services.science.spec import Arm, ExperimentSpec
 from services.settings import Settings
 

@@ -7,10 +7,10 @@ import pytest
 
 from services.science.activations import ACTIVATIONS
 from services.science.initializers import INITIALIZERS, BaseInitializer, LayerContext
+from services.science.layer_scales import layer_scales, scale_notes
 from services.science.models import Mlp
 from services.science.streams import Purpose, stream
 from services.science.theory.propagation import predict
-from services.science.theory.scales import layer_scales, scale_notes
 
 SHAPELESS = ("delta_orthogonal",)
 """Members for kernels only."""

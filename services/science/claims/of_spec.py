@@ -1,21 +1,22 @@
-"""The hypotheses of a spec, read and held against its grid before anything is stored."""
+"""The hypotheses of a spec, read and held against its grid."""
 
-from services.errors import FieldProblem
-from services.science.claims import BoundClaim, ClaimError, Terms, bind, parse
+from services.science.claims.ast import ClaimError
+from services.science.claims.binding import BoundClaim, Terms, bind
+from services.science.claims.grammar import parse
 from services.science.claims.metrics import claimable_metrics
 from services.science.grid import Grid
 from services.science.spec import ExperimentSpec
 
 
-def claim_problems(spec: ExperimentSpec, grid: Grid) -> list[FieldProblem]:
-    """What is wrong with the hypotheses of a spec, each with its pointer; empty if nothing is."""
+def unreadable_claims(spec: ExperimentSpec, grid: Grid) -> dict[int, str]:
+    """What is wrong with the hypotheses of a spec, by their index; empty if nothing is."""
     terms = claim_terms(spec, grid)
-    problems: list[FieldProblem] = []
+    problems: dict[int, str] = {}
     for index, text in enumerate(spec.hypotheses):
         try:
             bind(parse(text), terms)
         except ClaimError as error:
-            problems.append(FieldProblem(f"/hypotheses/{index}", str(error)))
+            problems[index] = str(error)
     return problems
 
 

@@ -10,8 +10,10 @@ from sqlalchemy import delete, select, update
 from services.db.base import now
 from services.db.engine import Database
 from services.db.tables import CalibrationRow, CohortRow, ExperimentRow
-from services.experiments.forecast import ASSUMED_RANGE, MEASURED_RANGE, predict
-from services.experiments.machine import (
+from services.experiments.plan import Prepared, plan
+from services.experiments.service import create
+from services.quotes.forecast import ASSUMED_RANGE, MEASURED_RANGE, predict
+from services.quotes.machine import (
     ASSUMED,
     FORGET,
     NUMBERS,
@@ -22,8 +24,6 @@ from services.experiments.machine import (
     present,
     store,
 )
-from services.experiments.plan import Prepared, plan
-from services.experiments.service import create
 from services.science.spec import ExperimentSpec
 from services.settings import Settings
 
