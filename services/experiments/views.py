@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from services.cohorts.progress import progress
+from services.cohorts.progress import remaining
 from services.cohorts.states import FINAL, FINAL_TRIAL
 from services.db.tables import ExperimentRow, TrialRow
 from services.science.results import ExperimentResults
@@ -109,7 +109,7 @@ def _remaining(session: Session, row: ExperimentRow) -> float | None:
     """Seconds to the end, at the rate measured so far; null while nothing was measured."""
     if row.state in FINAL:
         return 0.0
-    return progress(session, row.id)["eta_seconds"] if row.state == "running" else None
+    return remaining(session, row.id) if row.state == "running" else None
 
 
 def _trial_facts(session: Session, ids: Iterable[str]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:

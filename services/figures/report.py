@@ -134,6 +134,7 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
     template = _environment().get_template("report.html")
     return template.render(
         experiment=experiment,
+        study=report.study,
         title=shown(experiment.name or "", 200) or f"Experiment {experiment.id}",
         final=experiment.state in FINAL,
         comparison=found,

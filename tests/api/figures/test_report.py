@@ -237,6 +237,7 @@ def test_seeds_in_rounds_take_no_picture_away(served: Any) -> None:
     answer = served.http.get(experiment["links"]["report"])
     assert answer.status_code == 200, answer.text
     page = Page(answer.text)
+    assert "56 trials: 7 arms × 8 seeds, 2 epochs each" in page.text
     leads = ("How large the gradients are that reach the first layers.", "Whether theory saw it coming")
     assert [lead for lead in leads if lead not in page.text] == []
     reach = {row[0]: row for row in page.cells if row[-1].startswith("50 %")}

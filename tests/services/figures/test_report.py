@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from sqlalchemy import event, select
 
 from services.cohorts.claim import claim
@@ -26,8 +27,8 @@ SPEC = {
 }
 
 
-def trained(database: Database, home: Path) -> str:
-    """An experiment whose trials succeeded but for one that diverged, with layers measured."""
+def trained(database: Database, home: Path, *, finished: bool) -> str:
+    """An experiment with all epochs of its trials, one of which diverged, and with layers measured."""
     with database.write() as session:
         experiment = service.create(session, ExperimentSpec.model_validate(SPEC), Settings(home=home)).id
         taken = claim(session, "w1", 30.0)
@@ -40,7 +41,8 @@ def trained(database: Database, home: Path) -> str:
     with database.write() as session:
         report = EpochsMessage.model_validate({"from": 0, "to": 1, "epochs": [start, end]})
         commit_epochs(session, taken.cohort_id, taken.attempt, report, 30.0)
-        finish(session, taken.cohort_id, taken.attempt)
+        if finished:
+            finish(session, taken.cohort_id, taken.attempt)
         numbers = {"gradient_norm": 0.5, "distinct_units": 1.0, "units": 4.0}
         session.add_all(
             DiagnosticRow(trial_id=trial, epoch=0, layer="dense_1", layer_index=0, values=numbers)
@@ -49,8 +51,9 @@ def trained(database: Database, home: Path) -> str:
     return experiment
 
 
-def test_a_report_reads_every_row_of_its_experiment_once(database: Database, tmp_path: Path) -> None:
-    experiment = trained(database, tmp_path)
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_report_reads_every_row_of_its_experiment_once(database: Database, tmp_path: Path, *, finished: bool) -> None:
+    experiment = trained(database, tmp_path, finished=finished)
     sent: list[str] = []
     with database.read() as session:
         event.listen(session.connection(), "before_cursor_execute", lambda *sending: sent.append(sending[2]))
@@ -59,13 +62,14 @@ def test_a_report_reads_every_row_of_its_experiment_once(database: Database, tmp
     assert report.claims is not None
     assert (len(report.claims.items), len(report.divergences), len(report.symmetry)) == (2, 1, 2)
     assert report.study.diagnostics
-    assert (report.experiment.trials.succeeded, report.experiment.trials.diverged) == (5, 1)
+    counted = report.experiment.trials
+    assert (counted.succeeded, counted.running, counted.diverged) == ((5, 0, 1) if finished else (0, 5, 1))
     assert report.experiment.progress == 1.0
     counts = {
         table: sum(bool(re.search(rf"\b{table}\b", one)) for one in sent)
         for table in ("trials", "epoch_rows", "experiments", "cohorts")
     }
-    # The cohorts once for themselves, and once for their attempts.
-    assert counts == {"trials": 1, "epoch_rows": 1, "experiments": 1, "cohorts": 2}
+    # The cohorts once for what they took, once for their attempts, and once for the time that is left.
+    assert counts == {"trials": 1, "epoch_rows": 1, "experiments": 1, "cohorts": 2 if finished else 3}
     curves = [one for one in sent if re.search(r"\bcurves\b", one)]
     assert len(curves) <= 2, "once for the metrics, and once for the length of what has none of them"
