@@ -75,9 +75,9 @@ def decide_claims(stored: StoredClaims, results: ExperimentResults, question: Cl
         InvalidInputError: the results are of other arms than this version makes of the spec.
     """
     arms = {arm.key: arm for arm in results.arms}
-    if not arms.keys() >= set(stored.arms):
+    if stored.claims and not arms.keys() >= set(stored.arms):
         raise _not_understood("its arms are not those that are stored")
-    in_order = replace(results, arms=tuple(arms[key] for key in stored.arms))
+    in_order = replace(results, arms=tuple(arms[key] for key in stored.arms if key in arms))
     return evaluate(stored.claims, in_order, question.confidence, question.test)
 
 

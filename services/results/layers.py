@@ -120,7 +120,7 @@ def _wished(
         left_out[f"seeds of {fitting[0].label} beyond the first"] = None
     left = MOST_RECORDS
     # What may have to be cut is read trial by trial, so that little more than what is shown is ever held.
-    for trials in _chunks(fitting, 1 if alone else IDS_AT_ONCE):
+    for trials in _chunks(fitting, 1 if alone else None):
         for _, record in _read(session, trials, wish.names, measured, DiagnosticRow.epoch.in_(epochs), most=left):
             left -= 1
             yield record
@@ -173,8 +173,9 @@ def _executed(
     return [(trial_id, record) for trial_id, records in found.items() for record in records]
 
 
-def _chunks(arms: Sequence[ArmResults], size: int = IDS_AT_ONCE) -> Iterator[dict[str, Trial]]:
-    """The trials of these arms by their ids, as many as a statement takes."""
+def _chunks(arms: Sequence[ArmResults], most: int | None = None) -> Iterator[dict[str, Trial]]:
+    """The trials of these arms by their ids, as many as a statement takes, or at most so many."""
+    size = most or IDS_AT_ONCE
     every = [(trial.id, (arm.key, trial.seed)) for arm in arms for trial in arm.trials]
     for start in range(0, len(every), size):
         yield dict(every[start : start + size])

@@ -8,7 +8,7 @@ from sqlalchemy import select
 import services.results.layers as module
 from services.db.engine import Database
 from services.db.tables import DiagnosticRow, ExperimentRow, TrialRow
-from services.results.layers import read_layers
+from services.results.layers import last_layers, measured_trials, read_layers, untrained_layers
 from services.results.loader import load_results
 from services.science.figures import GradientFlow, LayerHistograms, NoFigureDataError, Prediction
 from services.science.results import LayerWish
@@ -117,3 +117,32 @@ def test_nothing_measured_is_nothing_read(database: Database) -> None:
     with database.write() as session:
         experiment = make_experiment(session, (2,))
     assert read(database, experiment, GradientFlow().layers(), Prediction().layers()) == ((), ())
+
+
+def test_however_many_trials_a_statement_takes_the_answer_is_the_same(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = measured(database)
+    norm = DiagnosticRow.values["gradient_norm"].as_float()
+
+    def everything() -> Any:
+        with database.read() as session:
+            arms = load_results(session, session.get_one(ExperimentRow, experiment)).arms
+            return (
+                read_layers(session, arms, [GradientFlow().layers(), Prediction().layers()]),
+                untrained_layers(session, arms, ("gradient_norm",)),
+                last_layers(session, arms, ("gradient_norm",), (), norm < 1.0),
+                measured_trials(session, arms),
+            )
+
+    at_once = everything()
+    _, untrained, last, counts = at_once
+    assert [[record.layer_index for record in records] for records in untrained.values()] == [[0, 1]] * 6
+    assert [(r.arm_key, r.seed, r.epoch, r.layer_index) for r in last] == [
+        *((f"arm{arm}", seed, 4, 1) for arm, seed in ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0))),
+        ("arm2", 1, 1, 1),
+    ], "of the trial that diverged after epoch 1 that was the last"
+    assert counts == {"arm0": 2, "arm1": 2, "arm2": 2}
+    monkeypatch.setattr(module, "IDS_AT_ONCE", 4)
+    monkeypatch.setattr(module, "COUNTS_AT_ONCE", 2)
+    assert everything() == at_once
