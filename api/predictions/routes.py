@@ -50,5 +50,5 @@ def check_experiment(services: ServicesDep, experiment_id: str) -> Response:
     Empty for an experiment without diagnostics of epoch 0; without expectations where theory has none.
     """
     with services.database.read() as session:
-        experiments.get(session, experiment_id)
-        return JsonAnswer(experiment_check(session, experiment_id).model_dump(mode="json"))
+        found = experiment_check(session, experiments.get(session, experiment_id))
+        return JsonAnswer(found.model_dump(mode="json"))

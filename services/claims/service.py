@@ -1,24 +1,19 @@
 """The claims of an experiment, answered from what it measured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.db.tables import TrialRow
+from services.db.tables import ExperimentRow
 from services.errors import FieldProblem, InvalidInputError
 from services.experiments.service import get
-from services.science.claims import BoundClaim, ClaimData, ClaimError, ClaimResults, evaluate
+from services.results.loader import load_results
+from services.science.claims import BoundClaim, ClaimError, ClaimResults, evaluate
 from services.science.claims.models import Test
 from services.science.claims.of_spec import bound_claims
-from services.science.grid import Grid, expand
+from services.science.grid import expand
+from services.science.results import CurveWish, ExperimentResults
 from services.science.spec import ExperimentSpec
-from services.science.statistics.comparison_input import Outcome
-from services.trials.rows import read_rows
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -29,6 +24,23 @@ class ClaimQuestion:
     test: Test = "sign_flip"
 
 
+@dataclass(frozen=True)
+class StoredClaims:
+    """What an experiment claims, bound to the arms with these keys, in the order of the grid."""
+
+    claims: tuple[BoundClaim, ...]
+    arms: tuple[str, ...]
+
+    def curves(self) -> CurveWish:
+        """The curves that the claims speak of."""
+        spoken_of = {place for claim in self.claims for term in claim.terms for place in term.arms}
+        return CurveWish(
+            metrics=tuple(dict.fromkeys(metric for claim in self.claims for metric in claim.metrics)),
+            finished=True,
+            arms=frozenset(self.arms[place] for place in spoken_of),
+        )
+
+
 def claims(session: Session, experiment_id: str, question: ClaimQuestion) -> ClaimResults:
     """Decide every claim of an experiment by the trials that are final.
 
@@ -37,43 +49,38 @@ def claims(session: Session, experiment_id: str, question: ClaimQuestion) -> Cla
         InvalidInputError: a stored claim that this version does not understand.
     """
     experiment = get(session, experiment_id)
+    stored = stored_claims(experiment)
+    return decide_claims(stored, load_results(session, experiment, stored.curves()), question)
+
+
+def stored_claims(experiment: ExperimentRow) -> StoredClaims:
+    """The hypotheses of a stored spec.
+
+    Raises:
+        InvalidInputError: one that this version does not understand.
+    """
     spec = ExperimentSpec.model_validate(experiment.spec)
     grid = expand(spec)
     try:
         bound = bound_claims(spec, grid)
     except ClaimError as error:
-        message = f"a stored claim cannot be decided by this version of the service: {error}"
-        raise InvalidInputError(message, [FieldProblem("/hypotheses", message)]) from error
-    data = _data(session, experiment_id, spec, grid, bound)
-    return evaluate(bound, data, question.confidence, question.test)
+        raise _not_understood(str(error)) from error
+    return StoredClaims(tuple(bound), tuple(arm.key() for arm in grid.arms))
 
 
-def _data(session: Session, experiment_id: str, spec: ExperimentSpec, grid: Grid, bound: list[BoundClaim]) -> ClaimData:
-    """Outcomes of all trials, and those curves that the claims speak of."""
-    metrics = list(dict.fromkeys(metric for claim in bound for metric in claim.metrics))
-    wanted = {arm for claim in bound for term in claim.terms for arm in term.arms}
-    query = select(TrialRow.id, TrialRow.arm_key, TrialRow.label, TrialRow.seed, TrialRow.state)
-    trials = session.execute(query.where(TrialRow.experiment_id == experiment_id)).all()
-    # Seeds that came in later rounds are not in the spec's list, so the stored ones count.
-    arms = {arm.key(): place for place, arm in enumerate(grid.arms)}
-    seeds = {seed: place for place, seed in enumerate(sorted({trial.seed for trial in trials}))}
-    shape = (len(arms), len(seeds))
-    places: dict[str, tuple[int, int]] = {}
-    outcomes = [[Outcome.MISSING] * shape[1] for _ in range(shape[0])]
-    labels = list(grid.labels)
-    for trial_id, arm_key, label, number, state in trials:
-        arm, seed = arms[arm_key], seeds[number]
-        # An arm keeps the name that it was stored with.
-        labels[arm] = label
-        if state == "succeeded":
-            outcomes[arm][seed] = Outcome.FINISHED
-            if arm in wanted:
-                places[trial_id] = (arm, seed)
-        elif state == "diverged":
-            outcomes[arm][seed] = Outcome.DIVERGED
-    curves: dict[str, Floats] = {name: np.full((*shape, spec.epochs + 1), np.nan) for name in metrics}
-    if metrics:
-        for trial_id, columns in read_rows(session, list(places), metrics=metrics).items():
-            for name, values in columns.metrics.items():
-                curves[name][(*places[trial_id], columns.epochs)] = values
-    return ClaimData(labels, outcomes, curves, spec.epochs)
+def decide_claims(stored: StoredClaims, results: ExperimentResults, question: ClaimQuestion) -> ClaimResults:
+    """Decide claims by results that are loaded already, with the curves that the claims speak of.
+
+    Raises:
+        InvalidInputError: the results are of other arms than this version makes of the spec.
+    """
+    arms = {arm.key: arm for arm in results.arms}
+    if stored.claims and not arms.keys() >= set(stored.arms):
+        raise _not_understood("its arms are not those that are stored")
+    in_order = replace(results, arms=tuple(arms[key] for key in stored.arms if key in arms))
+    return evaluate(stored.claims, in_order, question.confidence, question.test)
+
+
+def _not_understood(why: str) -> InvalidInputError:
+    message = f"a stored claim cannot be decided by this version of the service: {why}"
+    return InvalidInputError(message, [FieldProblem("/hypotheses", message)])

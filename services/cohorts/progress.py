@@ -28,14 +28,7 @@ class CohortProgress:
 
 def progress(session: Session, experiment_id: str) -> dict[str, Any]:
     """The payload of a progress event."""
-    cohorts = [
-        CohortProgress(*row)
-        for row in session.execute(
-            select(
-                CohortRow.state, CohortRow.size, CohortRow.epochs, CohortRow.last_epoch, CohortRow.seconds_per_epoch
-            ).where(CohortRow.experiment_id == experiment_id)
-        )
-    ]
+    cohorts = _cohorts(session, experiment_id)
     counts = session.execute(
         select(TrialRow.state, func.count()).where(TrialRow.experiment_id == experiment_id).group_by(TrialRow.state)
     )
@@ -50,6 +43,11 @@ def progress(session: Session, experiment_id: str) -> dict[str, Any]:
         "epochs_total": whole,
         "trials": {"total": total, **dict(counts.all())},
     }
+
+
+def remaining(session: Session, experiment_id: str) -> float | None:
+    """Seconds until the experiment's last cohort ends; see `eta`."""
+    return eta(_cohorts(session, experiment_id))
 
 
 def eta(cohorts: list[CohortProgress]) -> float | None:
@@ -71,3 +69,8 @@ def eta(cohorts: list[CohortProgress]) -> float | None:
         for cohort in left
     ]
     return max(*times, sum(times) / lanes)
+
+
+def _cohorts(session: Session, experiment_id: str) -> list[CohortProgress]:
+    query = select(CohortRow.state, CohortRow.size, CohortRow.epochs, CohortRow.last_epoch, CohortRow.seconds_per_epoch)
+    return [CohortProgress(*row) for row in session.execute(query.where(CohortRow.experiment_id == experiment_id))]

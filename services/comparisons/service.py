@@ -1,4 +1,4 @@
-"""From stored rows to a comparison: load the arms with their curves, and let the statistics answer what is asked."""
+"""From results to a comparison: load the arms with their curves, and let the statistics answer what is asked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,14 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
-from services.comparisons.arms import arm_inputs, stored_arms
+from services.comparisons.arms import arm_inputs, training_counterpart
 from services.comparisons.comparable import check_comparable
 from services.errors import ConflictError, FieldProblem, InvalidInputError
+from services.experiments.service import get
+from services.results.loader import load_results
+from services.science.results import CurveWish, ExperimentResults, Outcome
 from services.science.statistics.comparison import compare
-from services.science.statistics.comparison_input import ComparisonInput, Outcome, pool_arms
+from services.science.statistics.comparison_input import ComparisonInput, pool_arms
 from services.science.statistics.comparison_models import Comparison
 from services.science.statistics.directions import metric_direction
 
@@ -25,6 +28,10 @@ class Question:
     method: Literal["t", "bca"] = "t"
     by: tuple[str, ...] = ()
     threshold: float | None = None
+
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics whose curves an answer reads."""
+        return tuple(dict.fromkeys((self.metric, training_counterpart(self.metric))))
 
 
 def comparison(
@@ -46,13 +53,24 @@ def comparison(
         InvalidInputError: no such metric or axis, or experiments that were not measured alike.
         ConflictError: no trial is finished yet.
     """
-    try:
-        metric_direction(question.metric)
-    except ValueError as error:
-        raise _invalid("metric", str(error)) from None
-    stored = [arm for experiment_id in experiment_ids for arm in stored_arms(session, experiment_id)]
-    check_comparable(list(dict.fromkeys(arm.experiment for arm in stored)), question.metric)
-    arms = arm_inputs(session, stored, question.metric, grams_per_kwh)
+    _check_metric(question)
+    experiments = [get(session, experiment_id) for experiment_id in experiment_ids]
+    check_comparable(list(dict.fromkeys(experiments)), question.metric)
+    curves = CurveWish(question.metrics(), finished=True)
+    return compare_results([load_results(session, row, curves) for row in experiments], question, grams_per_kwh)
+
+
+def compare_results(
+    experiments: Sequence[ExperimentResults], question: Question, grams_per_kwh: float | None = None
+) -> Comparison:
+    """Compare the arms of experiments that are loaded already, with the curves of the question's metrics.
+
+    Raises:
+        InvalidInputError: no such metric or axis.
+        ConflictError: no trial is finished yet.
+    """
+    _check_metric(question)
+    arms = arm_inputs(experiments, question.metric, grams_per_kwh)
     if not any(outcome is not Outcome.MISSING for arm in arms for outcome in arm.outcomes):
         raise ConflictError("no trial is finished yet, so there is nothing to compare; follow the events and ask again")
     if question.by:
@@ -70,6 +88,13 @@ def comparison(
             threshold=question.threshold,
         )
     )
+
+
+def _check_metric(question: Question) -> None:
+    try:
+        metric_direction(question.metric)
+    except ValueError as error:
+        raise _invalid("metric", str(error)) from None
 
 
 def _invalid(name: str, message: str) -> InvalidInputError:

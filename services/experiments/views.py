@@ -9,9 +9,10 @@ from pydantic import BaseModel, Field
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from services.cohorts.progress import progress
+from services.cohorts.progress import remaining
 from services.cohorts.states import FINAL, FINAL_TRIAL
 from services.db.tables import ExperimentRow, TrialRow
+from services.science.results import ExperimentResults
 
 
 class TrialCounts(BaseModel):
@@ -63,9 +64,11 @@ def views(session: Session, rows: Sequence[ExperimentRow]) -> list[ExperimentVie
     return [_view(row, counts[row.id], done[row.id], _remaining(session, row)) for row in rows]
 
 
-def view(session: Session, row: ExperimentRow) -> ExperimentView:
-    """The same for one experiment."""
-    return views(session, [row])[0]
+def view(session: Session, row: ExperimentRow, results: ExperimentResults | None = None) -> ExperimentView:
+    """The same for one experiment; the counts are those of its results where they are loaded already."""
+    if results is None:
+        return views(session, [row])[0]
+    return _view(row, results.state_counts, results.epochs_done, _remaining(session, row))
 
 
 def _view(row: ExperimentRow, counts: dict[str, int], done: int, eta: float | None) -> ExperimentView:
@@ -106,7 +109,7 @@ def _remaining(session: Session, row: ExperimentRow) -> float | None:
     """Seconds to the end, at the rate measured so far; null while nothing was measured."""
     if row.state in FINAL:
         return 0.0
-    return progress(session, row.id)["eta_seconds"] if row.state == "running" else None
+    return remaining(session, row.id) if row.state == "running" else None
 
 
 def _trial_facts(session: Session, ids: Iterable[str]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:

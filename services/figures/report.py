@@ -5,17 +5,16 @@
 
 import importlib.metadata
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.claims.service import ClaimQuestion, claims
+from services.claims.service import ClaimQuestion, StoredClaims, decide_claims, stored_claims
 from services.cohorts.states import FINAL
-from services.comparisons.service import Question, comparison
-from services.db.tables import AttemptRow, CohortRow, TrialRow
+from services.comparisons.service import Question, compare_results
+from services.db.tables import ExperimentRow
 from services.errors import ConflictError, InvalidInputError
 from services.experiments.service import get
 from services.experiments.views import ExperimentView, view
@@ -25,28 +24,19 @@ from services.figures.report_pictures import layer_figures, metrics_read, needs_
 from services.figures.report_reach import ReachRow, last_outputs, reach_rows
 from services.figures.report_symmetry import unbroken_symmetry
 from services.figures.report_tables import effect_rows, pair_table, ranking_rows
-from services.figures.study import load_study
+from services.figures.study import study_of
+from services.results.loader import load_results
+from services.results.run import Run, load_run
 from services.science.claims import ClaimResults
 from services.science.figures import Study
 from services.science.figures.study import shown
+from services.science.results import CurveWish, ExperimentResults
 from services.science.statistics.comparison_models import Comparison
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox allow-popups"
 ARMS_SHOWN = 60
 FAILURES_SHOWN = 60
 DISTRIBUTIONS = ("numpy", "scipy", "torch", "sqlalchemy", "celery")
-
-
-@dataclass(frozen=True)
-class Run:
-    """How the experiment was carried out."""
-
-    cohorts: int
-    attempts: int
-    devices: tuple[str, ...]
-    seconds: float
-    joules: float | None
-    energy_method: str | None
 
 
 @dataclass(frozen=True)
@@ -83,34 +73,52 @@ def collect(
     """
     asked = question or Question()
     row = get(session, experiment_id)
+    claimed = _claims(row)
+    results = load_results(session, row, CurveWish(_metrics(asked, claimed)))
     try:
-        compared = comparison(session, [experiment_id], asked, grams_per_kwh)
+        compared = compare_results([results], asked, grams_per_kwh)
     except ConflictError:
         if row.state not in FINAL:
             raise
         compared = None
-    try:
-        decided = (
-            claims(session, experiment_id, ClaimQuestion(asked.confidence)) if row.spec.get("hypotheses") else None
-        )
-    except InvalidInputError:
-        decided = None
-    arms = row.trial_count // max(1, len(row.spec["seeds"]))
-    wishes = [wish for figure in layer_figures(asked) if (wish := figure.layers())] if needs_layers(arms) else []
-    study = load_study(session, experiment_id, metrics_read(asked), layers=wishes)
+    layered = needs_layers(len(results.arms))
+    wishes = [wish for figure in layer_figures(asked) if (wish := figure.layers())] if layered else []
+    outputs = last_outputs(session, results.arms) if layered else []
     return Report(
-        experiment=view(session, row),
+        experiment=view(session, row, results),
         comparison=compared,
-        study=replace(study, comparison=compared.model_dump(mode="json") if compared else None),
-        claims=decided,
-        divergences=divergences(session, experiment_id),
-        run=_run(session, experiment_id),
-        failures=_failures(session, experiment_id),
-        symmetry=unbroken_symmetry(session, experiment_id),
-        reach=tuple(reach_rows(study.arms, last_outputs(session, experiment_id), asked.confidence))
-        if needs_layers(arms)
-        else (),
+        study=study_of(session, row, results, wishes, compared),
+        claims=_decided(claimed, results, asked),
+        divergences=divergences(results),
+        run=load_run(session, experiment_id),
+        failures=tuple(
+            (f"{arm.label}, seed {trial.seed}", trial.error or "no reason was kept")
+            for arm, trial in results.failures[:FAILURES_SHOWN]
+        ),
+        symmetry=unbroken_symmetry(session, results),
+        reach=tuple(reach_rows(results.arms, outputs, asked.confidence)),
     )
+
+
+def _claims(row: ExperimentRow) -> StoredClaims | None:
+    """What the experiment claims; None where it claims nothing, or nothing that this version understands."""
+    try:
+        return stored_claims(row) if row.spec.get("hypotheses") else None
+    except InvalidInputError:
+        return None
+
+
+def _decided(claimed: StoredClaims | None, results: ExperimentResults, asked: Question) -> ClaimResults | None:
+    try:
+        return decide_claims(claimed, results, ClaimQuestion(asked.confidence)) if claimed else None
+    except InvalidInputError:
+        return None
+
+
+def _metrics(asked: Question, claimed: StoredClaims | None) -> tuple[str, ...]:
+    """Every metric whose curves a part of the report reads, so that they are read once."""
+    spoken_of = claimed.curves().metrics if claimed else ()
+    return tuple(dict.fromkeys((*asked.metrics(), *metrics_read(asked), *spoken_of)))
 
 
 def write(report: Report, renderer: Renderer, question: Question | None = None) -> str:
@@ -126,6 +134,7 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
     template = _environment().get_template("report.html")
     return template.render(
         experiment=experiment,
+        study=report.study,
         title=shown(experiment.name or "", 200) or f"Experiment {experiment.id}",
         final=experiment.state in FINAL,
         comparison=found,
@@ -144,43 +153,6 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
         reach=report.reach,
         spec=json.dumps(experiment.spec, indent=2, ensure_ascii=False),
         versions=_versions(),
-    )
-
-
-def _failures(session: Session, experiment_id: str) -> tuple[tuple[str, str], ...]:
-    query = (
-        select(TrialRow.label, TrialRow.seed, TrialRow.error)
-        .where(TrialRow.experiment_id == experiment_id, TrialRow.state == "failed")
-        .order_by(TrialRow.position)
-        .limit(FAILURES_SHOWN)
-    )
-    return tuple(
-        (f"{label}, seed {seed}", str((error or {}).get("detail") or (error or {}).get("code") or "no reason was kept"))
-        for label, seed, error in session.execute(query)
-    )
-
-
-def _run(session: Session, experiment_id: str) -> Run:
-    cohorts = session.execute(
-        select(CohortRow.device, CohortRow.duration_seconds, CohortRow.energy_joules, CohortRow.energy_method).where(
-            CohortRow.experiment_id == experiment_id
-        )
-    ).all()
-    attempts = session.scalar(
-        select(func.count())
-        .select_from(AttemptRow)
-        .join(CohortRow, CohortRow.id == AttemptRow.cohort_id)
-        .where(CohortRow.experiment_id == experiment_id)
-    )
-    joules = [float(row.energy_joules) for row in cohorts if row.energy_joules is not None]
-    methods = sorted({str(row.energy_method) for row in cohorts if row.energy_method})
-    return Run(
-        cohorts=len(cohorts),
-        attempts=int(attempts or 0),
-        devices=tuple(sorted({str(row.device) for row in cohorts if row.device})),
-        seconds=sum(float(row.duration_seconds or 0.0) for row in cohorts),
-        joules=sum(joules) if len(joules) == len(cohorts) and joules else None,
-        energy_method=", ".join(methods) or None,
     )
 
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.db.tables import DiagnosticRow, TrialRow
+from services.db.tables import DiagnosticRow
 from services.figures.report_tables import NONE
-from services.science.figures import ArmRuns
+from services.results.layers import last_layers
 from services.science.figures.numerals import significant
 from services.science.figures.over_seeds import OverSeeds, mean_over_seeds
+from services.science.results import ArmResults
 
 
 @dataclass(frozen=True)
@@ -47,29 +47,17 @@ class ReachRow:
     covered: str
 
 
-def last_outputs(session: Session, experiment_id: str) -> list[Outputs]:
+def last_outputs(session: Session, arms: Sequence[ArmResults]) -> list[Outputs]:
     """The last measurement of every trial that has one, in the order of the grid."""
     names = ("output_min", "output_max", "target_min", "target_max")
-    numbers = [DiagnosticRow.values[name].as_float() for name in names]
-    known = [number.is_not(None) for number in numbers]
-    last = (
-        select(DiagnosticRow.trial_id, func.max(DiagnosticRow.epoch).label("epoch"))
-        .join(TrialRow, TrialRow.id == DiagnosticRow.trial_id)
-        .where(TrialRow.experiment_id == experiment_id, *known)
-        .group_by(DiagnosticRow.trial_id)
-        .subquery()
-    )
-    query = (
-        select(TrialRow.arm_key, TrialRow.seed, DiagnosticRow.epoch, *numbers)
-        .join(TrialRow, TrialRow.id == DiagnosticRow.trial_id)
-        .join(last, (last.c.trial_id == DiagnosticRow.trial_id) & (last.c.epoch == DiagnosticRow.epoch))
-        .where(*known)
-        .order_by(TrialRow.position)
-    )
-    return [Outputs(*row) for row in session.execute(query)]
+    known = [DiagnosticRow.values[name].as_float().is_not(None) for name in names]
+    return [
+        Outputs(record.arm_key, record.seed, record.epoch, *(record.values[name] for name in names))
+        for record in last_layers(session, arms, names, known, *known)
+    ]
 
 
-def reach_rows(arms: Sequence[ArmRuns], outputs: Sequence[Outputs], confidence: float) -> list[ReachRow]:
+def reach_rows(arms: Sequence[ArmResults], outputs: Sequence[Outputs], confidence: float) -> list[ReachRow]:
     """One row per arm with a measured regression: of its trials that did not diverge, where there are such."""
     rows: list[ReachRow] = []
     for arm in arms:

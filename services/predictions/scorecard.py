@@ -7,8 +7,7 @@ Measured are the diagnostics of epoch 0; the expectation stands beside them (`pr
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import BaseModel, Field
@@ -16,6 +15,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.db.tables import DiagnosticRow, ExperimentRow, TrialRow
+from services.results.layers import untrained_layers
+from services.results.loader import load_results, read_arms
+from services.science.results import ArmResults, LayerRecord
 
 MOST_TRIALS = 1_000
 """The scorecard looks at so many of the newest measured trials."""
@@ -98,11 +100,10 @@ class _Layer:
 
 @dataclass
 class _Trial:
-    key: str
-    label: str
-    activation: str
-    initializer: str
-    layers: list[_Layer] = field(default_factory=list[_Layer])
+    """One untrained network with its layers."""
+
+    arm: ArmResults
+    layers: list[_Layer]
 
 
 def scorecard(session: Session) -> Scorecard:
@@ -115,10 +116,10 @@ def scorecard(session: Session) -> Scorecard:
         .order_by(ExperimentRow.created_at.desc(), TrialRow.position)
         .limit(MOST_TRIALS)
     )
-    trials = _read(session, _layers().where(DiagnosticRow.trial_id.in_(measured)))
+    trials = _trials(session, read_arms(session, TrialRow.id.in_(measured)))
     groups: dict[tuple[str, str], list[_Trial]] = defaultdict(list)
     for trial in trials:
-        groups[trial.activation, trial.initializer].append(trial)
+        groups[trial.arm.arm["activation"]["kind"], trial.arm.arm["initializer"]["kind"]].append(trial)
     return Scorecard(
         trials=len(trials),
         forward=_forward(trials),
@@ -136,17 +137,16 @@ def scorecard(session: Session) -> Scorecard:
     )
 
 
-def experiment_check(session: Session, experiment_id: str) -> ExperimentCheck:
+def experiment_check(session: Session, experiment: ExperimentRow) -> ExperimentCheck:
     """Predicted and measured numbers of each arm of an experiment, in the order of the grid."""
-    trials = _read(session, _layers().where(TrialRow.experiment_id == experiment_id))
     groups: dict[str, list[_Trial]] = defaultdict(list)
-    for trial in trials:
-        groups[trial.key].append(trial)
+    for trial in _trials(session, load_results(session, experiment).arms):
+        groups[trial.arm.key].append(trial)
     return ExperimentCheck(
         arms=[
             ArmCheck(
                 arm_key=key,
-                label=members[0].label,
+                label=members[0].arm.label,
                 trials=len(members),
                 layers=[_check([trial.layers[place] for trial in members]) for place in range(len(members[0].layers))],
             )
@@ -155,39 +155,22 @@ def experiment_check(session: Session, experiment_id: str) -> ExperimentCheck:
     )
 
 
-def _layers() -> Any:
-    columns: list[Any] = [
-        DiagnosticRow.trial_id,
-        TrialRow.arm_key,
-        TrialRow.label,
-        TrialRow.arm,
-        DiagnosticRow.layer,
-        DiagnosticRow.layer_index,
-        *(DiagnosticRow.values[name].as_float() for name in NUMBERS),
-    ]
-    return (
-        select(*columns)
-        .join(TrialRow, TrialRow.id == DiagnosticRow.trial_id)
-        .where(DiagnosticRow.epoch == 0)
-        .order_by(TrialRow.position, DiagnosticRow.trial_id, DiagnosticRow.layer_index)
-    )
+def _trials(session: Session, arms: Sequence[ArmResults]) -> list[_Trial]:
+    """The trials of these arms whose untrained layers were measured, in the order in which they were planned."""
+    layers = untrained_layers(session, arms, NUMBERS)
+    every = [(trial, arm) for arm in arms for trial in arm.trials if trial.id in layers]
+    every.sort(key=lambda one: (one[0].position, one[0].id))
+    return [_Trial(arm, _layers(layers[trial.id])) for trial, arm in every]
 
 
-def _read(session: Session, query: Any) -> list[_Trial]:
-    found: dict[str, _Trial] = {}
-    raw: dict[str, list[float]] = defaultdict(list)
-    rows: Iterable[Any] = session.execute(query)
-    for trial_id, key, label, arm, name, index, *numbers in rows:
-        predicted, mean, variance, backward, gradient = (math.nan if x is None else float(x) for x in numbers)
-        if trial_id not in found:
-            found[trial_id] = _Trial(key, label, arm["activation"]["kind"], arm["initializer"]["kind"])
-        found[trial_id].layers.append(_Layer(name, index, predicted, variance + mean**2, backward, math.nan))
-        raw[trial_id].append(gradient)
-    for trial_id, trial in found.items():
-        gradients = raw[trial_id]
-        for layer, gradient in zip(trial.layers, gradients, strict=True):
-            layer.measured_backward = gradient / gradients[-1] if gradients[-1] > 0 else math.nan
-    return list(found.values())
+def _layers(records: Sequence[LayerRecord]) -> list[_Layer]:
+    found: list[_Layer] = []
+    numbers = [[math.nan if (x := record.values[name]) is None else float(x) for name in NUMBERS] for record in records]
+    output = numbers[-1][-1]
+    for record, (predicted, mean, variance, backward, gradient) in zip(records, numbers, strict=True):
+        ratio = gradient / output if output > 0 else math.nan
+        found.append(_Layer(record.layer, record.layer_index, predicted, variance + mean**2, backward, ratio))
+    return found
 
 
 def _forward(trials: Iterable[_Trial]) -> Score:

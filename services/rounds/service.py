@@ -3,6 +3,7 @@
 The record of an experiment says which round it is in, what each look found, and why it stopped.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.db.tables import CohortRow, ExperimentRow, TrialRow
+from services.db.tables import CohortRow, ExperimentRow
+from services.results.loader import load_results
 from services.rounds.grid import store_grid
 from services.science.grid import cut, expand
 from services.science.seed_rounds import PreciseUntil, SeedRounds
@@ -55,13 +57,15 @@ def next_round(session: Session, experiment: ExperimentRow) -> bool:
     spec = ExperimentSpec.model_validate(experiment.spec)
     rounds = spec.rounds
     assert rounds is not None
-    look = _look(_values(session, experiment.id, rounds.metric), rounds, record["round"])
+    results = load_results(session, experiment)
+    look = _look(results.finals(rounds.metric), rounds, record["round"])
     looks: list[dict[str, Any]] = [*record["looks"], {"round": record["round"], "seeds": record["seeds"], **look}]
     changes: dict[str, Any] = {"looks": looks, "stopped": True, "reason": look["reason"]}
     if not look["stop"]:
         number = int(record["round"]) + 1
         after = rounds.seeds_after(number)
-        _add_seeds(session, experiment, spec, range(int(record["seeds"]), after))
+        labels = {arm.key: arm.label for arm in results.arms}
+        _add_seeds(session, experiment, spec, range(int(record["seeds"]), after), labels)
         changes = {"looks": looks, "round": number, "seeds": after}
     experiment.rounds = {**record, **changes}
     session.flush()
@@ -88,26 +92,13 @@ def _look(values: NDArray[np.float64], rounds: SeedRounds, number: int) -> dict[
     return {"stop": found.stop, "reason": found.reason, "level": found.level}
 
 
-def _values(session: Session, experiment_id: str, metric: str) -> NDArray[np.float64]:
-    """The metric after the last epoch, ``[arms, seeds]``; NaN where a trial diverged or has no such number."""
-    query = select(TrialRow.arm_key, TrialRow.seed, TrialRow.state, TrialRow.final)
-    rows = session.execute(query.where(TrialRow.experiment_id == experiment_id).order_by(TrialRow.position)).all()
-    arms = {key: place for place, key in enumerate(dict.fromkeys(row.arm_key for row in rows))}
-    seeds = {seed: place for place, seed in enumerate(sorted({row.seed for row in rows}))}
-    table = np.full((len(arms), len(seeds)), np.nan)
-    for key, seed, state, final in rows:
-        number = (final or {}).get(metric) if state == "succeeded" else None
-        table[arms[key], seeds[seed]] = np.nan if number is None else number
-    return table
-
-
-def _add_seeds(session: Session, experiment: ExperimentRow, spec: ExperimentSpec, seeds: range) -> None:
+def _add_seeds(
+    session: Session, experiment: ExperimentRow, spec: ExperimentSpec, seeds: range, labels: Mapping[str, str]
+) -> None:
     """Queue every arm with the new seeds, in cohorts no larger than the experiment's own."""
     planned = expand(spec.model_copy(update={"seeds": tuple(seeds)}))
-    query = select(TrialRow.arm_key, TrialRow.label).where(TrialRow.experiment_id == experiment.id).distinct()
-    known = {row.arm_key: row.label for row in session.execute(query)}
     # An arm keeps the name that it was stored with.
-    grid = replace(planned, labels=tuple(known[arm.key()] for arm in planned.arms))
+    grid = replace(planned, labels=tuple(labels[arm.key()] for arm in planned.arms))
     last, width = session.execute(
         select(func.max(CohortRow.position), func.max(CohortRow.size)).where(CohortRow.experiment_id == experiment.id)
     ).one()

@@ -3,6 +3,9 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import update
+
+from services.db.tables import TrialRow
 
 CLAIMS = [
     "val_loss(relu, he_uniform) < val_loss(relu, glorot_uniform)",
@@ -69,3 +72,15 @@ def test_the_question_can_be_asked_otherwise(served: Any) -> None:
 
 def test_an_experiment_without_claims_has_none(served: Any) -> None:
     assert served.http.get(f"{served.submit()['links']['self']}/claims").json()["items"] == []
+
+
+def test_claims_about_arms_that_this_version_names_otherwise_are_not_answered(served: Any) -> None:
+    claiming, silent = served.submit(hypotheses=CLAIMS), served.submit()
+    served.train()
+    with served.database.write() as session:
+        session.execute(update(TrialRow).where(TrialRow.seed < 9).values(arm_key=TrialRow.label))
+    answer = served.http.get(f"{claiming['links']['self']}/claims")
+    assert answer.status_code == 422
+    assert "its arms are not those that are stored" in answer.json()["detail"]
+    assert served.http.get(f"{silent['links']['self']}/claims").json()["items"] == []
+    assert served.http.get(claiming["links"]["report"]).status_code == 200

@@ -5,7 +5,7 @@ The spec tells it what to do:
     crash_seeds        trials that raise a named failure at the start; crash_code is its code
     kill_seeds         trials that end the process by SIGKILL at epoch 1
     diverge            {"seed": epoch}
-    gate               {"epoch": e, "mark": a file}: waits before epoch e until the file is there, or until it is stopped
+    gate               {"epoch": e, "mark": a file}: waits before epoch e for the file, or for a stop
     once               {"action": "kill" | "hang" | "exit" | "stop", "epoch": e, "mark": a file made when it fired}
 """
 
@@ -137,12 +137,8 @@ def main() -> None:
     saved = time.monotonic()
     pending: list[dict] = []
     sent = talk.acknowledged = start["report_after"]
-    while epoch <= spec["epochs"]:
-        if talk.stop:
-            break
+    while epoch <= spec["epochs"] and passes_gate(talk, spec, epoch):
         misbehave(spec, epoch, trials)
-        if not passes_gate(talk, spec, epoch):
-            break
         if epoch > 0:
             time.sleep(spec.get("epoch_seconds", 0.0))
             values = [next_value(value) for value in values]

@@ -15,12 +15,10 @@ from services.science.claims.binding import BoundClaim, Terms, bind
 from services.science.claims.evaluation import evaluate
 from services.science.claims.grammar import parse
 from services.science.claims.models import ClaimResult, ClaimResults
-from services.science.claims.quantities import ClaimData
 
 __all__ = [
     "BoundClaim",
     "Claim",
-    "ClaimData",
     "ClaimError",
     "ClaimResult",
     "ClaimResults",

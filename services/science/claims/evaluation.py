@@ -10,10 +10,10 @@ from services.science.claims.ast import Relation
 from services.science.claims.binding import BoundClaim, BoundTerm
 from services.science.claims.decision import Decision, decide, decide_share
 from services.science.claims.models import ClaimQuantity, ClaimResult, ClaimResults, Test, Verdict
-from services.science.claims.quantities import ClaimData, quantity_values, smaller_is_better
+from services.science.claims.quantities import quantity_values, smaller_is_better
 from services.science.claims.sentences import sentence
+from services.science.results import ExperimentResults, Outcome
 from services.science.statistics.comparison_arms import bounds, number
-from services.science.statistics.comparison_input import Outcome
 from services.science.statistics.comparison_models import Difference
 from services.science.statistics.intervals import t_interval
 from services.science.statistics.multiplicity import holm
@@ -35,7 +35,11 @@ class _Measured:
 
 
 def evaluate(
-    claims: Sequence[BoundClaim], data: ClaimData, confidence: float = 0.95, test: Test = "sign_flip"
+    claims: Sequence[BoundClaim],
+    data: ExperimentResults,
+    confidence: float = 0.95,
+    test: Test = "sign_flip",
+    seed: int = 0,
 ) -> ClaimResults:
     """Decide every claim of an experiment.
 
@@ -45,13 +49,14 @@ def evaluate(
 
     Args:
         claims: in the order of the spec.
-        data: arms in the order of the grid that the claims were bound to.
+        data: arms in the order of the grid that the claims were bound to, with the curves of the claims' metrics.
         confidence: of the intervals; 1 - confidence is the level of the whole family.
         test: the sign-flip test assumes nothing about the distribution; the t test assumes normal differences, and can
             decide with fewer seeds.
+        seed: of the Monte Carlo tests above thirty seeds.
     """
     alpha = round(1 - confidence, 12)
-    measured = [_measure(claim, data, confidence, test) for claim in claims]
+    measured = [_measure(claim, data, confidence, test, seed) for claim in claims]
     raw = np.array([np.nan if m.decision.p is None else m.decision.p for m in measured], dtype=np.float64)
     adjusted = holm(raw)
     family = max(1, int(np.sum(~np.isnan(raw))))
@@ -65,8 +70,8 @@ def evaluate(
     )
 
 
-def _measure(claim: BoundClaim, data: ClaimData, confidence: float, test: Test) -> _Measured:
-    seeds = len(data.outcomes[0]) if data.outcomes else 0
+def _measure(claim: BoundClaim, data: ExperimentResults, confidence: float, test: Test, seed: int) -> _Measured:
+    seeds = len(data.seeds)
     total = np.full(seeds, claim.constant)
     # Two that are both not there yet have no order: the seed says nothing, as little as one at which both diverged.
     nobody = np.full(seeds, len(claim.terms) > 1)
@@ -83,11 +88,11 @@ def _measure(claim: BoundClaim, data: ClaimData, confidence: float, test: Test) 
     if len(claim.terms) == 1 and claim.terms[0].quantity.statistic == "diverged":
         decision = _share(claim, quantities[0], confidence)
     else:
-        decision = decide(kept, relation, tolerance, test, data.seed)
+        decision = decide(kept, relation, tolerance, test, seed)
     return _Measured(claim, quantities, kept, decision, [*_notes(claim, data, quantities, kept), *decision.notes])
 
 
-def _per_seed(term: BoundTerm, data: ClaimData) -> tuple[Floats, ClaimQuantity]:
+def _per_seed(term: BoundTerm, data: ExperimentResults) -> tuple[Floats, ClaimQuantity]:
     """The term's quantity at every seed, over its arms or of the one it picks."""
     values = quantity_values(term.quantity, term.arms, data)
     used = list(term.arms)
@@ -98,8 +103,8 @@ def _per_seed(term: BoundTerm, data: ClaimData) -> tuple[Floats, ClaimQuantity]:
     finite = merged[np.isfinite(merged)]
     return merged, ClaimQuantity(
         text=str(term.quantity),
-        arms=[data.labels[arm] for arm in term.arms],
-        chosen=data.labels[used[0]] if term.quantity.selector.pick is not None else None,
+        arms=[data.arms[arm].label for arm in term.arms],
+        chosen=data.arms[used[0]].label if term.quantity.selector.pick is not None else None,
         mean=number(finite.mean()) if finite.size else None,
         trials=len(used) * values.shape[1],
         diverged=int(data.having(Outcome.DIVERGED)[used].sum()),
@@ -134,7 +139,7 @@ def _picked(values: Floats, term: BoundTerm) -> int:
     return pick(there, key=lambda place: keys[place])
 
 
-def _notes(claim: BoundClaim, data: ClaimData, quantities: Sequence[ClaimQuantity], kept: Floats) -> list[str]:
+def _notes(claim: BoundClaim, data: ExperimentResults, quantities: Sequence[ClaimQuantity], kept: Floats) -> list[str]:
     notes: list[str] = []
     if any(quantity.chosen for quantity in quantities):
         notes.append("the arm that best or worst picks is chosen by the seeds that judge it, which flatters it")

@@ -1,15 +1,14 @@
 """The numbers behind a claim: one value per arm and seed of every quantity."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.science.claims.ast import Quantity
 from services.science.claims.metrics import lower_is_better, training_metric
+from services.science.results import ExperimentResults, Outcome
 from services.science.statistics.comparison_arms import values_at
-from services.science.statistics.comparison_input import Outcome
 from services.science.statistics.convergence import epochs_to_threshold
 from services.science.statistics.generalization import generalization_gap
 from services.science.statistics.stability import jumpiness
@@ -17,30 +16,7 @@ from services.science.statistics.stability import jumpiness
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class ClaimData:
-    """What an experiment measured.
-
-    Attributes:
-        labels: names of the arms, in the order of the grid.
-        outcomes: ``[arms][seeds]``, what became of each trial.
-        curves: by metric, ``[arms, seeds, epochs + 1]``, NaN where there is no number; column 0 is the untrained
-            network.
-        seed: of the Monte Carlo tests above thirty seeds.
-    """
-
-    labels: Sequence[str]
-    outcomes: Sequence[Sequence[Outcome]]
-    curves: Mapping[str, Floats]
-    epochs: int
-    seed: int = 0
-
-    def having(self, outcome: Outcome) -> NDArray[np.bool_]:
-        """Where a trial ended so, ``[arms, seeds]``."""
-        return np.array([[found == outcome for found in row] for row in self.outcomes], dtype=bool)
-
-
-def quantity_values(quantity: Quantity, arms: Sequence[int], data: ClaimData) -> Floats:
+def quantity_values(quantity: Quantity, arms: Sequence[int], data: ExperimentResults) -> Floats:
     """A quantity at every seed of the given arms, ``[len(arms), seeds]``.
 
     NaN where there is no result. A diverged trial is worse than any number: plus infinity where lower is better, minus
@@ -52,7 +28,7 @@ def quantity_values(quantity: Quantity, arms: Sequence[int], data: ClaimData) ->
     if quantity.statistic == "diverged":
         return np.where(diverged, 1.0, np.where(finished, 0.0, np.nan))
     lower = lower_is_better(quantity.metric)
-    curves = data.curves[quantity.metric][index]
+    curves = data.table(quantity.metric, index)
     found = np.full(finished.shape, np.nan)
     if quantity.statistic == "epochs_to":
         times = epochs_to_threshold(curves[finished], quantity.threshold, lower_is_better=not quantity.at_least)
@@ -64,7 +40,7 @@ def quantity_values(quantity: Quantity, arms: Sequence[int], data: ClaimData) ->
     if quantity.statistic == "jumpiness":
         found[finished] = jumpiness(runs, lower).excess_variation if runs.size else np.empty(0)
     elif quantity.statistic == "gap":
-        training = data.curves[training_metric(quantity.metric)][index][finished]
+        training = data.table(training_metric(quantity.metric), index)[finished]
         # How much worse validation is, whichever way the metric runs.
         gaps = generalization_gap(runs, training) * (1.0 if lower else -1.0)
         found[finished] = _gap_at(gaps, runs, quantity, lower)

@@ -19,7 +19,7 @@ from services.science.figures.layer_histograms import LayerHistograms
 from services.science.figures.prediction import Prediction
 from services.science.figures.ranking import Ranking
 from services.science.figures.seeds import Seeds
-from services.science.figures.study import ArmRuns, LayerRecord, Study
+from services.science.figures.study import Study
 
 AnyFigure = (
     Curves
@@ -46,7 +46,6 @@ __all__ = [
     "FIGURES",
     "ActivationShape",
     "AnyFigure",
-    "ArmRuns",
     "Convergence",
     "Curves",
     "Differences",
@@ -58,7 +57,6 @@ __all__ = [
     "Heatmap",
     "InitializerSamples",
     "LayerHistograms",
-    "LayerRecord",
     "NoFigureDataError",
     "Part",
     "Prediction",

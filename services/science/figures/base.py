@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from services.science.base import Member
-from services.science.figures.study import LayerWish, Study
+from services.science.figures.study import Study
+from services.science.results import LayerWish
 
 Value = str | int | float | bool | None
 Record = Mapping[str, Value]

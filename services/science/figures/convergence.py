@@ -11,8 +11,9 @@ from services.science.figures.compared import compared
 from services.science.figures.facets import Facet, chosen_facet, columns_for, in_panels, line_signs
 from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.numerals import significant
-from services.science.figures.study import ArmRuns, Floats, Study
+from services.science.figures.study import Study
 from services.science.figures.theme import THEMES, framed
+from services.science.results import ArmResults, Floats, Outcome
 from services.science.statistics.convergence import epochs_to_threshold, kaplan_meier
 
 
@@ -93,7 +94,7 @@ class Convergence(Figure):
             raise NoFigureDataError("no arm ends better than it began, so there is no threshold; give one")
         return float(known[0]["threshold"]), str(known[0]["rule"])
 
-    def _steps(self, study: Study, arm: ArmRuns, times: Floats, horizon: int, facet: str | None) -> list[Record]:
+    def _steps(self, study: Study, arm: ArmResults, times: Floats, horizon: int, facet: str | None) -> list[Record]:
         reached = np.isfinite(times)
         curve = kaplan_meier(np.where(reached, times, horizon), reached)
         low, high = curve.log_log_interval(self.confidence)
@@ -153,10 +154,9 @@ class Convergence(Figure):
         return framed(data, look, body, width=columns * (width + 40))
 
 
-def _times(arm: ArmRuns, metric: str, threshold: float) -> Floats:
+def _times(arm: ArmResults, metric: str, threshold: float) -> Floats:
     """Epochs to the threshold of the arm's trials that are done; NaN for those that never reach it."""
-    succeeded = np.array([state == "succeeded" for state in arm.states], dtype=bool)
-    curve = arm.curve(metric)[succeeded]
+    curve = arm.curve(metric)[arm.having(Outcome.FINISHED)]
     usable = curve[np.isfinite(curve).any(axis=1)] if curve.size else curve
     times = epochs_to_threshold(usable, threshold, lower_is_better(metric)) if usable.size else np.empty(0)
     return np.concatenate([times, np.full(arm.diverged, np.nan)])

@@ -12,9 +12,10 @@ from services.science.figures.facets import Facet, chosen_facet, columns_for, in
 from services.science.figures.log_window import SPREAD_RATIO
 from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.numerals import significant
-from services.science.figures.study import ArmRuns, Study
+from services.science.figures.study import Study
 from services.science.figures.theme import THEMES, framed
 from services.science.figures.ticks import PLAIN, log_format, log_ticks
+from services.science.results import ArmResults
 
 
 class Curves(Figure):
@@ -68,7 +69,7 @@ class Curves(Figure):
             raise NoFigureDataError(f"no trial has a value of {self.metric!r} yet")
         return self._data(study, arms, facet, records, thinned=epochs.size < last - epochs[0] + 1)
 
-    def _chosen(self, study: Study) -> list[ArmRuns]:
+    def _chosen(self, study: Study) -> list[ArmResults]:
         arms = list(study.arms)
         for axis in ("activation", "initializer"):
             wanted = getattr(self, axis)
@@ -82,7 +83,7 @@ class Curves(Figure):
         return arms
 
     def _data(
-        self, study: Study, arms: list[ArmRuns], facet: str | None, records: list[Record], thinned: bool
+        self, study: Study, arms: list[ArmResults], facet: str | None, records: list[Record], thinned: bool
     ) -> FigureData:
         title = metric_title(self.metric, study)
         marks: list[Record] = [
@@ -94,7 +95,7 @@ class Curves(Figure):
                 "epoch": epoch,
             }
             for arm in arms
-            for seed, epoch in zip(arm.seeds, arm.diverged_at, strict=False)
+            for seed, epoch in zip(arm.seeds, arm.diverged_at, strict=True)
             if epoch is not None and epoch >= self.epoch_from
         ]
         counts = [int(str(record["n"])) for record in records]

@@ -10,10 +10,11 @@ from services.science.figures.base import Figure, FigureData, NoFigureDataError,
 from services.science.figures.compared import diverged_sentence
 from services.science.figures.log_window import SPREAD_RATIO, cut_to, log_window
 from services.science.figures.metric_titles import lower_is_better, metric_title
-from services.science.figures.study import ArmRuns, Floats, Study
+from services.science.figures.study import Study
 from services.science.figures.theme import THEMES, framed
 from services.science.figures.ticks import PLAIN, log_format, log_ticks
 from services.science.figures.values import AT_WORDS, At, trial_values
+from services.science.results import ArmResults, Floats
 from services.science.statistics.intervals import t_interval
 
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
@@ -81,9 +82,9 @@ class Energy(Figure):
             },
         )
 
-    def _record(self, study: Study, arm: ArmRuns) -> Record | None:
+    def _record(self, study: Study, arm: ArmResults) -> Record | None:
         values = trial_values(arm, self.metric, self.at)
-        joules = arm.joules if arm.joules.size == values.size else np.full(values.size, np.nan)
+        joules = arm.joules
         both = np.isfinite(values) & np.isfinite(joules)
         if not both.any():
             return None

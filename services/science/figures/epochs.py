@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from services.science.figures.study import ArmRuns, Floats
+from services.science.results import ArmResults, Floats
 
 MOST_RECORDS = 12_000
 """Records of one picture; beyond it a curve is drawn at fewer epochs."""
@@ -32,7 +32,7 @@ def drawn_epochs(first: int, last: int, lines: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(first, last, most).round().astype(np.int64))
 
 
-def band(arm: ArmRuns, metric: str, epochs: NDArray[np.int64], confidence: float) -> Band:
+def band(arm: ArmResults, metric: str, epochs: NDArray[np.int64], confidence: float) -> Band:
     """Mean and t interval over the arm's trials at each epoch; diverged trials are left out of all epochs.
 
     Leaving a diverged trial out from the start keeps the mean about the same trials from one epoch to the next.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from services.science.figures import palette
-from services.science.figures.study import ArmRuns
+from services.science.results import ArmResults
 
 Facet = Literal["auto", "activation", "initializer", "none"]
 
@@ -17,7 +17,7 @@ SIGN_WIDTH, LETTER_WIDTH = 45, 7
 """A legend's entry in pixels: what its sign takes, and every letter."""
 
 
-def chosen_facet(wanted: Facet, arms: Sequence[ArmRuns]) -> str | None:
+def chosen_facet(wanted: Facet, arms: Sequence[ArmResults]) -> str | None:
     """The axis whose values get a panel each; None for one panel."""
     if wanted != "auto":
         return None if wanted == "none" else wanted

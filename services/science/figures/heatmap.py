@@ -9,9 +9,10 @@ from services.science.figures import palette
 from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, plural, span
 from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.numerals import significant, with_halfwidth
-from services.science.figures.study import ArmRuns, Study
+from services.science.figures.study import Study
 from services.science.figures.theme import THEMES, framed
 from services.science.figures.values import AT_WORDS, At, trial_values
+from services.science.results import ArmResults
 from services.science.statistics.intervals import t_interval
 
 LOG_RATIO = 20.0
@@ -76,7 +77,7 @@ class Heatmap(Figure):
             },
         )
 
-    def _cell(self, study: Study, arm: ArmRuns) -> dict[str, Any]:
+    def _cell(self, study: Study, arm: ArmResults) -> dict[str, Any]:
         values = trial_values(arm, self.metric, self.at)
         values = values[np.isfinite(values)]
         interval = t_interval(values, self.confidence)

@@ -11,9 +11,10 @@ from services.science.figures import palette
 from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, number_of, plural
 from services.science.figures.layers import by_layer, depth_order, layer_records, spread_over
 from services.science.figures.over_seeds import OverSeeds, bounds_of, interval_words, mean_over_seeds
-from services.science.figures.study import ArmRuns, LayerRecord, LayerWish, Study
+from services.science.figures.study import Study
 from services.science.figures.theme import THEMES, framed
 from services.science.figures.ticks import PLAIN
+from services.science.results import ArmResults, LayerRecord, LayerWish
 
 MOST_EPOCHS = 4
 MOST_LAYERS = 8
@@ -85,7 +86,7 @@ class LayerHistograms(Figure):
             },
         )
 
-    def _arm(self, measured: list[ArmRuns]) -> ArmRuns:
+    def _arm(self, measured: list[ArmResults]) -> ArmResults:
         if self.arm is None:
             return measured[0]
         for arm in measured:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from services.science.figures.base import NoFigureDataError, finite
-from services.science.figures.study import LayerRecord, Study
+from services.science.figures.study import Study
+from services.science.results import LayerRecord
 
 
 def layer_records(study: Study, name: str) -> list[LayerRecord]:

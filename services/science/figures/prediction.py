@@ -18,9 +18,10 @@ from services.science.figures.over_seeds import (
     interval_words,
     layer_sentences,
 )
-from services.science.figures.study import LayerRecord, LayerWish, Study
+from services.science.figures.study import Study
 from services.science.figures.theme import THEMES, framed
 from services.science.figures.ticks import log_format, log_ticks
+from services.science.results import LayerRecord, LayerWish
 
 Direction = Literal["forward", "backward"]
 

@@ -20,9 +20,10 @@ from services.science.figures.compared import diverged_sentence
 from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.palette import ORANGE
 from services.science.figures.rows import MOST_ROWS, rows_drawing
-from services.science.figures.study import ArmRuns, Study
+from services.science.figures.study import Study
 from services.science.figures.theme import THEMES
 from services.science.figures.values import AT_WORDS, At, trial_values
+from services.science.results import ArmResults
 from services.science.statistics.intervals import t_interval
 
 
@@ -89,7 +90,7 @@ class Seeds(Figure):
             },
         )
 
-    def _mark(self, arm: ArmRuns, values: np.ndarray) -> Record:
+    def _mark(self, arm: ArmResults, values: np.ndarray) -> Record:
         kept = values[np.isfinite(values)]
         interval = t_interval(kept, self.confidence)
         return {

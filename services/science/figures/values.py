@@ -4,14 +4,14 @@ from typing import Literal
 
 import numpy as np
 
-from services.science.figures.study import ArmRuns, Floats
+from services.science.results import ArmResults, Floats, Outcome
 
 At = Literal["final", "best"]
 
 AT_WORDS = {"final": "at the last epoch", "best": "at the epoch of the lowest validation loss"}
 
 
-def trial_values(arm: ArmRuns, metric: str, at: At) -> Floats:
+def trial_values(arm: ArmResults, metric: str, at: At) -> Floats:
     """The metric of every trial, (trials,); NaN where a trial did not succeed: diverged, not finished, or cut short.
 
     `best` reads the metric at the epoch of the trial's lowest validation loss, so that the epoch is never chosen by
@@ -27,5 +27,4 @@ def trial_values(arm: ArmRuns, metric: str, at: At) -> Floats:
         usable = present.any(axis=1)
         picked = curve.shape[1] - 1 - np.argmax(present[:, ::-1], axis=1)
     found = curve[np.arange(curve.shape[0]), np.minimum(picked, curve.shape[1] - 1)]
-    whole = np.array([state == "succeeded" for state in arm.states], dtype=bool)
-    return np.where(usable & whole & np.isfinite(found), found, np.nan)
+    return np.where(usable & arm.having(Outcome.FINISHED) & np.isfinite(found), found, np.nan)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.science.statistics.comparison_input import ArmInput, At, ComparisonInput, Outcome
+from services.science.results import Outcome
+from services.science.statistics.comparison_input import ArmInput, At, ComparisonInput
 from services.science.statistics.comparison_models import (
     Accuracy,
     ArmResult,

@@ -2,26 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.science.results import Outcome
+
 Floats = NDArray[np.float64]
 At = Literal["final", "best", "auc"]
 CiMethod = Literal["t", "bca"]
-
-
-class Outcome(StrEnum):
-    """What became of one trial."""
-
-    FINISHED = "finished"
-    """It trained to the end; its value counts."""
-    DIVERGED = "diverged"
-    """It became non-finite: a result that counts in n, never in a mean."""
-    MISSING = "missing"
-    """It failed, was cancelled or is not done: no result."""
 
 
 @dataclass(frozen=True, eq=False)

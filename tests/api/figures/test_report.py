@@ -6,6 +6,10 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+
+from services.db.engine import Database
+from services.db.tables import DiagnosticRow, TrialRow
 
 EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -202,3 +206,40 @@ def test_every_model_is_told(shared: Any, model: dict[str, Any], told: str) -> N
     answer = shared.http.get(experiment["links"]["report"])
     assert answer.status_code == 200, answer.text
     assert told in Page(answer.text).text
+
+
+def measure_layers(database: Database, experiment: str, epochs: tuple[int, ...]) -> None:
+    """Two layers of every trial, with all numbers that a report's figures and its table of outputs read."""
+    common = {
+        "gradient_norm": 0.5,
+        "predicted_second_moment": 1.0,
+        "pre_activation_mean": 0.0,
+        "pre_activation_variance": 1.1,
+    }
+    outputs = {"output_min": -1.0, "output_max": 1.0, "target_min": -2.0, "target_max": 2.0}
+    with database.write() as session:
+        session.add_all(
+            DiagnosticRow(trial_id=trial, epoch=epoch, layer=layer, layer_index=index, values={**common, **more})
+            for trial in session.scalars(select(TrialRow.id).where(TrialRow.experiment_id == experiment))
+            for epoch in epochs
+            for index, (layer, more) in enumerate({"dense_1": {}, "output": outputs}.items())
+        )
+
+
+def test_seeds_in_rounds_take_no_picture_away(served: Any) -> None:
+    names = ["relu", "tanh", "sigmoid", "elu", "selu", "gelu", "silu"]
+    seeds = {"min": 2, "max": 8, "step": 6, "until": {"ci_halfwidth": 1e-9}}
+    experiment = served.submit(
+        dataset="teacher_student", activation=names, initializer="glorot_normal", seeds=seeds, epochs=2
+    )
+    served.train()
+    measure_layers(served.database, experiment["id"], (0, 2))
+    answer = served.http.get(experiment["links"]["report"])
+    assert answer.status_code == 200, answer.text
+    page = Page(answer.text)
+    assert "56 trials: 7 arms × 8 seeds, 2 epochs each" in page.text
+    leads = ("How large the gradients are that reach the first layers.", "Whether theory saw it coming")
+    assert [lead for lead in leads if lead not in page.text] == []
+    reach = {row[0]: row for row in page.cells if row[-1].startswith("50 %")}
+    assert set(reach) == {f"{name} · glorot_normal" for name in names}
+    assert {row[1] for row in reach.values()} == {"8"}

@@ -5,12 +5,12 @@ import pytest
 from scipy import stats
 
 from services.figures.report_reach import Outputs, reach_rows
-from services.science.figures import ArmRuns
+from services.science.results import ArmResults, TrialResult
 
 
-def arm(key: str, states: tuple[str, ...] = ("succeeded",)) -> ArmRuns:
-    seeds = tuple(range(len(states)))
-    return ArmRuns(key=key, label=f"arm {key}", axes={}, seeds=seeds, states=states, curves={})
+def arm(key: str, states: tuple[str, ...] = ("succeeded",)) -> ArmResults:
+    trials = tuple(TrialResult(f"trl_{seed}", seed, state) for seed, state in enumerate(states))
+    return ArmResults(key, f"arm {key}", trials)
 
 
 def outputs(key: str, low: float, high: float, seed: int = 0, epoch: int = 4, most: float = 3.0) -> Outputs:

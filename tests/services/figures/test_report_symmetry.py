@@ -3,8 +3,9 @@
 from sqlalchemy import select
 
 from services.db.engine import Database
-from services.db.tables import DiagnosticRow, TrialRow
+from services.db.tables import DiagnosticRow, ExperimentRow, TrialRow
 from services.figures.report_symmetry import unbroken_symmetry
+from services.results.loader import load_results
 from tests.support.experiments import make_experiment
 
 
@@ -29,14 +30,17 @@ def measure(database: Database, counts: list[dict[tuple[int, int], tuple[int, in
     return experiment
 
 
+def told(database: Database, experiment: str) -> tuple[str, ...]:
+    with database.read() as session:
+        return unbroken_symmetry(session, load_results(session, session.get_one(ExperimentRow, experiment)))
+
+
 def test_the_last_measurement_of_each_trial_counts(database: Database) -> None:
     broken = {(0, 0): (1, 5), (4, 0): (5, 5), (4, 1): (3, 5)}
     single = {(0, 0): (1, 1), (4, 0): (1, 1)}
     stuck = {(0, 0): (1, 5), (0, 1): (1, 5), (2, 0): (1, 5), (2, 1): (4, 5)}
-    with database.read() as session:
-        assert unbroken_symmetry(session, "exp_nothing") == ()
+    assert told(database, measure(database, [{}])) == ()
     experiment = measure(database, [broken, single, stuck])
     measure(database, [{(0, 0): (1, 5)}])
-    with database.read() as session:
-        (sentence,) = unbroken_symmetry(session, experiment)
+    (sentence,) = told(database, experiment)
     assert "all units of dense_0 were still equal at the last measurement (epoch 2) of 1 of 1 trials" in sentence

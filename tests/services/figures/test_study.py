@@ -2,10 +2,9 @@
 
 import pytest
 
-from services.comparisons.arms import StoredArm, StoredTrial
-from services.db.tables import ExperimentRow
-from services.figures.study import axes_as_stored
+from services.figures.study import with_axes
 from services.science.grid import expand
+from services.science.results import ArmResults
 from services.science.spec import ExperimentSpec
 
 SPEC = ExperimentSpec.model_validate(
@@ -26,12 +25,10 @@ OLD = ("sgd", "sgd(learning_rate=0.1)")
 def test_an_experiment_keeps_the_names_it_was_stored_with(names: tuple[str, str]) -> None:
     arms = expand(SPEC).arms
     stored = [
-        StoredArm(
-            ExperimentRow(id="exp_1"),
-            (StoredTrial("trl", "key", f"relu · he_uniform · {name}", arm.model_dump(), 0, "succeeded", None, None),),
-        )
+        ArmResults("key", f"relu · he_uniform · {name}", (), arm.model_dump())
         for arm, name in zip(arms, names, strict=True)
     ]
-    found = axes_as_stored(stored, arms)
-    assert [axes["optimizer"] for axes in found] == list(names)
-    assert {(axes["activation"], axes["batch_size"]) for axes in found} == {("relu", "batch 32")}
+    found = with_axes(stored)
+    assert [arm.axes["optimizer"] for arm in found] == list(names)
+    assert {(arm.axes["activation"], arm.axes["batch_size"]) for arm in found} == {("relu", "batch 32")}
+    assert [arm.members["activation"] for arm in found] == [arm.activation for arm in arms]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from services.db.engine import Database
-from services.db.tables import DiagnosticRow, TrialRow
+from services.db.tables import DiagnosticRow, ExperimentRow, TrialRow
 from services.predictions.scorecard import experiment_check, scorecard
 from tests.support.experiments import make_experiment
 
@@ -42,7 +42,7 @@ def measured(database: Database) -> str:
 
 def test_ratios_of_an_experiment(database: Database, measured: str) -> None:
     with database.read() as session:
-        (arm,) = experiment_check(session, measured).arms
+        (arm,) = experiment_check(session, session.get_one(ExperimentRow, measured)).arms
     assert (arm.label, arm.trials) == ("relu · he_normal", 2)
     assert [found.layer for found in arm.layers] == ["dense_0", "dense_1", "dense_2"]
     first = arm.layers[0]
@@ -72,7 +72,7 @@ def test_what_is_not_there_is_null(database: Database) -> None:
     with database.write() as session:
         experiment = make_experiment(session, (1,))
     with database.read() as session:
-        assert experiment_check(session, experiment).arms == []
+        assert experiment_check(session, session.get_one(ExperimentRow, experiment)).arms == []
         assert scorecard(session).forward.bias is None
     with database.write() as session:
         trial = session.scalars(select(TrialRow)).one()
@@ -80,7 +80,7 @@ def test_what_is_not_there_is_null(database: Database) -> None:
         session.add(layer(trial.id, 0, pre_activation_mean=None, pre_activation_variance=None))
         session.add(layer(trial.id, 1, predicted_second_moment=None, backward_second_moment=0.0))
     with database.read() as session:
-        (arm,) = experiment_check(session, experiment).arms
+        (arm,) = experiment_check(session, session.get_one(ExperimentRow, experiment)).arms
         assert arm.layers[0].measured_second_moment is None
         assert arm.layers[1].measured_backward_ratio is None
         assert scorecard(session).rows[0].forward.n == 0

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from services.science.claims import ClaimData, Terms
+from services.science.claims import Terms
 from services.science.claims.metrics import CLASSIFICATION
 from services.science.grid import Grid, expand
+from services.science.results import ArmResults, ExperimentResults, TrialResult
 from services.science.spec import ExperimentSpec
-from services.science.statistics.comparison_input import Outcome
 
 EPOCHS = 4
 SPEC = ExperimentSpec.model_validate(
@@ -23,7 +23,9 @@ SPEC = ExperimentSpec.model_validate(
     }
 )
 
-Measure = Callable[..., ClaimData]
+STATES = {"diverged": "diverged", "missing": "failed"}
+
+Measure = Callable[..., ExperimentResults]
 
 
 @pytest.fixture(scope="session")
@@ -40,15 +42,24 @@ def terms(grid: Grid) -> Terms:
 def measure() -> Measure:
     """Build data from each arm's curves `[seeds, epochs + 1]`; a word in the place of a curve is the outcome."""
 
-    def build(metric: str, arms: Sequence[Sequence[object]], **others: object) -> ClaimData:
-        outcomes: list[list[Outcome]] = []
+    def build(metric: str, arms: Sequence[Sequence[object]], **others: object) -> ExperimentResults:
+        states: list[list[str]] = []
         table: list[list[Sequence[float]]] = []
         width = max(len(run) for arm in arms for run in arm if not isinstance(run, str))  # type: ignore[arg-type]
         for arm in arms:
-            outcomes.append([Outcome(run) if isinstance(run, str) else Outcome.FINISHED for run in arm])
+            states.append([STATES[run] if isinstance(run, str) else "succeeded" for run in arm])
             table.append([[np.nan] * width if isinstance(run, str) else list(run) for run in arm])  # type: ignore[arg-type]
         curves = {metric: np.array(table, dtype=np.float64)}
         curves |= {name: np.asarray(values, dtype=np.float64) for name, values in others.items()}
-        return ClaimData([f"arm {i}" for i in range(len(arms))], outcomes, curves, width - 1)
+        found = tuple(
+            ArmResults(
+                key=f"key {i}",
+                label=f"arm {i}",
+                trials=tuple(TrialResult(f"trl_{i}_{seed}", seed, state) for seed, state in enumerate(own)),
+                curves={name: values[i] for name, values in curves.items()},
+            )
+            for i, own in enumerate(states)
+        )
+        return ExperimentResults(id="exp_1", name=None, epochs=width - 1, arms=found)
 
     return build

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from services.science.claims import ClaimData, ClaimResult, bind, evaluate, parse
+from services.science.claims import ClaimResult, bind, evaluate, parse
 from services.science.claims.binding import BoundClaim, BoundTerm
+from services.science.results import ExperimentResults
 
-Measure = Callable[..., ClaimData]
+Measure = Callable[..., ExperimentResults]
 A = "val_loss(relu, he_uniform)"
 B = "val_loss(tanh, he_uniform)"
 
@@ -29,7 +30,7 @@ def about(text: str, *arms: tuple[int, ...]) -> BoundClaim:
     return BoundClaim(claim, bound, claim.left.constant - claim.right.constant)
 
 
-def decide(text: str, data: ClaimData, *arms: tuple[int, ...], **options: Any) -> ClaimResult:
+def decide(text: str, data: ExperimentResults, *arms: tuple[int, ...], **options: Any) -> ClaimResult:
     return evaluate([about(text, *arms)], data, **options).items[0]
 
 
@@ -107,11 +108,13 @@ def test_best_and_worst_pick_by_the_mean_in_the_metrics_direction(measure: Measu
     data = measure("val_accuracy", arms)
     assert decide("val_accuracy(best(relu)) < 1", data, (0, 1, 2)).quantities[0].chosen == "arm 1"
     assert decide("val_accuracy(worst(relu)) < 1", data, (0, 1)).quantities[0].chosen == "arm 0"
-    assert any("flatters" in note for note in decide("val_loss(best(relu)) < 1", data_of(data), (0, 1, 2)).notes)
+    as_loss = renamed(data, "val_accuracy", "val_loss")
+    assert any("flatters" in note for note in decide("val_loss(best(relu)) < 1", as_loss, (0, 1, 2)).notes)
 
 
-def data_of(data: ClaimData) -> ClaimData:
-    return replace(data, curves={"val_loss": data.curves["val_accuracy"]})
+def renamed(data: ExperimentResults, before: str, after: str) -> ExperimentResults:
+    """The same curves under another name."""
+    return replace(data, arms=tuple(replace(arm, curves={after: arm.curves[before]}) for arm in data.arms))
 
 
 @pytest.mark.parametrize(
@@ -186,7 +189,7 @@ class TestDivergence:
         data = measure("val_loss", [runs(*np.linspace(1, 2, 8)), runs(*["diverged"] * 8)])
         assert decide(f"{A} < {B}", data, (0,), (1,)).verdict == "upheld"
         assert decide(f"{A} > {B}", data, (0,), (1,)).verdict == "refuted"
-        accuracy = replace(data, curves={"val_accuracy": data.curves["val_loss"]})
+        accuracy = renamed(data, "val_loss", "val_accuracy")
         assert decide("val_accuracy(relu) > val_accuracy(tanh)", accuracy, (0,), (1,)).verdict == "upheld"
         assert decide(f"{B} < 1000", data, (1,)).verdict == "refuted"
 

@@ -10,10 +10,11 @@ import pytest
 from jsonschema import Draft7Validator
 
 from services.science.activations import ACTIVATIONS
-from services.science.figures import ArmRuns, LayerRecord, Study
+from services.science.figures import Study
 from services.science.initializers import INITIALIZERS
+from services.science.results import ArmResults, LayerRecord, TrialResult
 from services.science.statistics.comparison import compare
-from services.science.statistics.comparison_input import ArmInput, ComparisonInput, Outcome
+from services.science.statistics.comparison_input import ArmInput, ComparisonInput
 from services.science.streams import Purpose, stream
 
 MakeStudy = Callable[..., Study]
@@ -30,7 +31,7 @@ def _study(
 ) -> Study:
     """Curves that fall exponentially with noise of their own; `diverged` names seeds that stop at epoch 2."""
     gone = diverged or {}
-    arms: list[ArmRuns] = []
+    arms: list[ArmResults] = []
     layers: list[LayerRecord] = []
     for i, activation in enumerate(activations):
         for j, initializer in enumerate(initializers):
@@ -43,7 +44,7 @@ def _study(
             training = curve - 0.02
             training[:, 0] = np.nan
             arms.append(
-                ArmRuns(
+                ArmResults(
                     key=f"key{place}",
                     label=f"{activation} · {initializer}",
                     axes={
@@ -52,11 +53,17 @@ def _study(
                         "optimizer": "sgd",
                         "batch_size": "batch 32",
                     },
-                    seeds=tuple(range(seeds)),
-                    states=tuple("diverged" if seed in lost else states for seed in range(seeds)),
+                    trials=tuple(
+                        TrialResult(
+                            f"trl_{place}_{seed}",
+                            seed,
+                            "diverged" if seed in lost else states,
+                            joules=float(joules),
+                            diverged_at=2 if seed in lost else None,
+                        )
+                        for seed, joules in enumerate(np.linspace(5.0, 6.0, seeds) + place)
+                    ),
                     curves={"val_loss": curve, "train_loss": training},
-                    diverged_at=tuple(2 if seed in lost else None for seed in range(seeds)),
-                    joules=np.linspace(5.0, 6.0, seeds) + place,
                     members={
                         "activation": ACTIVATIONS[activation].model_validate({}),
                         "initializer": INITIALIZERS[initializer].model_validate({}),
@@ -67,6 +74,7 @@ def _study(
                 # A trial that diverged is measured no more.
                 layers += _layers(f"key{place}", place, seed, (0, 1) if seed in lost else (0, 1, epochs))
     study = Study(
+        id="exp_1",
         name=changes.pop("name", "a study"),
         dataset="digits",
         task="classification",
@@ -80,14 +88,14 @@ def _study(
     return study if not changes else Study(**{**vars(study), **changes})
 
 
-def _compared(arms: list[ArmRuns]) -> dict[str, Any]:
+def _compared(arms: list[ArmResults]) -> dict[str, Any]:
     inputs = [
         ArmInput(
             key=arm.key,
             label=arm.label,
             arm={axis: arm.axes[axis] for axis in ("activation", "initializer")},
             seeds=list(arm.seeds),
-            outcomes=[Outcome.DIVERGED if state == "diverged" else Outcome.FINISHED for state in arm.states],
+            outcomes=[trial.outcome for trial in arm.trials],
             curve=arm.curves["val_loss"],
             train_curve=arm.curves["train_loss"],
         )

@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from services.science.diagnostics import HISTOGRAM_EDGES
-from services.science.figures import GradientFlow, LayerHistograms, LayerRecord, NoFigureDataError, Prediction, Study
+from services.science.figures import GradientFlow, LayerHistograms, NoFigureDataError, Prediction, Study
+from services.science.results import LayerRecord
 
 
 def interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """The numbers of the other figures, against SciPy, closed forms and the comparison."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,6 @@ from scipy import stats
 from services.science.activations import ACTIVATIONS
 from services.science.figures import (
     ActivationShape,
-    ArmRuns,
     Convergence,
     Differences,
     Energy,
@@ -18,11 +18,13 @@ from services.science.figures import (
     Ranking,
     Seeds,
 )
+from services.science.results import ArmResults
 from services.science.streams import stream
 
 
-def replaced(arm: ArmRuns, **changes: Any) -> ArmRuns:
-    return ArmRuns(**{**{name: getattr(arm, name) for name in arm.__dataclass_fields__}, **changes})
+def costing(arm: ArmResults, joules: float | None) -> ArmResults:
+    """The arm with this energy of every trial."""
+    return replace(arm, trials=tuple(replace(trial, joules=joules) for trial in arm.trials))
 
 
 def test_the_ranking_is_that_of_the_comparison(make_study: Any) -> None:
@@ -124,13 +126,13 @@ def test_energy_is_averaged_over_the_same_trials_as_the_metric(make_study: Any) 
         (first.joules[kept].mean(), low, high)
     )
     assert record["mean"] == pytest.approx(first.curves["val_loss"][kept, -1].mean())
-    unknown = make_study(arms=tuple(replaced(arm, joules=np.full(4, np.nan)) for arm in study.arms))
+    unknown = make_study(arms=tuple(costing(arm, None) for arm in study.arms))
     with pytest.raises(NoFigureDataError, match="energy"):
         Energy().numbers(unknown)
 
 
 def test_arms_of_equal_energy_are_said_to_be_so(make_study: Any) -> None:
-    arms = tuple(replaced(arm, joules=np.full(4, 0.25)) for arm in make_study().arms)
+    arms = tuple(costing(arm, 0.25) for arm in make_study().arms)
     data = Energy().numbers(make_study(arms=arms))
     assert "does not tell them apart" in data.subtitle[-1]
     low, high = Energy().draw(data)["layer"][-1]["encoding"]["x"]["scale"]["domain"]
@@ -151,8 +153,8 @@ def test_activations_are_those_of_the_study(make_study: Any) -> None:
 def test_gated_activations_are_left_out_and_named(make_study: Any) -> None:
     study = make_study()
     gated = next(cls for cls in ACTIVATIONS.values() if cls.width_factor == 2).model_validate({})
-    arms = [replaced(arm, members={**arm.members, "activation": gated}) for arm in study.arms[:2]]
-    renamed = [replaced(arm, axes={**arm.axes, "activation": gated.label()}) for arm in arms]
+    arms = [replace(arm, members={**arm.members, "activation": gated}) for arm in study.arms[:2]]
+    renamed = [replace(arm, axes={**arm.axes, "activation": gated.label()}) for arm in arms]
     data = ActivationShape().numbers(make_study(arms=(*renamed, *study.arms[2:])))
     assert {r["series"] for r in data.records} == {"tanh"}
     assert f"gated: {gated.label()}" in data.subtitle[1]

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from services.science.results import Outcome
 from services.science.statistics.comparison import compare
 from services.science.statistics.comparison_arms import THRESHOLD_RULE
-from services.science.statistics.comparison_input import ArmInput, ComparisonInput, EnergyInput, Outcome
+from services.science.statistics.comparison_input import ArmInput, ComparisonInput, EnergyInput
 from services.science.statistics.comparison_models import ArmResult, Comparison
 from services.science.statistics.multiplicity import holm
 from services.science.streams import Purpose, stream

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-import services.figures.layers as module
+import services.results.layers as module
 from services.db.engine import Database
-from services.db.tables import DiagnosticRow, TrialRow
-from services.figures.layers import read_layers
-from services.science.figures import ArmRuns, GradientFlow, LayerHistograms, NoFigureDataError, Prediction
-from services.science.figures.study import LayerWish
+from services.db.tables import DiagnosticRow, ExperimentRow, TrialRow
+from services.results.layers import last_layers, measured_trials, read_layers, untrained_layers
+from services.results.loader import load_results
+from services.science.figures import GradientFlow, LayerHistograms, NoFigureDataError, Prediction
+from services.science.results import LayerWish
 from tests.support.experiments import make_experiment
 
-ARMS = tuple(ArmRuns(key=f"arm{i}", label=f"arm {i}", axes={}, seeds=(0, 1), states=(), curves={}) for i in range(3))
 HISTOGRAM = {"below": 0, "counts": [1, 2, 3], "above": 4}
 
 
@@ -23,7 +23,7 @@ def measured(database: Database, epochs: tuple[int, ...] = (0, 1, 2, 4), **chang
         experiment = make_experiment(session, (6,), epochs=4)
         query = select(TrialRow).where(TrialRow.experiment_id == experiment).order_by(TrialRow.position)
         for place, trial in enumerate(session.scalars(query)):
-            trial.arm_key, trial.seed = f"arm{place // 2}", place % 2
+            trial.arm_key, trial.label, trial.seed = f"arm{place // 2}", f"arm {place // 2}", place % 2
             session.add_all(
                 DiagnosticRow(
                     trial_id=trial.id,
@@ -49,7 +49,8 @@ def measured(database: Database, epochs: tuple[int, ...] = (0, 1, 2, 4), **chang
 
 def read(database: Database, experiment: str, *wishes: LayerWish | None) -> tuple[Any, tuple[str, ...]]:
     with database.read() as session:
-        return read_layers(session, experiment, ARMS, [wish for wish in wishes if wish])
+        arms = load_results(session, session.get_one(ExperimentRow, experiment)).arms
+        return read_layers(session, arms, [wish for wish in wishes if wish])
 
 
 def test_every_seed_is_read_and_only_what_is_asked_for(database: Database) -> None:
@@ -116,3 +117,32 @@ def test_nothing_measured_is_nothing_read(database: Database) -> None:
     with database.write() as session:
         experiment = make_experiment(session, (2,))
     assert read(database, experiment, GradientFlow().layers(), Prediction().layers()) == ((), ())
+
+
+def test_however_many_trials_a_statement_takes_the_answer_is_the_same(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = measured(database)
+    norm = DiagnosticRow.values["gradient_norm"].as_float()
+
+    def everything() -> Any:
+        with database.read() as session:
+            arms = load_results(session, session.get_one(ExperimentRow, experiment)).arms
+            return (
+                read_layers(session, arms, [GradientFlow().layers(), Prediction().layers()]),
+                untrained_layers(session, arms, ("gradient_norm",)),
+                last_layers(session, arms, ("gradient_norm",), (), norm < 1.0),
+                measured_trials(session, arms),
+            )
+
+    at_once = everything()
+    _, untrained, last, counts = at_once
+    assert [[record.layer_index for record in records] for records in untrained.values()] == [[0, 1]] * 6
+    assert [(r.arm_key, r.seed, r.epoch, r.layer_index) for r in last] == [
+        *((f"arm{arm}", seed, 4, 1) for arm, seed in ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0))),
+        ("arm2", 1, 1, 1),
+    ], "of the trial that diverged after epoch 1 that was the last"
+    assert counts == {"arm0": 2, "arm1": 2, "arm2": 2}
+    monkeypatch.setattr(module, "IDS_AT_ONCE", 4)
+    monkeypatch.setattr(module, "COUNTS_AT_ONCE", 2)
+    assert everything() == at_once
