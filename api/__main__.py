@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
-from api.events.hub import Hub
+from api.event_hub import Hub
 from services import log
 from services.db.engine import Database
 from services.settings import Settings, get_settings

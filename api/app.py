@@ -25,7 +25,7 @@ import api.recommendations.routes
 import api.trials.routes
 from api import errors, openapi
 from api.envelope import Envelope
-from api.events.hub import Hub
+from api.event_hub import Hub
 from api.state import Services
 from api.telemetry import Telemetry
 from services.db.engine import Database

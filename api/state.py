@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from api.events.hub import Hub
+from api.event_hub import Hub
 from api.telemetry import Telemetry
 from services.db.engine import Database
 from services.figures.render import Renderer

@@ -11,7 +11,7 @@ from api.documentation import EXAMPLE_ID, problems
 from api.state import ServicesDep
 from api.strict_json import StrictRoute
 from services.comparisons.service import Question, comparison
-from services.science.statistics.comparison_models import Comparison
+from services.science.comparison.models import Comparison
 
 router = APIRouter(prefix="/v1", tags=["comparisons"], route_class=StrictRoute)
 

@@ -13,9 +13,9 @@ from api.pagination import Cursor, Limit, Page
 from api.state import ServicesDep
 from services.catalogue import figures as catalogue
 from services.comparisons.service import Question
-from services.figures import report
 from services.figures.page import POLICY
 from services.figures.service import chosen, figure
+from services.reports import report
 from services.science.figures.theme import ThemeName
 
 router = APIRouter(prefix="/v1", tags=["figures"])

@@ -12,9 +12,9 @@ from services.science.claims.decision import Decision, decide, decide_share
 from services.science.claims.models import ClaimQuantity, ClaimResult, ClaimResults, Test, Verdict
 from services.science.claims.quantities import quantity_values, smaller_is_better
 from services.science.claims.sentences import sentence
+from services.science.comparison.arms import bounds, number
+from services.science.comparison.models import Difference
 from services.science.results import ExperimentResults, Outcome
-from services.science.statistics.comparison_arms import bounds, number
-from services.science.statistics.comparison_models import Difference
 from services.science.statistics.intervals import t_interval
 from services.science.statistics.multiplicity import holm
 from services.science.statistics.paired import cohen_dz

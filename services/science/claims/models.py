@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from services.science.base import Strict
-from services.science.statistics.comparison_models import Difference
+from services.science.comparison.models import Difference
 
 Verdict = Literal["upheld", "refuted", "undecided"]
 Test = Literal["sign_flip", "t"]

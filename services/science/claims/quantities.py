@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from services.science.claims.ast import Quantity
 from services.science.claims.metrics import lower_is_better, training_metric
+from services.science.comparison.arms import values_at
 from services.science.results import ExperimentResults, Outcome
-from services.science.statistics.comparison_arms import values_at
 from services.science.statistics.convergence import epochs_to_threshold
 from services.science.statistics.generalization import generalization_gap
 from services.science.statistics.stability import jumpiness

@@ -13,7 +13,7 @@ from services.cohorts.messages import EpochsMessage
 from services.db.engine import Database
 from services.db.tables import DiagnosticRow, TrialRow
 from services.experiments import service
-from services.figures.report import collect
+from services.reports.report import collect
 from services.science.spec import ExperimentSpec
 from services.settings import Settings
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.science.statistics.comparison_models import ArmResult, PairResult, RankRow
+from services.science.comparison.models import ArmResult, PairResult, RankRow
 from services.science.statistics.directions import Direction
 from services.science.statistics.power import seeds_to_reach
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from services.science.statistics.comparison_arms import ArmData, bounds, number, sample_mean
-from services.science.statistics.comparison_input import CiMethod
-from services.science.statistics.comparison_models import ArmName, Bounds, Difference, PairResult
+from services.science.comparison.arms import ArmData, bounds, number, sample_mean
+from services.science.comparison.input import CiMethod
+from services.science.comparison.models import ArmName, Bounds, Difference, PairResult
 from services.science.statistics.intervals import bca_interval
 from services.science.statistics.multiplicity import holm
 from services.science.statistics.permutation import (

@@ -19,19 +19,19 @@ from services.errors import ConflictError, InvalidInputError
 from services.experiments.service import get
 from services.experiments.views import ExperimentView, view
 from services.figures.render import Renderer
-from services.figures.report_divergence import divergences
-from services.figures.report_pictures import layer_figures, metrics_read, needs_layers, pictures
-from services.figures.report_reach import ReachRow, last_outputs, reach_rows
-from services.figures.report_symmetry import unbroken_symmetry
-from services.figures.report_tables import effect_rows, pair_table, ranking_rows
 from services.figures.study import study_of
+from services.reports.divergence import divergences
+from services.reports.pictures import layer_figures, metrics_read, needs_layers, pictures
+from services.reports.reach import ReachRow, last_outputs, reach_rows
+from services.reports.symmetry import unbroken_symmetry
+from services.reports.tables import effect_rows, pair_table, ranking_rows
 from services.results.loader import load_results
 from services.results.run import Run, load_run
 from services.science.claims import ClaimResults
+from services.science.comparison.models import Comparison
 from services.science.figures import Study
 from services.science.figures.study import shown
 from services.science.results import CurveWish, ExperimentResults
-from services.science.statistics.comparison_models import Comparison
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox allow-popups"
 ARMS_SHOWN = 60
@@ -168,7 +168,7 @@ def _versions() -> list[tuple[str, str]]:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("services.figures"),
+        loader=PackageLoader("services.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from services.science.comparison.arms import THRESHOLD_RULE
+from services.science.comparison.compare import compare
+from services.science.comparison.input import ArmInput, ComparisonInput, EnergyInput
+from services.science.comparison.models import ArmResult, Comparison
 from services.science.results import Outcome
-from services.science.statistics.comparison import compare
-from services.science.statistics.comparison_arms import THRESHOLD_RULE
-from services.science.statistics.comparison_input import ArmInput, ComparisonInput, EnergyInput
-from services.science.statistics.comparison_models import ArmResult, Comparison
 from services.science.statistics.multiplicity import holm
 from services.science.streams import Purpose, stream
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from services.figures.report_reach import Outputs, reach_rows
+from services.reports.reach import Outputs, reach_rows
 from services.science.results import ArmResults, TrialResult
 
 

@@ -5,20 +5,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.science.statistics.comparison_arms import (
+from services.science.comparison.arms import (
     ArmData,
     arm_data,
     arm_result,
     convergence_threshold,
     number,
 )
-from services.science.statistics.comparison_input import ComparisonInput
-from services.science.statistics.comparison_models import Comparison, EffectRow, Effects, RankRow
-from services.science.statistics.comparison_pairs import PairTests
+from services.science.comparison.input import ComparisonInput
+from services.science.comparison.models import Comparison, EffectRow, Effects, RankRow
+from services.science.comparison.pairs import PairTests
+from services.science.comparison.verdict import verdict_sentence
 from services.science.statistics.directions import metric_direction
 from services.science.statistics.effects import two_way_effects
 from services.science.statistics.ranking import Standing, shared_ranks, standing_order
-from services.science.statistics.verdict import verdict_sentence
 
 
 def compare(request: ComparisonInput) -> Comparison:

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from services.db.engine import Database
 from services.db.tables import ExperimentRow, TrialRow
-from services.figures.report_divergence import divergences
+from services.reports.divergence import divergences
 from services.results.loader import load_results
 from tests.support.experiments import make_experiment
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from services.science.comparison.input import ArmInput, EnergyInput, pool_arms
 from services.science.results import Outcome
-from services.science.statistics.comparison_input import ArmInput, EnergyInput, pool_arms
 
 
 def grid() -> list[ArmInput]:

@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from services.science.statistics.comparison import compare
-from services.science.statistics.comparison_input import ArmInput, ComparisonInput
-from services.science.statistics.comparison_models import Comparison
+from services.science.comparison.compare import compare
+from services.science.comparison.input import ArmInput, ComparisonInput
+from services.science.comparison.models import Comparison
 from services.science.streams import Purpose, stream
 
 Results = dict[int, float | str]

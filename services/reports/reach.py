@@ -7,7 +7,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from services.db.tables import DiagnosticRow
-from services.figures.report_tables import NONE
+from services.reports.tables import NONE
 from services.results.layers import last_layers
 from services.science.figures.numerals import significant
 from services.science.figures.over_seeds import OverSeeds, mean_over_seeds

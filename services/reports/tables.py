@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from services.science.comparison.models import ArmResult, Bounds, Comparison, PairResult
 from services.science.figures.numerals import significant, with_halfwidth
-from services.science.statistics.comparison_models import ArmResult, Bounds, Comparison, PairResult
 
 PAIRS_SHOWN = 60
 NONE = "–"

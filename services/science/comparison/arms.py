@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.science.results import Outcome
-from services.science.statistics.comparison_input import ArmInput, At, ComparisonInput
-from services.science.statistics.comparison_models import (
+from services.science.comparison.input import ArmInput, At, ComparisonInput
+from services.science.comparison.models import (
     Accuracy,
     ArmResult,
     BestSummary,
@@ -19,6 +18,7 @@ from services.science.statistics.comparison_models import (
     Stability,
     Summary,
 )
+from services.science.results import Outcome
 from services.science.statistics.convergence import area_under_curve, epochs_to_threshold, kaplan_meier
 from services.science.statistics.generalization import generalization_gap
 from services.science.statistics.intervals import Interval, bca_interval, t_interval, wilson_interval

@@ -4,7 +4,7 @@ from sqlalchemy import select
 
 from services.db.engine import Database
 from services.db.tables import DiagnosticRow, ExperimentRow, TrialRow
-from services.figures.report_symmetry import unbroken_symmetry
+from services.reports.symmetry import unbroken_symmetry
 from services.results.loader import load_results
 from tests.support.experiments import make_experiment
 
