@@ -8,8 +8,8 @@ from starlette.responses import Response
 from api.answers import JsonAnswer, with_etag
 from api.documentation import problems
 from api.state import ServicesDep
-from services.claims.service import ClaimQuestion, claims
-from services.science.claims import ClaimResults
+from services.hypotheses.service import HypothesisQuestion, claims
+from services.science.hypotheses import ClaimResults
 
 router = APIRouter(prefix="/v1", tags=["comparisons"])
 
@@ -35,5 +35,5 @@ def read_claims(
     While the experiment runs, only trials that are final count.
     """
     with services.database.read() as session:
-        found = claims(session, experiment_id, ClaimQuestion(confidence, test))
+        found = claims(session, experiment_id, HypothesisQuestion(confidence, test))
     return with_etag(request, JsonAnswer(found.model_dump(mode="json")))

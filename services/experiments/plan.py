@@ -18,10 +18,10 @@ from services.quotes.cost import Load, load, stages
 from services.quotes.forecast import Seconds, predict
 from services.quotes.machine import ASSUMED, Machine, present
 from services.science import grid as grids
-from services.science.claims.of_spec import unreadable_claims
 from services.science.datasets import plan_notes, plan_rows
 from services.science.datasets.files import locate
 from services.science.grid import Grid
+from services.science.hypotheses.of_spec import unreadable_hypotheses
 from services.science.models.layers import parameters as count_parameters
 from services.science.spec import ExperimentSpec
 from services.settings import Settings
@@ -188,7 +188,7 @@ def _check_size(spec: ExperimentSpec, settings: Settings) -> None:
 
 
 def _check_hypotheses(spec: ExperimentSpec, grid: Grid) -> None:
-    if wrong := unreadable_claims(spec, grid):
+    if wrong := unreadable_hypotheses(spec, grid):
         raise invalid_spec([FieldProblem(f"/hypotheses/{index}", message) for index, message in wrong.items()])
 
 

@@ -11,7 +11,6 @@ from datetime import datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy.orm import Session
 
-from services.claims.service import ClaimQuestion, StoredClaims, decide_claims, stored_claims
 from services.cohorts.states import FINAL
 from services.comparisons.service import Question, compare_results
 from services.db.tables import ExperimentRow
@@ -20,6 +19,7 @@ from services.experiments.service import get
 from services.experiments.views import ExperimentView, view
 from services.figures.render import Renderer
 from services.figures.study import study_of
+from services.hypotheses.service import HypothesisQuestion, StoredHypotheses, decide_hypotheses, stored_hypotheses
 from services.reports.divergence import divergences
 from services.reports.pictures import layer_figures, metrics_read, needs_layers, pictures
 from services.reports.reach import ReachRow, last_outputs, reach_rows
@@ -27,10 +27,10 @@ from services.reports.symmetry import unbroken_symmetry
 from services.reports.tables import effect_rows, pair_table, ranking_rows
 from services.results.loader import load_results
 from services.results.run import Run, load_run
-from services.science.claims import ClaimResults
 from services.science.comparison.models import Comparison
 from services.science.figures import Study
 from services.science.figures.study import shown
+from services.science.hypotheses import ClaimResults
 from services.science.results import CurveWish, ExperimentResults
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox allow-popups"
@@ -100,22 +100,22 @@ def collect(
     )
 
 
-def _claims(row: ExperimentRow) -> StoredClaims | None:
+def _claims(row: ExperimentRow) -> StoredHypotheses | None:
     """What the experiment claims; None where it claims nothing, or nothing that this version understands."""
     try:
-        return stored_claims(row) if row.spec.get("hypotheses") else None
+        return stored_hypotheses(row) if row.spec.get("hypotheses") else None
     except InvalidInputError:
         return None
 
 
-def _decided(claimed: StoredClaims | None, results: ExperimentResults, asked: Question) -> ClaimResults | None:
+def _decided(claimed: StoredHypotheses | None, results: ExperimentResults, asked: Question) -> ClaimResults | None:
     try:
-        return decide_claims(claimed, results, ClaimQuestion(asked.confidence)) if claimed else None
+        return decide_hypotheses(claimed, results, HypothesisQuestion(asked.confidence)) if claimed else None
     except InvalidInputError:
         return None
 
 
-def _metrics(asked: Question, claimed: StoredClaims | None) -> tuple[str, ...]:
+def _metrics(asked: Question, claimed: StoredHypotheses | None) -> tuple[str, ...]:
     """Every metric whose curves a part of the report reads, so that they are read once."""
     spoken_of = claimed.curves().metrics if claimed else ()
     return tuple(dict.fromkeys((*asked.metrics(), *metrics_read(asked), *spoken_of)))

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from services.science.claims.ast import Relation
-from services.science.claims.models import Test, Verdict
+from services.science.hypotheses.ast import Relation
+from services.science.hypotheses.models import Test, Verdict
 from services.science.statistics.intervals import Interval
 from services.science.statistics.paired import spread_of
 from services.science.statistics.permutation import min_attainable_p, sign_flip_test

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from services.science.claims import ClaimResult, bind, evaluate, parse
-from services.science.claims.binding import BoundClaim, BoundTerm
+from services.science.hypotheses import ClaimResult, bind, evaluate, parse
+from services.science.hypotheses.binding import BoundHypothesis, BoundTerm
 from services.science.results import ExperimentResults
 
 Measure = Callable[..., ExperimentResults]
@@ -20,14 +20,14 @@ A = "val_loss(relu, he_uniform)"
 B = "val_loss(tanh, he_uniform)"
 
 
-def about(text: str, *arms: tuple[int, ...]) -> BoundClaim:
+def about(text: str, *arms: tuple[int, ...]) -> BoundHypothesis:
     """A claim whose quantities, in the order they are written, speak of the arms with these numbers."""
     claim = parse(text)
     terms = [(1.0, term) for term in claim.left.terms] + [(-1.0, term) for term in claim.right.terms]
     bound = tuple(
         BoundTerm(sign * term.factor, term.quantity, own) for (sign, term), own in zip(terms, arms, strict=True)
     )
-    return BoundClaim(claim, bound, claim.left.constant - claim.right.constant)
+    return BoundHypothesis(claim, bound, claim.left.constant - claim.right.constant)
 
 
 def decide(text: str, data: ExperimentResults, *arms: tuple[int, ...], **options: Any) -> ClaimResult:

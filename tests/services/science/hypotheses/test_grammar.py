@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.science.claims import ClaimError, parse
-from services.science.claims.ast import Claim, Item, Quantity, Selector, Sum, Term
+from services.science.hypotheses import HypothesisError, parse
+from services.science.hypotheses.ast import Hypothesis, Item, Quantity, Selector, Sum, Term
 
 NAMES = st.sampled_from(["relu", "tanh", "he_uniform", "leaky_relu", "sgd", "adam"])
 VALUES = st.sampled_from(["0.1", "1", "-2.5", "none", "cosine", "cosine(floor=0)"])
@@ -53,9 +53,9 @@ SUMS = st.builds(
 
 @given(SUMS, st.sampled_from(["<", "<=", ">", ">=", "within"]), SUMS, NUMBERS)
 def test_what_is_written_reads_back_as_the_same_claim(left: Sum, relation: str, right: Sum, tolerance: float) -> None:
-    claim = Claim("", left, relation, right, tolerance if relation == "within" else 0.0)  # type: ignore[arg-type]
+    claim = Hypothesis("", left, relation, right, tolerance if relation == "within" else 0.0)  # type: ignore[arg-type]
     if not left.terms and not right.terms:
-        with pytest.raises(ClaimError):
+        with pytest.raises(HypothesisError):
             parse(str(claim))
         return
     read = parse(str(claim))
@@ -77,7 +77,7 @@ def test_what_is_written_reads_back_as_the_same_claim(left: Sum, relation: str, 
 def test_no_text_breaks_the_reader(text: str) -> None:
     try:
         parse(text)
-    except ClaimError as found:
+    except HypothesisError as found:
         error = found
     else:
         return
@@ -88,7 +88,7 @@ def test_no_text_breaks_the_reader(text: str) -> None:
 @given(st.integers(0, 50), st.sampled_from("$#!?;[]{}'\"&%"))
 def test_an_unknown_character_is_pointed_at(place: int, character: str) -> None:
     text = "val_loss(relu, he_uniform) < val_loss(tanh, he_uniform)"
-    with pytest.raises(ClaimError) as caught:
+    with pytest.raises(HypothesisError) as caught:
         parse(text[:place] + character + text[place:])
     assert caught.value.position == place
 
@@ -116,7 +116,7 @@ def test_an_unknown_character_is_pointed_at(place: int, character: str) -> None:
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_place(text: str, place: int, words: str) -> None:
-    with pytest.raises(ClaimError, match="at character") as caught:
+    with pytest.raises(HypothesisError, match="at character") as caught:
         parse(text)
     assert caught.value.position == place
     assert words in str(caught.value)

@@ -10,18 +10,18 @@
 `grammar` reads the text, `binding` checks it against a grid, `evaluation` decides it from curves.
 """
 
-from services.science.claims.ast import Claim, ClaimError
-from services.science.claims.binding import BoundClaim, Terms, bind
-from services.science.claims.evaluation import evaluate
-from services.science.claims.grammar import parse
-from services.science.claims.models import ClaimResult, ClaimResults
+from services.science.hypotheses.ast import Hypothesis, HypothesisError
+from services.science.hypotheses.binding import BoundHypothesis, Terms, bind
+from services.science.hypotheses.evaluation import evaluate
+from services.science.hypotheses.grammar import parse
+from services.science.hypotheses.models import ClaimResult, ClaimResults
 
 __all__ = [
-    "BoundClaim",
-    "Claim",
-    "ClaimError",
+    "BoundHypothesis",
     "ClaimResult",
     "ClaimResults",
+    "Hypothesis",
+    "HypothesisError",
     "Terms",
     "bind",
     "evaluate",

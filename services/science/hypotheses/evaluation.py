@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.science.claims.ast import Relation
-from services.science.claims.binding import BoundClaim, BoundTerm
-from services.science.claims.decision import Decision, decide, decide_share
-from services.science.claims.models import ClaimQuantity, ClaimResult, ClaimResults, Test, Verdict
-from services.science.claims.quantities import quantity_values, smaller_is_better
-from services.science.claims.sentences import sentence
 from services.science.comparison.arms import bounds, number
 from services.science.comparison.models import Difference
+from services.science.hypotheses.ast import Relation
+from services.science.hypotheses.binding import BoundHypothesis, BoundTerm
+from services.science.hypotheses.decision import Decision, decide, decide_share
+from services.science.hypotheses.models import ClaimQuantity, ClaimResult, ClaimResults, Test, Verdict
+from services.science.hypotheses.quantities import quantity_values, smaller_is_better
+from services.science.hypotheses.sentences import sentence
 from services.science.results import ExperimentResults, Outcome
 from services.science.statistics.intervals import t_interval
 from services.science.statistics.multiplicity import holm
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 class _Measured:
     """A claim's numbers before the adjustment."""
 
-    claim: BoundClaim
+    claim: BoundHypothesis
     quantities: list[ClaimQuantity]
     differences: Floats
     decision: Decision
@@ -35,7 +35,7 @@ class _Measured:
 
 
 def evaluate(
-    claims: Sequence[BoundClaim],
+    claims: Sequence[BoundHypothesis],
     data: ExperimentResults,
     confidence: float = 0.95,
     test: Test = "sign_flip",
@@ -70,7 +70,7 @@ def evaluate(
     )
 
 
-def _measure(claim: BoundClaim, data: ExperimentResults, confidence: float, test: Test, seed: int) -> _Measured:
+def _measure(claim: BoundHypothesis, data: ExperimentResults, confidence: float, test: Test, seed: int) -> _Measured:
     seeds = len(data.seeds)
     total = np.full(seeds, claim.constant)
     # Two that are both not there yet have no order: the seed says nothing, as little as one at which both diverged.
@@ -112,7 +112,7 @@ def _per_seed(term: BoundTerm, data: ExperimentResults) -> tuple[Floats, ClaimQu
     )
 
 
-def _share(claim: BoundClaim, quantity: ClaimQuantity, confidence: float) -> Decision:
+def _share(claim: BoundHypothesis, quantity: ClaimQuantity, confidence: float) -> Decision:
     """A share of diverged trials against a number."""
     factor = claim.terms[0].factor
     turned: dict[Relation, Relation] = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "within": "within"}
@@ -139,7 +139,9 @@ def _picked(values: Floats, term: BoundTerm) -> int:
     return pick(there, key=lambda place: keys[place])
 
 
-def _notes(claim: BoundClaim, data: ExperimentResults, quantities: Sequence[ClaimQuantity], kept: Floats) -> list[str]:
+def _notes(
+    claim: BoundHypothesis, data: ExperimentResults, quantities: Sequence[ClaimQuantity], kept: Floats
+) -> list[str]:
     notes: list[str] = []
     if any(quantity.chosen for quantity in quantities):
         notes.append("the arm that best or worst picks is chosen by the seeds that judge it, which flatters it")

@@ -3,10 +3,11 @@
 import math
 from typing import Final, cast
 
-from services.science.claims.ast import (
+from services.science.grid import AXES
+from services.science.hypotheses.ast import (
     At,
-    Claim,
-    ClaimError,
+    Hypothesis,
+    HypothesisError,
     Item,
     Pick,
     Quantity,
@@ -17,8 +18,7 @@ from services.science.claims.ast import (
     Term,
     plain,
 )
-from services.science.claims.tokens import Token, tokens
-from services.science.grid import AXES
+from services.science.hypotheses.tokens import Token, tokens
 
 GRAMMAR = """\
 claim     = sum ("<" | "<=" | ">" | ">=" | "within" NUMBER "of") sum
@@ -42,11 +42,11 @@ POINTS: Final = ("final", "best", "auc")
 RELATIONS: Final = ("<", "<=", ">", ">=")
 
 
-def parse(text: str) -> Claim:
+def parse(text: str) -> Hypothesis:
     """Read a claim.
 
     Raises:
-        ClaimError: with the place of the first thing that cannot be read.
+        HypothesisError: with the place of the first thing that cannot be read.
     """
     return _Parser(text).claim()
 
@@ -59,15 +59,15 @@ class _Parser:
         self.words = tokens(text)
         self.at = 0
 
-    def claim(self) -> Claim:
+    def claim(self) -> Hypothesis:
         left = self.sum()
         relation, tolerance = self.relation()
         right = self.sum()
         if self.here.kind != "end":
             raise self.error(f"unexpected {self.here.shown} after a whole claim")
         if not left.terms and not right.terms:
-            raise ClaimError("a claim needs at least one quantity such as val_loss(relu, he_uniform)", 0)
-        return Claim(self.text, left, relation, right, tolerance)
+            raise HypothesisError("a claim needs at least one quantity such as val_loss(relu, he_uniform)", 0)
+        return Hypothesis(self.text, left, relation, right, tolerance)
 
     def relation(self) -> tuple[Relation, float]:
         word = self.take()
@@ -77,11 +77,11 @@ class _Parser:
             place = self.here.position
             tolerance = self.number()
             if not tolerance > 0:
-                raise ClaimError("the tolerance of `within` must be above 0", place)
+                raise HypothesisError("the tolerance of `within` must be above 0", place)
             self.expect("of")
             return "within", tolerance
         hint = "; two measured numbers are never equal: say how near with `within 0.01 of`" if word.text == "=" else ""
-        raise ClaimError(f"expected <, <=, >, >= or `within NUMBER of`, not {word.shown}{hint}", word.position)
+        raise HypothesisError(f"expected <, <=, >, >= or `within NUMBER of`, not {word.shown}{hint}", word.position)
 
     def sum(self) -> Sum:
         terms: list[Term] = []
@@ -107,13 +107,13 @@ class _Parser:
         if not self.accept("*"):
             return factor, None
         if factor == 0:
-            raise ClaimError("a factor of 0 leaves nothing to claim", place)
+            raise HypothesisError("a factor of 0 leaves nothing to claim", place)
         return factor, self.quantity()
 
     def quantity(self) -> Quantity:
         word = self.take()
         if word.kind != "name":
-            raise ClaimError(
+            raise HypothesisError(
                 f"expected a quantity such as val_loss(relu, he_uniform) or a number, not {word.shown}", word.position
             )
         if word.text == "diverged":
@@ -131,7 +131,7 @@ class _Parser:
         metric = self.name("a metric such as val_accuracy").text
         relation = self.take()
         if relation.text not in ("<=", ">="):
-            raise ClaimError(
+            raise HypothesisError(
                 f"epochs_to needs a threshold such as val_accuracy >= 0.5, not {relation.shown}", relation.position
             )
         threshold = self.signed()
@@ -159,7 +159,7 @@ class _Parser:
             return word.text, cast(At, mark.text)
         if mark.kind == "number" and mark.text.isdigit():
             return word.text, int(mark.text[:9])
-        raise ClaimError(f"after @ stands an epoch, final, best or auc, not {mark.shown}", mark.position)
+        raise HypothesisError(f"after @ stands an epoch, final, best or auc, not {mark.shown}", mark.position)
 
     def selector(self) -> Selector:
         opening = self.expect("(")
@@ -198,7 +198,7 @@ class _Parser:
     def batch(self, word: Token) -> Item:
         size = self.take()
         if not size.text.isdigit():
-            raise ClaimError(f"a batch size is a whole number, not {size.shown}", size.position)
+            raise HypothesisError(f"a batch size is a whole number, not {size.shown}", size.position)
         return Item(str(int(size.text[:9])), word.position, "batch_size")
 
     def parameters(self) -> tuple[tuple[str, str], ...]:
@@ -233,10 +233,10 @@ class _Parser:
     def number(self) -> float:
         word = self.take()
         if word.kind != "number":
-            raise ClaimError(f"expected a number, not {word.shown}", word.position)
+            raise HypothesisError(f"expected a number, not {word.shown}", word.position)
         value = float(word.text)
         if not math.isfinite(value):
-            raise ClaimError(f"{word.text} is too large for a number", word.position)
+            raise HypothesisError(f"{word.text} is too large for a number", word.position)
         return value
 
     def signed(self) -> float:
@@ -245,13 +245,13 @@ class _Parser:
     def name(self, what: str) -> Token:
         word = self.take()
         if word.kind != "name":
-            raise ClaimError(f"expected {what}, not {word.shown}", word.position)
+            raise HypothesisError(f"expected {what}, not {word.shown}", word.position)
         return word
 
     def expect(self, text: str) -> Token:
         word = self.take()
         if word.text != text or word.kind == "end":
-            raise ClaimError(f"expected {text!r}, not {word.shown}", word.position)
+            raise HypothesisError(f"expected {text!r}, not {word.shown}", word.position)
         return word
 
     def accept(self, text: str) -> bool:
@@ -264,8 +264,8 @@ class _Parser:
         self.at = min(self.at + 1, len(self.words) - 1)
         return word
 
-    def error(self, reason: str) -> ClaimError:
-        return ClaimError(reason, self.here.position)
+    def error(self, reason: str) -> HypothesisError:
+        return HypothesisError(reason, self.here.position)
 
     @property
     def here(self) -> Token:

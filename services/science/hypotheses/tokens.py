@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from services.science.claims.ast import ClaimError
+from services.science.hypotheses.ast import HypothesisError
 
 Kind = Literal["name", "number", "sign", "end"]
 _SPELLED = {"≤": "<=", "≥": ">=", "·": ",", "×": "*", "−": "-"}  # labels and typographers write them so
@@ -31,7 +31,7 @@ def tokens(text: str) -> list[Token]:
     """Cut a claim into words; the last one is always `end`.
 
     Raises:
-        ClaimError: a character that no word begins with.
+        HypothesisError: a character that no word begins with.
     """
     found: list[Token] = []
     place = 0
@@ -43,5 +43,5 @@ def tokens(text: str) -> list[Token]:
     rest = text[place:]
     if rest.strip():
         position = place + len(rest) - len(rest.lstrip())
-        raise ClaimError(f"unexpected {text[position]!r}", position)
+        raise HypothesisError(f"unexpected {text[position]!r}", position)
     return [*found, Token("end", "", len(text))]

@@ -1,10 +1,10 @@
 """A decided claim in one plain sentence, true to its numbers."""
 
-from services.science.claims.ast import Claim
-from services.science.claims.models import ClaimResult
+from services.science.hypotheses.ast import Hypothesis
+from services.science.hypotheses.models import ClaimResult
 
 
-def sentence(result: ClaimResult, claim: Claim, alpha: float) -> str:
+def sentence(result: ClaimResult, claim: Hypothesis, alpha: float) -> str:
     """Say what became of a claim, and why.
 
     Args:
@@ -26,7 +26,7 @@ def sentence(result: ClaimResult, claim: Claim, alpha: float) -> str:
     return f"{result.verdict.capitalize()}: {measured}{_why(result, alpha)}."
 
 
-def _measured(result: ClaimResult, claim: Claim) -> str:
+def _measured(result: ClaimResult, claim: Hypothesis) -> str:
     mean = result.difference.mean or 0.0
     if not claim.right.terms and len(claim.left.terms) == 1 and result.quantities[0].mean is not None:
         value = f"{claim.left} is {result.quantities[0].mean:.4g}"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from services.science.activations import ALIASES as ACTIVATION_ALIASES
 from services.science.base import Member
-from services.science.claims.ast import Claim, ClaimError, Item, Quantity, Sum, plain
-from services.science.claims.metrics import training_metric
 from services.science.grid import AXES, axis_names
+from services.science.hypotheses.ast import Hypothesis, HypothesisError, Item, Quantity, Sum, plain
+from services.science.hypotheses.metrics import training_metric
 from services.science.initializers import ALIASES as INITIALIZER_ALIASES
 from services.science.spec import Arm
 
@@ -34,10 +34,10 @@ class BoundTerm:
 
 
 @dataclass(frozen=True)
-class BoundClaim:
+class BoundHypothesis:
     """A claim that fits its experiment: `sum(factor * quantity) + constant` against zero."""
 
-    claim: Claim
+    claim: Hypothesis
     terms: tuple[BoundTerm, ...]
     constant: float
 
@@ -53,11 +53,11 @@ class BoundClaim:
         return tuple(dict.fromkeys(found))
 
 
-def bind(claim: Claim, terms: Terms) -> BoundClaim:
+def bind(claim: Hypothesis, terms: Terms) -> BoundHypothesis:
     """Check a claim against an experiment and find its arms.
 
     Raises:
-        ClaimError: an unknown metric, an epoch that is not run, a name that selects no arm, or a claim about nothing.
+        HypothesisError: an unknown metric, an epoch that is not run, a name that selects no arm, or a claim about nothing.
     """
     bound = [*_bound(claim.left, 1.0, terms), *_bound(claim.right, -1.0, terms)]
     weights: dict[tuple[object, ...], float] = {}
@@ -69,10 +69,10 @@ def bind(claim: Claim, terms: Terms) -> BoundClaim:
         )
         weights[key] = weights.get(key, 0.0) + term.factor
     if not any(weights.values()):
-        raise ClaimError("both sides are the same quantity of the same arms: there is nothing to find out", 0)
+        raise HypothesisError("both sides are the same quantity of the same arms: there is nothing to find out", 0)
     constant = claim.left.constant - claim.right.constant
     _check_horizon(claim, bound, constant, terms)
-    return BoundClaim(claim, tuple(bound), constant)
+    return BoundHypothesis(claim, tuple(bound), constant)
 
 
 def _bound(side: Sum, sign: float, terms: Terms) -> list[BoundTerm]:
@@ -87,7 +87,7 @@ def select(quantity: Quantity, arms: Sequence[Arm]) -> tuple[int, ...]:
     """Positions of the arms that a quantity's selector means.
 
     Raises:
-        ClaimError: a name that is nowhere in the grid, or no arm that has them all.
+        HypothesisError: a name that is nowhere in the grid, or no arm that has them all.
     """
     wanted: dict[str, set[int]] = {}
     for item in quantity.selector.items:
@@ -97,7 +97,7 @@ def select(quantity: Quantity, arms: Sequence[Arm]) -> tuple[int, ...]:
         wanted.setdefault(axis, set()).update(meant if item.every else exact or meant)
     found = tuple(index for index in range(len(arms)) if all(index in allowed for allowed in wanted.values()))
     if not found:
-        raise ClaimError(f"no arm of this experiment is {quantity.selector}", quantity.selector.position)
+        raise HypothesisError(f"no arm of this experiment is {quantity.selector}", quantity.selector.position)
     return found
 
 
@@ -113,10 +113,12 @@ def _axis(item: Item, arms: Sequence[Arm]) -> str:
         close = difflib.get_close_matches(shown, names, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         listed = "; ".join(f"{axis}: {', '.join(entries)}" for axis, entries in legal.items())
-        raise ClaimError(f"no arm of this experiment has {str(item)!r}; {hint}its arms have {listed}", item.position)
+        raise HypothesisError(
+            f"no arm of this experiment has {str(item)!r}; {hint}its arms have {listed}", item.position
+        )
     if len(found) > 1:
         ways = " or ".join(f"{axis}={item.name}" for axis in found)
-        raise ClaimError(f"{item.name!r} can mean two things here: write {ways}", item.position)
+        raise HypothesisError(f"{item.name!r} can mean two things here: write {ways}", item.position)
     return found[0]
 
 
@@ -162,25 +164,25 @@ def _check_metric(quantity: Quantity, terms: Terms) -> None:
         hint = f"did you mean {close[0]!r}? " if close else ""
         legal = ", ".join(terms.metrics)
         reason = f"unknown metric {metric!r}; {hint}this experiment measures {legal}; there are also "
-        raise ClaimError(f"{reason}spread, gap, jumpiness, diverged and epochs_to", place)
+        raise HypothesisError(f"{reason}spread, gap, jumpiness, diverged and epochs_to", place)
     if isinstance(quantity.at, int):
         first = 1 if metric.startswith("train_") or quantity.statistic == "gap" else 0
         if not first <= quantity.at <= terms.epochs:
-            raise ClaimError(
+            raise HypothesisError(
                 f"epoch {quantity.at} is not measured; {metric} runs from {first} to {terms.epochs}", place
             )
     if quantity.statistic == "jumpiness" and quantity.at != "final":
-        raise ClaimError("jumpiness is of a whole run: leave the epoch out", place)
+        raise HypothesisError("jumpiness is of a whole run: leave the epoch out", place)
     if quantity.statistic == "gap" and not (metric.startswith("val_") and training_metric(metric) in terms.metrics):
         legal = [name for name in terms.metrics if name.startswith("val_") and training_metric(name) in terms.metrics]
-        raise ClaimError(f"{metric!r} has no gap; validation and training both measure {', '.join(legal)}", place)
+        raise HypothesisError(f"{metric!r} has no gap; validation and training both measure {', '.join(legal)}", place)
 
 
-def _check_horizon(claim: Claim, bound: Sequence[BoundTerm], constant: float, terms: Terms) -> None:
+def _check_horizon(claim: Hypothesis, bound: Sequence[BoundTerm], constant: float, terms: Terms) -> None:
     """A single time held against more epochs than are run can only be guessed at."""
     if len(bound) != 1 or bound[0].quantity.statistic != "epochs_to":
         return
     bound_at = -constant / bound[0].factor + (claim.tolerance / abs(bound[0].factor))
     if bound_at > terms.epochs:
         reason = f"the experiment runs {terms.epochs} epochs, which cannot decide a time of {bound_at:g}"
-        raise ClaimError(reason, bound[0].quantity.position)
+        raise HypothesisError(reason, bound[0].quantity.position)

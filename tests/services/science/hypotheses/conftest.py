@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from services.science.claims import Terms
-from services.science.claims.metrics import CLASSIFICATION
 from services.science.grid import Grid, expand
+from services.science.hypotheses import Terms
+from services.science.hypotheses.metrics import CLASSIFICATION
 from services.science.results import ArmResults, ExperimentResults, TrialResult
 from services.science.spec import ExperimentSpec
 

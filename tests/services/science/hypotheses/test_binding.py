@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.science.claims import ClaimError, Terms, bind, parse
+from services.science.hypotheses import HypothesisError, Terms, bind, parse
 
 
 def arms_of(text: str, terms: Terms) -> set[int]:
@@ -82,7 +82,7 @@ def test_new_and_old_labels_of_varied_parameters_select_their_arm_alone(optimize
     ],
 )
 def test_what_does_not_fit_is_named_with_its_place(terms: Terms, text: str, place: int, words: str) -> None:
-    with pytest.raises(ClaimError) as caught:
+    with pytest.raises(HypothesisError) as caught:
         bind(parse(text), terms)
     assert caught.value.position == place
     assert words in str(caught.value)
@@ -102,7 +102,7 @@ def test_a_name_on_two_axes_has_to_be_qualified() -> None:
         }
     )
     terms = Terms(expand(spec).arms, ("val_loss",), 1)
-    with pytest.raises(ClaimError, match="write activation=identity or initializer=identity"):
+    with pytest.raises(HypothesisError, match="write activation=identity or initializer=identity"):
         bind(parse("val_loss(identity) < 1"), terms)
     assert arms_of("activation=identity", terms) == {0, 1}
     assert arms_of("initializer=identity", terms) == {0, 2}
@@ -115,6 +115,6 @@ def test_an_empty_crossing_of_explicit_arms() -> None:
     arms = [{"activation": "relu", "initializer": "he_normal"}, {"activation": "selu", "initializer": "lecun_normal"}]
     spec = ExperimentSpec.model_validate({"dataset": "digits", "arms": arms, "epochs": 1, "seeds": 1})
     terms = Terms(expand(spec).arms, ("val_loss",), 1)
-    with pytest.raises(ClaimError, match="no arm of this experiment is selu, he_normal") as caught:
+    with pytest.raises(HypothesisError, match="no arm of this experiment is selu, he_normal") as caught:
         bind(parse("val_loss(selu, he_normal) < 1"), terms)
     assert caught.value.position == 8

@@ -14,7 +14,7 @@ def plain(value: float) -> str:
     return repr(float(value)).removesuffix(".0")
 
 
-class ClaimError(ValueError):
+class HypothesisError(ValueError):
     """A claim that cannot be read, or does not fit its experiment.
 
     Attributes:
@@ -135,7 +135,7 @@ class Sum:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Hypothesis:
     """A relation between two sums. `tolerance` belongs to `within` only."""
 
     text: str

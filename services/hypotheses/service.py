@@ -8,16 +8,16 @@ from services.db.tables import ExperimentRow
 from services.errors import FieldProblem, InvalidInputError
 from services.experiments.service import get
 from services.results.loader import load_results
-from services.science.claims import BoundClaim, ClaimError, ClaimResults, evaluate
-from services.science.claims.models import Test
-from services.science.claims.of_spec import bound_claims
 from services.science.grid import expand
+from services.science.hypotheses import BoundHypothesis, ClaimResults, HypothesisError, evaluate
+from services.science.hypotheses.models import Test
+from services.science.hypotheses.of_spec import bound_hypotheses
 from services.science.results import CurveWish, ExperimentResults
 from services.science.spec import ExperimentSpec
 
 
 @dataclass(frozen=True)
-class ClaimQuestion:
+class HypothesisQuestion:
     """How sure an answer has to be, and by which test."""
 
     confidence: float = 0.95
@@ -25,10 +25,10 @@ class ClaimQuestion:
 
 
 @dataclass(frozen=True)
-class StoredClaims:
+class StoredHypotheses:
     """What an experiment claims, bound to the arms with these keys, in the order of the grid."""
 
-    claims: tuple[BoundClaim, ...]
+    claims: tuple[BoundHypothesis, ...]
     arms: tuple[str, ...]
 
     def curves(self) -> CurveWish:
@@ -41,7 +41,7 @@ class StoredClaims:
         )
 
 
-def claims(session: Session, experiment_id: str, question: ClaimQuestion) -> ClaimResults:
+def claims(session: Session, experiment_id: str, question: HypothesisQuestion) -> ClaimResults:
     """Decide every claim of an experiment by the trials that are final.
 
     Raises:
@@ -49,11 +49,11 @@ def claims(session: Session, experiment_id: str, question: ClaimQuestion) -> Cla
         InvalidInputError: a stored claim that this version does not understand.
     """
     experiment = get(session, experiment_id)
-    stored = stored_claims(experiment)
-    return decide_claims(stored, load_results(session, experiment, stored.curves()), question)
+    stored = stored_hypotheses(experiment)
+    return decide_hypotheses(stored, load_results(session, experiment, stored.curves()), question)
 
 
-def stored_claims(experiment: ExperimentRow) -> StoredClaims:
+def stored_hypotheses(experiment: ExperimentRow) -> StoredHypotheses:
     """The hypotheses of a stored spec.
 
     Raises:
@@ -62,13 +62,15 @@ def stored_claims(experiment: ExperimentRow) -> StoredClaims:
     spec = ExperimentSpec.model_validate(experiment.spec)
     grid = expand(spec)
     try:
-        bound = bound_claims(spec, grid)
-    except ClaimError as error:
+        bound = bound_hypotheses(spec, grid)
+    except HypothesisError as error:
         raise _not_understood(str(error)) from error
-    return StoredClaims(tuple(bound), tuple(arm.key() for arm in grid.arms))
+    return StoredHypotheses(tuple(bound), tuple(arm.key() for arm in grid.arms))
 
 
-def decide_claims(stored: StoredClaims, results: ExperimentResults, question: ClaimQuestion) -> ClaimResults:
+def decide_hypotheses(
+    stored: StoredHypotheses, results: ExperimentResults, question: HypothesisQuestion
+) -> ClaimResults:
     """Decide claims by results that are loaded already, with the curves that the claims speak of.
 
     Raises:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from services.science.claims.ast import Quantity
-from services.science.claims.metrics import lower_is_better, training_metric
 from services.science.comparison.arms import values_at
+from services.science.hypotheses.ast import Quantity
+from services.science.hypotheses.metrics import lower_is_better, training_metric
 from services.science.results import ExperimentResults, Outcome
 from services.science.statistics.convergence import epochs_to_threshold
 from services.science.statistics.generalization import generalization_gap
