@@ -57,7 +57,7 @@ def bind(claim: Hypothesis, terms: Terms) -> BoundHypothesis:
     """Check a claim against an experiment and find its arms.
 
     Raises:
-        HypothesisError: an unknown metric, an epoch that is not run, a name that selects no arm, or a claim about nothing.
+        HypothesisError: an unknown metric, an epoch that is not run, a name without an arm, a claim about nothing.
     """
     bound = [*_bound(claim.left, 1.0, terms), *_bound(claim.right, -1.0, terms)]
     weights: dict[tuple[object, ...], float] = {}
