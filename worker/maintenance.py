@@ -41,6 +41,7 @@ class Maintenance(threading.Thread):
         register: Callable[[Session], None],
         draining: Callable[[], bool],
         working: Callable[[], bool],
+        held: Callable[[], list[str]],
     ) -> None:
         super().__init__(name="maintenance", daemon=True)
         self.last_sweep = 0.0
@@ -53,6 +54,7 @@ class Maintenance(threading.Thread):
         self._register = register
         self._draining = draining
         self._working = working
+        self._held = held
         self._heartbeat = Heartbeat(settings.home, settings.heartbeat_seconds)
         self._due: dict[str, float] = {}
         self._ended = threading.Event()
@@ -87,8 +89,8 @@ class Maintenance(threading.Thread):
         """Take back at once what dead workers of this machine held, and what has outlived its lease anywhere."""
         self.reap_neighbours()
         with self._database.read() as session:
-            silent = overdue(session)
-        taken = self._database.transact(sweep) if silent else 0
+            silent = overdue(session, self._held())
+        taken = self._database.transact(lambda session: sweep(session, self._held())) if silent else 0
         self.last_sweep = time.monotonic()
         if taken:
             log.warning("leases_ran_out", cohorts=taken)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.cohorts.claim import Claim, claim
 from services.cohorts.sweep import waiting
@@ -49,12 +50,19 @@ class Slot(threading.Thread):
         self._draining = threading.Event()
         self._hurry = threading.Event()
         self._spare: Child | None = None
+        self._supervisor: Supervisor | None = None
 
     @property
     def idle(self) -> bool:
         """Whether it waits for work, and the process that will do it has imported all it needs."""
         spare = self._spare
         return not self.busy and spare is not None and spare.ready
+
+    @property
+    def held(self) -> str | None:
+        """The cohort whose lease it keeps."""
+        supervisor = self._supervisor
+        return None if supervisor is None else supervisor.held
 
     def drain(self, *, hurry: bool = False) -> None:
         """Take no more work and give back what is running; `hurry` leaves the child no time for a checkpoint."""
@@ -101,7 +109,7 @@ class Slot(threading.Thread):
         log.info(
             "attempt_started", cohort=taken.cohort_id, attempt=taken.attempt, pid=child.pid, trials=len(taken.trials)
         )
-        Supervisor(
+        self._supervisor = Supervisor(
             self._database,
             self._settings,
             taken,
@@ -110,7 +118,11 @@ class Slot(threading.Thread):
             draining=self._draining.is_set,
             hurry=self._hurry.is_set,
             idle=self._prepare_next,
-        ).run()
+        )
+        try:
+            self._supervisor.run()
+        finally:
+            self._supervisor = None
 
     def _call_others(self) -> None:
         """Another slot, here or in another worker, may be idle: one doorbell wakes only one of them."""
@@ -122,9 +134,12 @@ class Slot(threading.Thread):
     def _prepare_next(self) -> None:
         """While one cohort trains: if another waits, let its child import what it needs already."""
         if self._spare is None and not self._draining.is_set():
-            with self._database.read() as session:
-                if waiting(session):
-                    self._keep_spare()
+            try:
+                with self._database.read() as session:
+                    if waiting(session):
+                        self._keep_spare()
+            except (SQLAlchemyError, OSError) as error:  # what is only to be quick later must not cost what runs now
+                log.warning("spare_not_prepared", error=type(error).__name__)
 
     def _keep_spare(self) -> None:
         if self._spare is not None and not self._spare.alive:

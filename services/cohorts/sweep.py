@@ -1,8 +1,8 @@
 """Take back the cohorts of workers that went silent or are known to be dead."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from services.cohorts.failure import lose
@@ -13,9 +13,12 @@ AT_ONCE = 100
 """Most cohorts taken back in one transaction; the next sweep takes the others."""
 
 
-def sweep(session: Session) -> int:
-    """Take back every cohort whose lease has run out; returns how many."""
-    return _take_back(session, CohortRow.lease_expires_at < CLOCK, "its lease ran out")
+def sweep(session: Session, spared: Collection[str] = ()) -> int:
+    """Take back every cohort whose lease has run out; returns how many.
+
+    `spared` are those that the sweeping process runs itself: after a sleep of the machine it is about to renew them.
+    """
+    return _take_back(session, _over(spared), "its lease ran out")
 
 
 def reap(session: Session, worker_ids: Iterable[str]) -> int:
@@ -31,10 +34,14 @@ def waiting(session: Session) -> int:
     ).scalar_one()
 
 
-def overdue(session: Session) -> bool:
+def overdue(session: Session, spared: Collection[str] = ()) -> bool:
     """Whether a sweep would find anything; a read, so that idle workers do not queue for the write lock."""
-    query = select(CohortRow.id).where(CohortRow.state == "running", CohortRow.lease_expires_at < CLOCK).limit(1)
+    query = select(CohortRow.id).where(CohortRow.state == "running", _over(spared)).limit(1)
     return session.execute(query).first() is not None
+
+
+def _over(spared: Collection[str]) -> ColumnElement[bool]:
+    return and_(CohortRow.lease_expires_at < CLOCK, CohortRow.id.not_in(spared))
 
 
 def _take_back(session: Session, condition: ColumnElement[bool], why: str) -> int:
