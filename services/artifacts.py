@@ -14,6 +14,12 @@ from pathlib import Path
 from services.errors import GoneError
 
 CHUNK = 1 << 20
+COHORTS = "cohorts"
+
+
+def cohort_folder(cohort_id: str) -> str:
+    """The folder of a cohort's files as it begins their paths in the database."""
+    return f"{COHORTS}/{cohort_id}"
 
 
 class Artifacts:
@@ -21,7 +27,7 @@ class Artifacts:
 
     def __init__(self, home: Path) -> None:
         self.root = home / "artifacts"
-        self._cohorts = self.root / "cohorts"
+        self._cohorts = self.root / COHORTS
 
     def attempt_folder(self, cohort_id: str, attempt: int) -> Path:
         """The folder an attempt writes its checkpoints into, made here."""

@@ -22,6 +22,7 @@ from services.cohorts.claim import Claim, SavedState, desired
 from services.cohorts.commit import Commit, Outcome, OutOfOrderError, commit_epochs, started
 from services.cohorts.endings import UnfinishedError, finish, hand_back, release
 from services.cohorts.failure import Failure, fail
+from services.cohorts.leftovers import unneeded
 from services.cohorts.messages import CheckpointReport, Energy, EpochsMessage
 from services.db.engine import Database
 from services.db.unit_of_work import UnitOfWork, is_transient
@@ -122,7 +123,7 @@ class Supervisor:
             self._lease.stop()
             self._child.end()
         if verdict in ("succeeded", "failed", "cancelled"):
-            self._artifacts.remove_cohort(self._claim.cohort_id)
+            self._tidy()
         self._log.info("attempt_ended", verdict=verdict, failure=self._failure.code if self._failure else None)
         return verdict
 
@@ -136,6 +137,12 @@ class Supervisor:
                     lambda session: hand_back(session, claim.cohort_id, claim.attempt, "lost", detail)
                 )
         return "fenced"
+
+    def _tidy(self) -> None:
+        """Remove the files of a cohort that is final; where that goes wrong, the housekeeping does it later."""
+        with suppress(SQLAlchemyError), self._database.read() as session:
+            for cohort_id in unneeded(session, [self._claim.cohort_id])[0]:
+                self._artifacts.remove_cohort(cohort_id)
 
     def _start_message(self) -> dict[str, Any]:
         claim, settings = self._claim, self._settings
@@ -162,7 +169,7 @@ class Supervisor:
         for saved in self._claim.checkpoints:
             if self._artifacts.intact(saved.path, saved.sha256):
                 path = str(self._artifacts.absolute(saved.path))
-                found = {"epoch": saved.epoch, "path": path, "sha256": saved.sha256}
+                found = {"epoch": saved.epoch, "path": path, "sha256": saved.sha256, "slots": saved.slots}
                 break
             damaged.append(saved)
         if damaged:

@@ -25,11 +25,12 @@ class ClaimedTrial:
 
 @dataclass(frozen=True)
 class SavedState:
-    """A checkpoint; the path is relative to the artifact folder."""
+    """A checkpoint; the path is relative to the artifact folder, `slots` are the trials' places in it (None: all)."""
 
     epoch: int
     path: str
     sha256: str
+    slots: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _trials(session: Session, cohort_id: str) -> tuple[ClaimedTrial, ...]:
 
 def _checkpoints(session: Session, cohort: CohortRow) -> tuple[SavedState, ...]:
     rows = session.execute(
-        select(CheckpointRow.epoch, CheckpointRow.path, CheckpointRow.sha256)
+        select(CheckpointRow.epoch, CheckpointRow.path, CheckpointRow.sha256, CheckpointRow.slots)
         .where(CheckpointRow.cohort_id == cohort.id, CheckpointRow.epoch <= cohort.last_epoch)
         .order_by(CheckpointRow.epoch.desc())
     )

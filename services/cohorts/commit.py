@@ -215,6 +215,6 @@ def _save(session: Session, cohort: CohortRow, attempt: int, file: CheckpointRep
             bytes=file.bytes,
         )
     )
-    cohort.losses = 0  # whatever killed earlier workers, this cohort gets on
+    cohort.losses = cohort.failures = 0  # whatever ended earlier attempts, this cohort gets on
     session.flush()
     return keep_newest(session, cohort.id)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.cohorts.checkpoints import keep_newest
+from services.cohorts.checkpoints import divide, keep_newest
 from services.cohorts.endings import close, give_back
 from services.cohorts.energy import share
 from services.cohorts.fence import end_attempt, hold
@@ -93,9 +93,9 @@ def spread(cohort_id: str, attempt: int) -> float:
 def split(session: Session, cohort: CohortRow, guilty_slot: int | None = None) -> CohortRow:
     """Cut a cohort in two and queue both parts; the part split off is returned.
 
-    The first half stays, or, when the guilty trial is known, everybody else does. Epochs that are stored stay stored:
-    both parts train again from the beginning and report from where the whole one stopped (its checkpoints hold the
-    state of all trials and fit neither part). A part that fails again is split at once.
+    The first half stays, or, when the guilty trial is known, everybody else does. Epochs that are stored stay stored,
+    and both parts go on from the checkpoints of the whole one, each with its own trials of them. A part that fails
+    again before it has saved anything itself is split at once.
     """
     trials = list(
         session.scalars(
@@ -131,12 +131,12 @@ def split(session: Session, cohort: CohortRow, guilty_slot: int | None = None) -
     )
     session.add(other)
     session.flush()
+    divide(session, cohort.id, other.id, [trial.slot for trial in staying], [trial.slot for trial in leaving])
     for part, members in ((cohort, staying), (other, leaving)):
         for slot, trial in enumerate(members):
             trial.cohort_id, trial.slot = part.id, slot
     cohort.size, cohort.failures, cohort.seconds_per_epoch = len(staying), MAX_FAILURES - 1, None
     share(cohort, other)
-    keep_newest(session, cohort.id, kept=0)
     session.flush()
     give_back(session, other, delay=0.0)
     give_back(session, cohort, delay=0.0)
