@@ -5,8 +5,11 @@
 An attempt writes only into its own folder, so that a zombie cannot touch what its heir has written.
 """
 
+import contextlib
+import errno
 import hashlib
 import shutil
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +18,7 @@ from services.errors import GoneError
 
 CHUNK = 1 << 20
 COHORTS = "cohorts"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def cohort_folder(cohort_id: str) -> str:
@@ -34,6 +38,17 @@ class Artifacts:
         folder = self._cohorts / cohort_id / f"a{attempt}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
+
+    def problem(self) -> str | None:
+        """Why no checkpoint can be written here, naming the folder; None when it can, or when only room is wanting."""
+        try:
+            self._cohorts.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._cohorts):
+                return None
+        except OSError as error:
+            if error.errno in FULL:  # training goes on without checkpoints
+                return None
+            return f"the artifacts folder {self._cohorts} cannot be written: {error.strerror or error}"
 
     def relative(self, path: Path) -> str:
         """The path as the database stores it.
@@ -66,9 +81,10 @@ class Artifacts:
         return digest.hexdigest() == sha256
 
     def remove(self, relatives: Iterable[str]) -> None:
-        """Delete files that no row names any more; those already gone are no matter."""
+        """Delete files that no row names any more; those that are gone, or cannot be deleted now, are no matter."""
         for relative in relatives:
-            self.absolute(relative).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.absolute(relative).unlink(missing_ok=True)
 
     def remove_cohort(self, cohort_id: str) -> None:
         """Delete everything a cohort has written."""

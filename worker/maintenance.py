@@ -101,8 +101,10 @@ class Maintenance(threading.Thread):
 
         One that was taken off the list, by hand or because it slept for long, puts itself on again.
         """
-        draining = self._draining()
-        known = self._database.transact(lambda session: workers.beat(session, self._worker_id, draining=draining))
+        draining, problem = self._draining(), self._artifacts.problem()
+        known = self._database.transact(
+            lambda session: workers.beat(session, self._worker_id, draining=draining, problem=problem)
+        )
         if not known and not self._ended.is_set():
             log.warning("worker_was_unknown", worker=self._worker_id)
             self._database.transact(self._register)

@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from services.artifacts import Artifacts
 from services.cohorts.claim import Claim, claim
+from services.cohorts.failure import hand_back
 from services.cohorts.sweep import waiting
 from services.db.engine import Database
 from services.heartbeat import boottime
@@ -51,6 +53,8 @@ class Slot(threading.Thread):
         self._hurry = threading.Event()
         self._spare: Child | None = None
         self._supervisor: Supervisor | None = None
+        self._artifacts = Artifacts(settings.home)
+        self._problem: str | None = None
 
     @property
     def idle(self) -> bool:
@@ -90,6 +94,8 @@ class Slot(threading.Thread):
         with self._database.read() as session:
             if not waiting(session):
                 return False
+        if not self._able():
+            return False
         since = boottime()
         taken: Claim | None = self._database.transact(
             lambda session: claim(session, self._worker_id, self._settings.lease_seconds)
@@ -99,30 +105,61 @@ class Slot(threading.Thread):
         self.busy = True
         try:
             self._supervise(taken, since)
+        except Exception as error:
+            # Whatever went wrong here, it was not the experiment: the supervisor has seen to what was.
+            log.exception("attempt_broke_off", cohort=taken.cohort_id, attempt=taken.attempt)
+            self._hand_back(taken, error)
+            self._draining.wait(REST_SECONDS)
         finally:
             self.busy = False
         return True
 
+    def _able(self) -> bool:
+        """Whether what is claimed could be carried through; if not, the work is held, and the log says for what."""
+        problem = self._artifacts.problem()
+        if problem != self._problem:
+            self._problem = problem
+            if problem is None:
+                log.info("work_goes_on", slot=self.name)
+            else:
+                log.error("work_held", slot=self.name, problem=problem)
+        return problem is None
+
+    def _hand_back(self, taken: Claim, error: Exception) -> None:
+        """Give the cohort back without touching its budgets; where the database is away too, its lease runs out."""
+        detail = f"{type(error).__name__}: {error}"
+        try:
+            self._database.transact(
+                lambda session: hand_back(session, taken.cohort_id, taken.attempt, "returned", detail)
+            )
+        except SQLAlchemyError as again:
+            log.warning("not_handed_back", cohort=taken.cohort_id, error=type(again).__name__)
+
     def _supervise(self, taken: Claim, since: float) -> None:
         self._call_others()
         child, self._spare = self._take_spare(), None
-        log.info(
-            "attempt_started", cohort=taken.cohort_id, attempt=taken.attempt, pid=child.pid, trials=len(taken.trials)
-        )
-        self._supervisor = Supervisor(
-            self._database,
-            self._settings,
-            taken,
-            child,
-            claimed_at=since,
-            draining=self._draining.is_set,
-            hurry=self._hurry.is_set,
-            idle=self._prepare_next,
-        )
         try:
+            log.info(
+                "attempt_started",
+                cohort=taken.cohort_id,
+                attempt=taken.attempt,
+                pid=child.pid,
+                trials=len(taken.trials),
+            )
+            self._supervisor = Supervisor(
+                self._database,
+                self._settings,
+                taken,
+                child,
+                claimed_at=since,
+                draining=self._draining.is_set,
+                hurry=self._hurry.is_set,
+                idle=self._prepare_next,
+            )
             self._supervisor.run()
         finally:
             self._supervisor = None
+            child.end()
 
     def _call_others(self) -> None:
         """Another slot, here or in another worker, may be idle: one doorbell wakes only one of them."""

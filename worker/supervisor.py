@@ -20,8 +20,8 @@ from services.artifacts import Artifacts
 from services.cohorts.checkpoints import forget
 from services.cohorts.claim import Claim, SavedState, desired
 from services.cohorts.commit import Commit, Outcome, OutOfOrderError, commit_epochs, started
-from services.cohorts.endings import UnfinishedError, finish, hand_back, release
-from services.cohorts.failure import Failure, fail
+from services.cohorts.endings import UnfinishedError, finish, release
+from services.cohorts.failure import Failure, fail, hand_back
 from services.cohorts.leftovers import unneeded
 from services.cohorts.messages import CheckpointReport, Energy, EpochsMessage
 from services.db.engine import Database

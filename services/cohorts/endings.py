@@ -16,7 +16,6 @@ from services.db.clock import CLOCK
 from services.db.tables import CohortRow, TrialRow
 
 Ending = Literal["succeeded", "failed", "cancelled"]
-DETAIL_LIMIT = 2000
 
 
 class UnfinishedError(ValueError):
@@ -56,20 +55,6 @@ def release(session: Session, cohort_id: str, attempt: int, energy: Energy | Non
     add_energy(cohort, energy)
     end_attempt(session, cohort_id, attempt, {"cancel": "cancelled", "pause": "paused"}.get(cohort.desired, "drained"))
     return give_back(session, cohort, delay=0.0)
-
-
-def hand_back(
-    session: Session, cohort_id: str, attempt: int, outcome: str, detail: str, delay: float = 0.0
-) -> str | None:
-    """Give the cohort back because of something that is no fault of the experiment; None when the attempt is fenced.
-
-    The child has ended. No budget is touched; `delay` seconds pass before the cohort is due again.
-    """
-    cohort = hold(session, cohort_id, attempt, {"interruptions": CohortRow.interruptions + 1})
-    if cohort is None:
-        return None
-    end_attempt(session, cohort_id, attempt, outcome, {"detail": detail[:DETAIL_LIMIT]})
-    return give_back(session, cohort, delay)
 
 
 def give_back(session: Session, cohort: CohortRow, delay: float) -> str:

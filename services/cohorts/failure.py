@@ -14,14 +14,17 @@ from services.cohorts.fence import end_attempt, hold
 from services.cohorts.settle import lock_experiment
 from services.cohorts.states import MAX_FAILURES, MAX_LOSSES
 from services.db.base import new_id
-from services.db.tables import CohortRow, TrialRow
+from services.db.tables import AttemptRow, CohortRow, TrialRow
 
 HOPELESS = ("dataset_unavailable", "dataset_invalid", "dataset_changed")
 """Failures that no second attempt and no split can mend."""
 BACKOFF_SECONDS = 2.0
 BACKOFF_CAP_SECONDS = 300.0
+RETURNS_COUNTED = 10
+"""So many returns in a row bring the longest backoff; more need not be counted."""
+DETAIL_LIMIT = 2000
 
-Verdict = Literal["queued", "paused", "split", "failed", "cancelled"]
+Return = Literal["lost", "returned"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Failure:
 
     def payload(self) -> dict[str, Any]:
         """As stored in `error`."""
-        return {"code": self.code, "detail": self.detail[:2000]}
+        return {"code": self.code, "detail": self.detail[:DETAIL_LIMIT]}
 
 
 def fail(session: Session, cohort_id: str, attempt: int, failure: Failure) -> str | None:
@@ -75,6 +78,30 @@ def lose(session: Session, cohort: CohortRow, detail: str) -> str:
         close(session, cohort, "failed", error)
         return "failed"
     return give_back(session, cohort, delay=backoff(cohort, cohort.losses))
+
+
+def hand_back(session: Session, cohort_id: str, attempt: int, outcome: Return, detail: str) -> str | None:
+    """Give the cohort back for something that is no fault of the experiment: no budget is touched. The child has ended.
+
+    `lost`: the lease could not be kept. `returned`: the worker had trouble of its own, with its folder or the database;
+    the cohort waits longer each time that happens again.
+
+    Returns:
+        What became of the cohort (queued, paused, cancelled), or None when the attempt is fenced.
+    """
+    cohort = hold(session, cohort_id, attempt, {"interruptions": CohortRow.interruptions + 1})
+    if cohort is None:
+        return None
+    end_attempt(session, cohort_id, attempt, outcome, {"detail": detail[:DETAIL_LIMIT]})
+    again = 0 if outcome == "lost" else _returned(session, cohort_id)
+    return give_back(session, cohort, delay=backoff(cohort, again))
+
+
+def _returned(session: Session, cohort_id: str) -> int:
+    """How many attempts of the cohort in a row, up to the last one, were returned."""
+    latest = select(AttemptRow.outcome).where(AttemptRow.cohort_id == cohort_id).order_by(AttemptRow.attempt.desc())
+    outcomes = session.scalars(latest.limit(RETURNS_COUNTED)).all()
+    return next((place for place, outcome in enumerate(outcomes) if outcome != "returned"), len(outcomes))
 
 
 def backoff(cohort: CohortRow, count: int) -> float:
