@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from services.cohorts.fence import hold, move_trials
 from services.cohorts.settle import settle
+from services.cohorts.states import BACKOFF_CAP_SECONDS
 from services.db.base import now
 from services.db.clock import CLOCK
 from services.db.tables import AttemptRow, CheckpointRow, CohortRow, ExperimentRow, TrialRow
@@ -53,16 +54,25 @@ class Claim:
     checkpoints: tuple[SavedState, ...]
 
 
+def due() -> ColumnElement[bool]:
+    """Whether a cohort waits for a worker now.
+
+    A time further ahead than any backoff was written by a clock that has been set back since: it is due too.
+    """
+    there = or_(CohortRow.available_at <= CLOCK, CohortRow.available_at > CLOCK + BACKOFF_CAP_SECONDS)
+    return and_(CohortRow.state == "queued", there)
+
+
 def claim(session: Session, worker_id: str, ttl: float) -> Claim | None:
     """Take the first queued cohort that is due, raise its attempt and start its lease; None when there is none."""
-    due = (
+    first = (
         select(CohortRow.id)
-        .where(CohortRow.state == "queued", CohortRow.available_at <= CLOCK)
+        .where(due())
         .order_by(CohortRow.priority, CohortRow.created_at, CohortRow.position, CohortRow.id)
         .limit(1)
         .with_for_update(skip_locked=True)  # SQLite has no such clause and needs none: its writers stand in line
     )
-    cohort_id = session.execute(due).scalar_one_or_none()
+    cohort_id = session.execute(first).scalar_one_or_none()
     if cohort_id is None:
         return None
     cohort = session.scalars(

@@ -12,14 +12,12 @@ from services.cohorts.endings import close, give_back
 from services.cohorts.energy import share
 from services.cohorts.fence import end_attempt, hold
 from services.cohorts.settle import lock_experiment
-from services.cohorts.states import MAX_FAILURES, MAX_LOSSES
+from services.cohorts.states import BACKOFF_CAP_SECONDS, BACKOFF_SECONDS, MAX_FAILURES, MAX_LOSSES
 from services.db.base import new_id
 from services.db.tables import AttemptRow, CohortRow, TrialRow
 
 HOPELESS = ("dataset_unavailable", "dataset_invalid", "dataset_changed")
 """Failures that no second attempt and no split can mend."""
-BACKOFF_SECONDS = 2.0
-BACKOFF_CAP_SECONDS = 300.0
 RETURNS_COUNTED = 10
 """So many returns in a row bring the longest backoff; more need not be counted."""
 DETAIL_LIMIT = 2000

@@ -12,7 +12,6 @@ from services.cohorts.endings import close
 from services.cohorts.fence import move_trials
 from services.cohorts.settle import lock_experiment, settle
 from services.cohorts.states import FINAL
-from services.db.clock import CLOCK
 from services.db.tables import CohortRow, CurveRow, DiagnosticRow, EpochRow, ExperimentRow, TrialRow
 from services.errors import ConflictError, NotFoundError
 
@@ -108,8 +107,7 @@ def retry_failed(session: Session, experiment_id: str) -> int:
 
 
 def _queue(session: Session, cohort: CohortRow) -> None:
-    cohort.state, cohort.desired = "queued", "run"
-    cohort.available_at = CLOCK  # pyright: ignore[reportAttributeAccessIssue] - an SQL expression is assigned
+    cohort.state, cohort.desired, cohort.available_at = "queued", "run", 0.0
     session.flush()
     move_trials(session, cohort.id, "queued")
 

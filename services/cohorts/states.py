@@ -33,3 +33,5 @@ Of either budget: a stored checkpoint sets the count back, for then there was pr
 """
 MAX_LOSSES = 5
 """A worker died or vanished."""
+BACKOFF_SECONDS, BACKOFF_CAP_SECONDS = 2.0, 300.0
+"""Between two attempts after repeated trouble: at first, doubled each time, and at most."""

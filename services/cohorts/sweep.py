@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
+from services.cohorts.claim import due
 from services.cohorts.failure import lose
 from services.db.clock import CLOCK
 from services.db.tables import CohortRow
@@ -29,9 +30,7 @@ def reap(session: Session, worker_ids: Iterable[str]) -> int:
 
 def waiting(session: Session) -> int:
     """How many cohorts could be claimed now."""
-    return session.execute(
-        select(func.count()).where(CohortRow.state == "queued", CohortRow.available_at <= CLOCK)
-    ).scalar_one()
+    return session.execute(select(func.count()).select_from(CohortRow).where(due())).scalar_one()
 
 
 def overdue(session: Session, spared: Collection[str] = ()) -> bool:
