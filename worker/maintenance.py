@@ -56,6 +56,7 @@ class Maintenance(threading.Thread):
         self._working = working
         self._held = held
         self._heartbeat = Heartbeat(settings.home, settings.heartbeat_seconds)
+        self._unpackable: set[str] = set()
         self._due: dict[str, float] = {}
         self._ended = threading.Event()
 
@@ -125,11 +126,14 @@ class Maintenance(threading.Thread):
         self._database.transact(lambda session: [workers.forget(session, worker_id) for worker_id in dead])
         self._bell.ring()
 
+    def _pack(self) -> str | None:
+        return self._database.transact(lambda session: pack_one(session, self._unpackable))
+
     def tidy(self) -> None:
         """Pack curves that were too long to pack at once, and remove files that nothing will resume from."""
         self._database.transact(workers.forget_silent)
         self._heartbeat.tidy()
-        while not self._ended.is_set() and self._database.transact(pack_one) is not None:
+        while not self._ended.is_set() and self._pack() is not None:
             self._when_due(self.beat, self._settings.heartbeat_seconds)
         present = self._artifacts.cohorts()
         with self._database.read() as session:

@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from services.artifacts import Artifacts
 from services.cohorts.claim import Claim, claim
 from services.cohorts.failure import hand_back
+from services.cohorts.quarantine import UnreadableError, quarantine, told
 from services.cohorts.sweep import waiting
 from services.db.engine import Database
+from services.db.unit_of_work import is_unreadable
 from services.heartbeat import boottime
 from services.settings import Settings
 from worker.bell import Bell
@@ -97,9 +100,14 @@ class Slot(threading.Thread):
         if not self._able():
             return False
         since = boottime()
-        taken: Claim | None = self._database.transact(
-            lambda session: claim(session, self._worker_id, self._settings.lease_seconds)
-        )
+        try:
+            taken: Claim | None = self._database.transact(
+                lambda session: claim(session, self._worker_id, self._settings.lease_seconds)
+            )
+        except UnreadableError as error:
+            log.error("cohort_unreadable", cohort=error.cohort_id, detail=error.detail)
+            bad, detail = error.cohort_id, error.detail
+            return self._database.transact(lambda session: quarantine(session, bad, detail))
         if taken is None:
             return False
         self.busy = True
@@ -126,12 +134,19 @@ class Slot(threading.Thread):
         return problem is None
 
     def _hand_back(self, taken: Claim, error: Exception) -> None:
-        """Give the cohort back without touching its budgets; where the database is away too, its lease runs out."""
-        detail = f"{type(error).__name__}: {error}"
+        """Give the cohort back without touching its budgets; where the database is away too, its lease runs out.
+
+        One with a row that cannot be read would break off again for ever, and is set apart.
+        """
+
+        def back(session: Session) -> object:
+            if is_unreadable(error):
+                return quarantine(session, taken.cohort_id, told(error), taken.attempt)
+            detail = f"{type(error).__name__}: {error}"
+            return hand_back(session, taken.cohort_id, taken.attempt, "returned", detail)
+
         try:
-            self._database.transact(
-                lambda session: hand_back(session, taken.cohort_id, taken.attempt, "returned", detail)
-            )
+            self._database.transact(back)
         except SQLAlchemyError as again:
             log.warning("not_handed_back", cohort=taken.cohort_id, error=type(again).__name__)
 

@@ -7,11 +7,13 @@ from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from services.cohorts.fence import hold, move_trials
+from services.cohorts.quarantine import UnreadableError
 from services.cohorts.settle import settle
 from services.cohorts.states import BACKOFF_CAP_SECONDS
 from services.db.base import now
 from services.db.clock import CLOCK
 from services.db.tables import AttemptRow, CheckpointRow, CohortRow, ExperimentRow, TrialRow
+from services.db.unit_of_work import is_unreadable
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,11 @@ def due() -> ColumnElement[bool]:
 
 
 def claim(session: Session, worker_id: str, ttl: float) -> Claim | None:
-    """Take the first queued cohort that is due, raise its attempt and start its lease; None when there is none."""
+    """Take the first queued cohort that is due, raise its attempt and start its lease; None when there is none.
+
+    Raises:
+        UnreadableError: a row of this cohort cannot be read. It stands at the head of the queue until `quarantine`.
+    """
     first = (
         select(CohortRow.id)
         .where(due())
@@ -75,6 +81,15 @@ def claim(session: Session, worker_id: str, ttl: float) -> Claim | None:
     cohort_id = session.execute(first).scalar_one_or_none()
     if cohort_id is None:
         return None
+    try:
+        return _taken(session, cohort_id, worker_id, ttl)
+    except Exception as error:
+        if is_unreadable(error):
+            raise UnreadableError(cohort_id, error) from error
+        raise
+
+
+def _taken(session: Session, cohort_id: str, worker_id: str, ttl: float) -> Claim:
     cohort = session.scalars(
         update(CohortRow)
         .where(CohortRow.id == cohort_id, CohortRow.state == "queued")

@@ -11,7 +11,7 @@ from services.cohorts.checkpoints import divide, keep_newest
 from services.cohorts.endings import close, give_back
 from services.cohorts.energy import share
 from services.cohorts.fence import end_attempt, hold
-from services.cohorts.settle import lock_experiment
+from services.cohorts.settle import lock
 from services.cohorts.states import BACKOFF_CAP_SECONDS, BACKOFF_SECONDS, MAX_FAILURES, MAX_LOSSES
 from services.db.base import new_id
 from services.db.tables import AttemptRow, CohortRow, TrialRow
@@ -134,15 +134,14 @@ def split(session: Session, cohort: CohortRow, guilty_slot: int | None = None) -
     leaving = trials[half:] if guilty_slot is None else [trials[guilty_slot]]
     gone = {trial.id for trial in leaving}
     staying = [trial for trial in trials if trial.id not in gone]
-    experiment = lock_experiment(session, cohort.experiment_id)
-    assert experiment is not None
+    events_so_far = lock(session, cohort.experiment_id).event_seq
     last = select(func.max(CohortRow.position)).where(CohortRow.experiment_id == cohort.experiment_id)
     other = CohortRow(
         id=new_id("coh"),
         experiment_id=cohort.experiment_id,
         position=session.execute(last).scalar_one() + 1,
         parent_id=cohort.id,
-        parent_seq=experiment.event_seq,
+        parent_seq=events_so_far,
         size=len(leaving),
         epochs=cohort.epochs,
         state="running",

@@ -83,7 +83,7 @@ def retry_failed(session: Session, experiment_id: str) -> int:
 
     Raises:
         NotFoundError: no such experiment.
-        ConflictError: it has not failed.
+        ConflictError: it has not failed, or for another reason than its trials.
     """
     experiment = _locked(session, experiment_id, ("failed",))
     if experiment.state != "failed":
@@ -91,6 +91,8 @@ def retry_failed(session: Session, experiment_id: str) -> int:
     trials = list(
         session.scalars(select(TrialRow.id).where(TrialRow.experiment_id == experiment_id, TrialRow.state == "failed"))
     )
+    if not trials:
+        raise ConflictError(f"the experiment has failed, but none of its trials has: {experiment.error}")
     for table in (EpochRow, CurveRow, DiagnosticRow):
         session.execute(delete(table).where(table.trial_id.in_(trials)))
     blank: dict[str, Any] = {"state": "queued", "error": None, "epochs_done": 0, "finished_at": None}

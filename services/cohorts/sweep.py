@@ -2,13 +2,18 @@
 
 from collections.abc import Collection, Iterable
 
+import structlog
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from services.cohorts.claim import due
 from services.cohorts.failure import lose
+from services.cohorts.quarantine import quarantine, told
 from services.db.clock import CLOCK
 from services.db.tables import CohortRow
+from services.db.unit_of_work import is_transient, is_unreadable
+
+log = structlog.get_logger(__name__)
 
 AT_ONCE = 100
 """Most cohorts taken back in one transaction; the next sweep takes the others."""
@@ -45,13 +50,24 @@ def _over(spared: Collection[str]) -> ColumnElement[bool]:
 
 def _take_back(session: Session, condition: ColumnElement[bool], why: str) -> int:
     silent = session.scalars(
-        select(CohortRow)
+        select(CohortRow.id)
         .where(CohortRow.state == "running", condition)
         .order_by(CohortRow.id)
         .limit(AT_ONCE)
         .with_for_update(skip_locked=True)
-        .execution_options(populate_existing=True)
     ).all()
-    for cohort in silent:
-        lose(session, cohort, why)
-    return len(silent)
+    return sum(_taken_back(session, cohort_id, why) for cohort_id in silent)
+
+
+def _taken_back(session: Session, cohort_id: str, why: str) -> bool:
+    """Take back one cohort, which is locked. What is wrong with it does not keep the others from being taken back."""
+    try:
+        with session.begin_nested():
+            query = select(CohortRow).where(CohortRow.id == cohort_id).execution_options(populate_existing=True)
+            lose(session, session.scalars(query).one(), why)
+    except Exception as error:
+        if is_transient(error):
+            raise
+        log.warning("not_taken_back", cohort=cohort_id, error=f"{type(error).__name__}: {error}"[:300])
+        return is_unreadable(error) and quarantine(session, cohort_id, told(error))
+    return True

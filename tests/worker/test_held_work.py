@@ -1,8 +1,6 @@
 """Trouble of the worker's own, such as a folder it cannot write, is no fault of an experiment: the work is held."""
 
 import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,10 @@ from sqlalchemy import select, update
 from services.db.clock import CLOCK
 from services.db.engine import Database
 from services.db.tables import AttemptRow, CohortRow, WorkerRow
-from services.settings import Settings
 from tests.support.experiments import make_experiment
 from tests.support.workers import Workshop, eventually
 from worker import slot as slot_module
-from worker.bell import Bell
 from worker.slot import Slot
-
-WAITS = (sys.executable, "-c", "import time; time.sleep(600)")
 
 
 @pytest.mark.parametrize("workshop", ["embedded"], indirect=True)
@@ -44,16 +38,6 @@ def test_a_folder_that_cannot_be_written_holds_the_work(workshop: Workshop) -> N
         assert workshop.wait(experiment) == "succeeded"
         assert workshop.outcomes(experiment) == ["done"]
     eventually(lambda: told() is None, "the worker to have no problem any more")
-
-
-@pytest.fixture
-def slot(database: Database, tmp_path: Path) -> Iterator[Slot]:
-    """A lane that is not started."""
-    settings = Settings(home=tmp_path / "home")
-    made = Slot(0, "w", database, settings, Bell(), command=WAITS, more_work=lambda: None)
-    yield made
-    if made._spare is not None:
-        made._spare.end()
 
 
 @pytest.mark.parametrize("place", ["_call_others", "_take_spare", "Supervisor"])
