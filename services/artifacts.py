@@ -13,11 +13,13 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from services.errors import GoneError
 
 CHUNK = 1 << 20
 COHORTS = "cohorts"
+Condition = Literal["intact", "damaged", "missing"]
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -69,16 +71,21 @@ class Artifacts:
             raise GoneError(f"{relative!r} does not lie in the artifact folder")
         return path
 
-    def intact(self, relative: str, sha256: str) -> bool:
-        """True when the file is there and is the one that was recorded."""
+    def condition(self, relative: str, sha256: str) -> Condition:
+        """Whether the file is the one that was recorded.
+
+        One that cannot be opened is missing *here*: on another host, with another home folder, it may be whole.
+        """
         digest = hashlib.sha256()
         try:
             with self.absolute(relative).open("rb") as file:
                 while chunk := file.read(CHUNK):
                     digest.update(chunk)
         except OSError:
-            return False
-        return digest.hexdigest() == sha256
+            return "missing"
+        except GoneError:
+            return "damaged"  # no attempt of ours has written such a path
+        return "intact" if digest.hexdigest() == sha256 else "damaged"
 
     def remove(self, relatives: Iterable[str]) -> None:
         """Delete files that no row names any more; those that are gone, or cannot be deleted now, are no matter."""

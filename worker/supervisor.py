@@ -16,9 +16,9 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.artifacts import Artifacts
+from services.artifacts import Artifacts, Condition
 from services.cohorts.checkpoints import forget
-from services.cohorts.claim import Claim, SavedState, desired
+from services.cohorts.claim import Claim, desired
 from services.cohorts.commit import Commit, Outcome, OutOfOrderError, commit_epochs, started
 from services.cohorts.endings import UnfinishedError, finish, release
 from services.cohorts.failure import Failure, fail, hand_back
@@ -94,6 +94,7 @@ class Supervisor:
         self._hurry = hurry
         self._idle = idle
         self._begun = False
+        self._from_epoch = -1
         self._engine = ""
         self._stop: _Stop | None = None
         self._silent = 0.0
@@ -163,18 +164,26 @@ class Supervisor:
         }
 
     def _resume(self) -> dict[str, Any] | None:
-        """The newest checkpoint whose file is whole; the rows of damaged ones are removed."""
-        damaged: list[SavedState] = []
+        """The newest checkpoint whose file is here and whole.
+
+        Rows of damaged files are removed. Those of missing ones stay: another host may have them.
+        """
+        epochs: dict[Condition, list[int]] = {"damaged": [], "missing": []}
         found: dict[str, Any] | None = None
         for saved in self._claim.checkpoints:
-            if self._artifacts.intact(saved.path, saved.sha256):
+            condition = self._artifacts.condition(saved.path, saved.sha256)
+            if condition == "intact":
                 path = str(self._artifacts.absolute(saved.path))
                 found = {"epoch": saved.epoch, "path": path, "sha256": saved.sha256, "slots": saved.slots}
                 break
-            damaged.append(saved)
-        if damaged:
-            self._log.warning("checkpoints_damaged", epochs=[saved.epoch for saved in damaged])
-            self._write(lambda session: forget(session, self._claim.cohort_id, [saved.epoch for saved in damaged]))
+            epochs[condition].append(saved.epoch)
+        if damaged := epochs["damaged"]:
+            self._log.warning("checkpoints_damaged", epochs=damaged)
+            self._write(lambda session: forget(session, self._claim.cohort_id, damaged))
+        if missing := epochs["missing"]:
+            hint = "all workers of one database need the same home folder"
+            self._log.warning("checkpoints_missing", epochs=missing, folder=str(self._artifacts.root), hint=hint)
+        self._from_epoch = -1 if found is None else int(found["epoch"])
         return found
 
     def _converse(self) -> None:
@@ -221,7 +230,9 @@ class Supervisor:
     def _begin(self, message: Mapping[str, Any]) -> None:
         claim = self._claim
         device, digest = (_text(message, name) for name in ("device", "dataset_digest"))
-        outcome = self._write(lambda session: started(session, claim.cohort_id, claim.attempt, device, digest))
+        outcome = self._write(
+            lambda session: started(session, claim.cohort_id, claim.attempt, device, digest, self._from_epoch)
+        )
         self._begun = True
         self._engine = str(message.get("engine", "unknown"))
         if outcome is Outcome.FENCED:

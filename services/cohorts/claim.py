@@ -110,7 +110,6 @@ def _taken(session: Session, cohort_id: str, worker_id: str, ttl: float) -> Clai
             cohort_id=cohort.id,
             attempt=cohort.attempt,
             worker_id=worker_id,
-            from_epoch=saved[0].epoch if saved else -1,
         )
     )
     settle(session, cohort.experiment_id)

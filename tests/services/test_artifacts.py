@@ -21,9 +21,12 @@ def test_paths_go_in_and_come_out(tmp_path: Path) -> None:
     relative = artifacts.relative(file)
     assert relative == "cohorts/coh_a/a1/epoch-3.npz"
     assert artifacts.absolute(relative) == file
-    assert artifacts.intact(relative, hashlib.sha256(b"state").hexdigest())
-    assert not artifacts.intact(relative, hashlib.sha256(b"other").hexdigest())
-    assert not artifacts.intact("cohorts/coh_a/a1/none.npz", "0" * 64)
+    digest = hashlib.sha256(b"state").hexdigest()
+    assert artifacts.condition(relative, digest) == "intact"
+    assert artifacts.condition(relative, hashlib.sha256(b"other").hexdigest()) == "damaged"
+    assert artifacts.condition("cohorts/coh_a/a1/none.npz", "0" * 64) == "missing"
+    assert artifacts.condition("../epoch-3.npz", digest) == "damaged"
+    assert Artifacts(tmp_path / "another").condition(relative, digest) == "missing"
     artifacts.remove([relative, relative])
     assert not file.exists()
     assert artifacts.cohorts() == ["coh_a"]

@@ -1,11 +1,8 @@
 """A worker that cannot keep its lease ends its child: that is never booked as a failure of the experiment."""
 
-import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,65 +10,20 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 
-from services.cohorts.claim import Claim, claim
+from services.cohorts.claim import claim
 from services.cohorts.sweep import sweep
 from services.db.clock import CLOCK
 from services.db.engine import Database
 from services.db.tables import AttemptRow, CohortRow
 from services.heartbeat import boottime
-from services.settings import Settings
-from tests.support.experiments import make_experiment
-from tests.support.workers import ENDLESS, FAKE, SHORT_LEASE, Workshop, eventually
+from tests.support.supervising import fake, settings_of, supervisor, taken_from
+from tests.support.workers import ENDLESS, SHORT_LEASE, Workshop, eventually
 from worker import lease as lease_module
-from worker.child import Child
-from worker.environment import child_environment
 from worker.lease import Lease
-from worker.supervisor import Supervisor
 
 ONE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 LONG_AGO = 1e5
 """Seconds; a machine that slept for a day."""
-
-
-class Watched(Child):
-    """A child whose supervisor hears of its end before `kill` returns, and that notes what was known by then."""
-
-    def __init__(self, *given: Any) -> None:
-        self.told: Callable[[], bool] = lambda: True
-        self.kills: list[bool] = []
-        super().__init__(*given)
-
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        self.kills.append(self.told())
-        super().kill(number)
-        self.process.wait()
-        while not self.drained:
-            time.sleep(0.01)
-        time.sleep(0.5)  # whoever waits for the child acts on its end now
-
-
-def taken_from(database: Database, **spec: Any) -> Claim:
-    with database.write() as session:
-        make_experiment(session, (2,), ENDLESS, {"epochs": ENDLESS, **spec})
-        taken = claim(session, "w", 1000.0)
-    assert taken is not None
-    return taken
-
-
-def settings_of(database: Database, tmp_path: Path, **given: Any) -> Settings:
-    url = database.url.render_as_string(hide_password=False)
-    return Settings.model_validate({"home": tmp_path / "home", "database_url": url, **given})
-
-
-def fake(settings: Settings) -> Watched:
-    root = Path(__file__).resolve().parents[2]
-    environment = {**child_environment(os.environ, settings, "w"), "PYTHONPATH": str(root)}
-    return Watched([sys.executable, str(FAKE)], environment)
-
-
-def supervisor(database: Database, settings: Settings, taken: Claim, child: Child, **given: Any) -> Supervisor:
-    choices = {"claimed_at": boottime(), "draining": lambda: False, "hurry": lambda: False, "idle": lambda: None}
-    return Supervisor(database, settings, taken, child, **{**choices, **given})
 
 
 def row(database: Database) -> CohortRow:
