@@ -5,10 +5,12 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from services.cohorts.endings import Ending, close
 from services.cohorts.fence import NO_LEASE, end_attempt
 from services.cohorts.settle import settle
 from services.db.base import now
 from services.db.tables import CheckpointRow, CohortRow, TrialRow
+from services.db.unit_of_work import is_transient
 
 DETAIL_LIMIT = 300
 
@@ -30,8 +32,8 @@ def told(error: BaseException) -> str:
 def quarantine(session: Session, cohort_id: str, detail: str, attempt: int | None = None) -> bool:
     """Let a queued or running cohort fail for what `told` says; one that was to be cancelled is cancelled.
 
-    Nothing is read here but what the database itself compares: the bad row may be any. Epoch rows stay for
-    `services.cohorts.packing.pack_one`.
+    It is closed as any other if its rows allow that. If not, nothing is read but what the database itself compares, for
+    the bad row may be any; epoch rows then stay for `services.cohorts.packing.pack_one`.
 
     Args:
         session: an open transaction.
@@ -42,23 +44,35 @@ def quarantine(session: Session, cohort_id: str, detail: str, attempt: int | Non
     Returns:
         False when it was no more there to be set apart.
     """
-    here = [CohortRow.id == cohort_id, CohortRow.state.in_(("queued", "running"))]
-    if attempt is not None:
-        here.append(CohortRow.attempt == attempt)
+    here = [CohortRow.id == cohort_id]
+    if attempt is None:
+        here.append(CohortRow.state.in_(("queued", "running")))
+    else:
+        here += [CohortRow.state == "running", CohortRow.attempt == attempt]
     facts = (CohortRow.experiment_id, CohortRow.attempt, CohortRow.desired)
     found = session.execute(select(*facts).where(*here).with_for_update()).one_or_none()
     if found is None:
         return False
-    state = "cancelled" if found.desired == "cancel" else "failed"
+    state: Ending = "cancelled" if found.desired == "cancel" else "failed"
     error = {"code": "unreadable", "detail": detail[:DETAIL_LIMIT]} if state == "failed" else None
-    final: dict[str, Any] = {"state": state, "error": error, "finished_at": now()}
+    end_attempt(session, cohort_id, found.attempt, state, error)
+    try:
+        with session.begin_nested():
+            query = select(CohortRow).where(CohortRow.id == cohort_id).execution_options(populate_existing=True)
+            close(session, session.scalars(query).one(), state, error)
+    except Exception as problem:
+        if is_transient(problem):
+            raise
+        session.expire_all()
+        _close_unread(session, cohort_id, {"state": state, "error": error, "finished_at": now()})
+        settle(session, found.experiment_id)
+    return True
+
+
+def _close_unread(session: Session, cohort_id: str, final: dict[str, Any]) -> None:
     quietly = {"synchronize_session": False}
     this = update(CohortRow).where(CohortRow.id == cohort_id)
     session.execute(this.values(desired="run", **NO_LEASE, **final), execution_options=quietly)
-    end_attempt(session, cohort_id, found.attempt, state, error)
     mine = (TrialRow.cohort_id == cohort_id, TrialRow.state.in_(("queued", "running", "paused")))
     session.execute(update(TrialRow).where(*mine).values(final), execution_options=quietly)
     session.execute(delete(CheckpointRow).where(CheckpointRow.cohort_id == cohort_id), execution_options=quietly)
-    session.expire_all()
-    settle(session, found.experiment_id)
-    return True

@@ -29,7 +29,7 @@ def lock_experiment(session: Session, experiment_id: str) -> ExperimentRow | Non
     ).one_or_none()
 
 
-def lock(session: Session, experiment_id: str) -> Row[tuple[str, str, int]]:
+def lock(session: Session, experiment_id: str) -> Row[str, str, int]:
     """Lock the experiment's row; its state, what is desired and its last event. No other column is read."""
     facts = (ExperimentRow.state, ExperimentRow.desired, ExperimentRow.event_seq)
     row = session.execute(select(*facts).where(ExperimentRow.id == experiment_id).with_for_update()).one_or_none()

@@ -1,5 +1,6 @@
 """A worker that cannot keep its lease ends its child: that is never booked as a failure of the experiment."""
 
+import os
 import signal
 import threading
 import time
@@ -19,7 +20,11 @@ from services.heartbeat import boottime
 from tests.support.supervising import fake, settings_of, supervisor, taken_from
 from tests.support.workers import ENDLESS, SHORT_LEASE, Workshop, eventually
 from worker import lease as lease_module
+from worker import maintenance as maintenance_module
+from worker.bell import Bell
+from worker.identity import identity
 from worker.lease import Lease
+from worker.maintenance import Maintenance
 
 ONE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 LONG_AGO = 1e5
@@ -147,6 +152,38 @@ def test_a_signal_to_the_whole_family_is_no_crash(database: Database, tmp_path: 
     assert one.run() == "queued"
     thread.join()
     assert (row(database).failures, outcomes(database)) == (0, ["drained"])
+
+
+@ONE
+def test_a_sweeper_that_slept_lets_the_others_renew_first(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that wakes wakes all its workers: whoever sweeps first must not take from the living."""
+    now = [1000.0]
+    monkeypatch.setattr(maintenance_module, "boottime", lambda: now[0])
+    settings = settings_of(database, tmp_path, sweep_seconds=1.0, heartbeat_seconds=2.0)
+    maintenance = Maintenance(
+        "wrk_1",
+        identity(os.getpid()),
+        database,
+        settings,
+        Bell(),
+        register=lambda _session: None,
+        draining=lambda: False,
+        working=lambda: True,
+        held=list,
+    )
+    taken_from(database)
+    maintenance.sweep()
+    now[0] += 3600.0
+    with database.write() as session:
+        session.execute(update(CohortRow).values(lease_expires_at=1.0))
+    states: list[str] = []
+    for _ in range(6):
+        maintenance.sweep()
+        states.append(row(database).state)
+        now[0] += 1.0
+    assert states == ["running"] * 4 + ["queued"] * 2  # two heartbeats are waited for
 
 
 @pytest.mark.parametrize("workshop", ["embedded"], indirect=True)
