@@ -24,7 +24,7 @@ class Part(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether requests can be served (database), and whether submissions will be worked on (worker)."""
+    """Whether requests can be served (database) and submissions will be worked on (worker): ready is both."""
 
     ready: bool
     database: Part
@@ -42,10 +42,13 @@ def healthz() -> str:
     "/readyz",
     summary="Can requests be served?",
     response_model=Readiness,
-    responses={503: {"description": "The database does not answer.", "model": Readiness}},
+    responses={503: {"description": "The database does not answer, or no worker can be had.", "model": Readiness}},
 )
 def readyz(services: ServicesDep) -> Response:
-    """Ready when the database answers. A missing worker or broker delays work and loses none, so it only shows."""
+    """Ready when the database answers and a worker takes work. A missing broker delays work by a second and only shows.
+
+    What is submitted while no worker can be had is kept, and waits.
+    """
     try:
         with services.database.read() as session:
             found = population(session)
@@ -58,12 +61,12 @@ def readyz(services: ServicesDep) -> Response:
         )
         return JsonAnswer(report.model_dump(), status_code=503)
     report = Readiness(
-        ready=True,
+        ready=found.workers > 0,
         database=Part(status="ok", detail="sqlite" if services.database.is_sqlite else "postgresql"),
         broker=_broker(services.doorbell.healthy),
         worker=_worker(found),
     )
-    return JsonAnswer(report.model_dump())
+    return JsonAnswer(report.model_dump(), status_code=200 if report.ready else 503)
 
 
 @router.get(
@@ -112,5 +115,10 @@ def _broker(healthy: bool | None) -> Part:
 
 def _worker(found: Population) -> Part:
     if found.workers:
-        return Part(status="ok", detail=f"{found.workers} alive with {found.slots} slots")
-    return Part(status="degraded", detail="none alive: submissions wait until one starts")
+        told = f"{found.workers} alive with {found.slots} slots"
+        if found.problem is not None:
+            return Part(status="degraded", detail=f"{told}; another takes no work: {found.problem}")
+        return Part(status="ok", detail=told)
+    if found.problem is not None:
+        return Part(status="down", detail=f"alive, but takes no work: {found.problem}")
+    return Part(status="down", detail="none alive: submissions wait until one starts")

@@ -67,7 +67,8 @@ def give_back(session: Session, cohort: CohortRow, delay: float) -> str:
     session.execute(
         update(CohortRow)
         .where(CohortRow.id == cohort.id)
-        .values(state=state, desired="run", available_at=CLOCK + delay, **NO_LEASE)
+        # Due at once is due by any clock, also by one that is set back meanwhile.
+        .values(state=state, desired="run", available_at=CLOCK + delay if delay > 0 else 0.0, **NO_LEASE)
         .execution_options(synchronize_session=False)
     )
     session.expire(cohort)

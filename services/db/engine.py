@@ -1,8 +1,9 @@
 """The database of one process: a write engine, a read engine, the clock and the upgrade.
 
 SQLite: WAL, `BEGIN IMMEDIATE` for writers (a deferred transaction that turns into a write fails at once under WAL, and
-no busy timeout helps), a single writing connection per process, and a separate read-only engine, so that readers never
-queue for the write lock. `synchronous=FULL`: what was answered with 202 survives a power cut.
+no busy timeout helps), a single writing connection per process and one beside it for leases, and a separate read-only
+engine, so that readers never queue for the write lock. `synchronous=FULL`: what was answered with 202 survives a power
+cut.
 
 PostgreSQL: psycopg 3, a small pool, and a timeout on everything.
 """
@@ -48,12 +49,17 @@ class Database:
             if self.is_sqlite
             else self.write_engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         )
+        self.lease_engine = _sqlite_engine(self.url, write=True) if self.is_sqlite else _postgres(self.url, application)
         self._watch: sqlite3.Connection | None = None
         self._watch_lock = threading.Lock()
 
     def write(self) -> AbstractContextManager[UnitOfWork]:
         """A session in one write transaction: commits at the end of the block, rolls back when it raises."""
         return unit_of_work(self.write_engine)
+
+    def write_lease(self) -> AbstractContextManager[UnitOfWork]:
+        """As `write`, on a connection of its own: a lease does not stand in line behind this process's commits."""
+        return unit_of_work(self.lease_engine)
 
     def transact(self, work: Callable[[UnitOfWork], Result], *, attempts: int = 5) -> Result:
         """Run `work` in a write transaction; try again after deadlocks, lost connections and lock timeouts.
@@ -114,8 +120,8 @@ class Database:
             if self._watch is not None:
                 self._watch.close()
                 self._watch = None
-        self.read_engine.dispose()
-        self.write_engine.dispose()
+        for engine in (self.read_engine, self.write_engine, self.lease_engine):
+            engine.dispose()
 
 
 def database_url(text: str) -> URL:

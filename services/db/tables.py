@@ -196,7 +196,11 @@ class DiagnosticRow(Base):
 
 
 class CheckpointRow(Base):
-    """A file from which a cohort can resume after `epoch`; the path is relative to the artifact folder."""
+    """A file from which a cohort can resume after `epoch`; the path is relative to the artifact folder.
+
+    `slots` are the places of the cohort's trials in the file, NULL where it holds these trials and no others: the parts
+    of a cohort that was split share the files of the whole one.
+    """
 
     __tablename__ = "checkpoints"
 
@@ -206,6 +210,7 @@ class CheckpointRow(Base):
     path: Mapped[str] = mapped_column(Text)
     sha256: Mapped[str] = mapped_column(String(64))
     bytes: Mapped[int] = mapped_column(BigInteger)
+    slots: Mapped[list[int] | None] = mapped_column(Json)
 
 
 class EventRow(Base):
@@ -221,7 +226,10 @@ class EventRow(Base):
 
 
 class WorkerRow(Base):
-    """A worker process that may hold leases; (host, boot, pid, start time) identifies it even after a pid is reused."""
+    """A worker process that may hold leases; (host, boot, pid, start time) identifies it even after a pid is reused.
+
+    `problem` says why it takes no work at present, NULL when it does.
+    """
 
     __tablename__ = "workers"
 
@@ -234,6 +242,7 @@ class WorkerRow(Base):
     device: Mapped[str | None] = mapped_column(String(64))
     heartbeat_at: Mapped[float] = mapped_column(Float)
     draining: Mapped[bool] = mapped_column(default=False)
+    problem: Mapped[str | None] = mapped_column(Text)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 
