@@ -67,7 +67,7 @@ def _complete(operation: dict[str, Any], *, secured: bool) -> None:
     if operation.get("parameters"):
         statuses += [400, 422]
     if secured:
-        statuses.append(401)
+        statuses += [401, 429]
         operation["security"] = [{"key": []}]
     for status in statuses:
         known = responses.get(str(status))

@@ -37,6 +37,7 @@ TITLES: dict[int, tuple[str, str]] = {
     413: ("body_too_large", "The request body is too large"),
     415: ("unsupported_media_type", "The request body must be JSON"),
     422: ("invalid_input", "The request cannot be carried out"),
+    429: ("too_busy", "A limit is reached"),
     500: ("internal_error", "Something went wrong"),
     503: ("unavailable", "Temporarily unavailable"),
 }
