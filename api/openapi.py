@@ -61,11 +61,11 @@ def _document(app: FastAPI, *, secured: bool) -> dict[str, Any]:
 def _complete(operation: dict[str, Any], *, secured: bool) -> None:
     """Add the problems that every operation of its sort may answer with."""
     responses = operation["responses"]
-    statuses = [500, 503]
+    statuses = [400, 408, 431, 500, 503]
     if "requestBody" in operation:
-        statuses += [400, 413, 415, 422]
+        statuses += [413, 415, 422]
     if operation.get("parameters"):
-        statuses += [400, 422]
+        statuses.append(422)
     if secured:
         statuses += [401, 429]
         operation["security"] = [{"key": []}]

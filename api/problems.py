@@ -34,10 +34,12 @@ TITLES: dict[int, tuple[str, str]] = {
     404: ("not_found", "Not found"),
     405: ("method_not_allowed", "The method is not allowed here"),
     406: ("not_acceptable", "None of the accepted media types can be served"),
+    408: ("request_too_slow", "The request came too slowly"),
     413: ("body_too_large", "The request body is too large"),
     415: ("unsupported_media_type", "The request body must be JSON"),
     422: ("invalid_input", "The request cannot be carried out"),
     429: ("too_busy", "A limit is reached"),
+    431: ("head_too_large", "The head of the request is too large"),
     500: ("internal_error", "Something went wrong"),
     503: ("unavailable", "Temporarily unavailable"),
 }

@@ -73,6 +73,16 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="Largest request body, uploads excepted.")
     max_streams: int = Field(default=200, ge=1, description="Most open event streams of one API process.")
 
+    max_connections: int = Field(
+        default=800, ge=10, description="Most open connections of one API process; those that wait make room for new."
+    )
+    header_seconds: float = Field(
+        default=10.0, gt=0.0, le=3_600.0, description="Until the head of a request has to be here."
+    )
+    body_seconds: float = Field(
+        default=20.0, gt=0.0, le=3_600.0, description="How long a body may come slower than 2,000 bytes/s."
+    )
+
     slots: int = Field(default=1, ge=0, le=64, description="Cohorts trained at once by one worker.")
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads of one slot; default: cores divided by slots."
