@@ -10,7 +10,10 @@ from starlette.responses import Response
 
 from services import errors
 from services.errors import FieldProblem
+from services.experiments.problems import MOST_PROBLEMS, left_out
 
+MOST_TEXT = 4_000
+"""Characters of one sentence or pointer."""
 MEDIA_TYPE = "application/problem+json"
 
 STATUS: dict[type[errors.FirstlightError], int] = {
@@ -75,17 +78,23 @@ def problem(
     fields: Sequence[FieldProblem] = (),
 ) -> dict[str, Any]:
     """The document itself; code and title default to those of the status."""
+    if len(fields) > MOST_PROBLEMS + 1:  # one more may say how many were left out already
+        fields = [*fields[:MOST_PROBLEMS], *left_out(len(fields) - MOST_PROBLEMS)]
     known_code, known_title = TITLES.get(status) or (HTTPStatus(status).name.lower(), HTTPStatus(status).phrase)
     code = code or known_code
     return {
         "type": f"urn:firstlight:problem:{code}",
         "title": title or known_title,
         "status": status,
-        "detail": detail,
+        "detail": _shortened(detail),
         "code": code,
         "request_id": request_id,
-        "errors": [{"pointer": field.pointer, "message": field.message} for field in fields],
+        "errors": [{"pointer": _shortened(field.pointer), "message": _shortened(field.message)} for field in fields],
     }
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
 
 
 class ProblemResponse(Response):

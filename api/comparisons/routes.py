@@ -34,7 +34,7 @@ class ComparisonRequest(BaseModel):
     confidence: float = Field(0.95, ge=0.5, le=0.9999)
     method: Literal["t", "bca"] = Field("t", description=METHOD)
     by: list[Axis | Literal["experiment"]] = Field(
-        default_factory=list[Axis | Literal["experiment"]], description="Average over every other axis."
+        default_factory=list[Axis | Literal["experiment"]], max_length=5, description="Average over every other axis."
     )
     threshold: float | None = Field(None, description="Value whose first reaching is timed; default: from the data.")
 

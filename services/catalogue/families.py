@@ -9,12 +9,13 @@ import numpy as np
 from pydantic import ValidationError
 
 from services.errors import FieldProblem, InvalidInputError, NotFoundError
-from services.experiments.problems import field_problems, nearest
+from services.experiments.problems import field_problems
 from services.science.activations import ACTIVATIONS, BaseActivation
 from services.science.activations.moments import gain_note, moments
 from services.science.base import Member
 from services.science.initializers import INITIALIZERS, BaseInitializer
 from services.science.models import MODELS
+from services.science.nearest import nearest
 from services.science.optimizers import OPTIMIZERS, BaseOptimizer
 
 Json = dict[str, Any]

@@ -1,6 +1,7 @@
 """The hypotheses of a spec, read and held against its grid before anything is stored."""
 
 from services.errors import FieldProblem
+from services.experiments.problems import MOST_PROBLEMS, left_out
 from services.science.claims import BoundClaim, ClaimError, Terms, bind, parse
 from services.science.claims.metrics import claimable_metrics
 from services.science.grid import Grid
@@ -16,6 +17,8 @@ def claim_problems(spec: ExperimentSpec, grid: Grid) -> list[FieldProblem]:
             bind(parse(text), terms)
         except ClaimError as error:
             problems.append(FieldProblem(f"/hypotheses/{index}", str(error)))
+            if len(problems) == MOST_PROBLEMS:
+                return [*problems, *left_out(len(spec.hypotheses) - index - 1)]
     return problems
 
 

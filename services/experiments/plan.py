@@ -16,7 +16,7 @@ from services.experiments.cost import Load, load, stages
 from services.experiments.forecast import Seconds, predict
 from services.experiments.machine import ASSUMED, Machine, present
 from services.experiments.population import live_slots
-from services.experiments.problems import field_problems
+from services.experiments.problems import MOST_PROBLEMS, field_problems
 from services.predictions.warnings import spec_warnings
 from services.science import grid as grids
 from services.science.datasets import plan_notes, plan_rows
@@ -129,6 +129,8 @@ def parse_spec(body: Any, data_dir: Path) -> ExperimentSpec:
 def invalid_spec(problems: Sequence[FieldProblem]) -> SpecInvalidError:
     """The error that says what is wrong with a spec; its detail is the first problem."""
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if len(problems) > MOST_PROBLEMS:
+        more = f" (with {MOST_PROBLEMS - 1} others, {problems[-1].message})"
     first = problems[0]
     return SpecInvalidError(f"{first.pointer or 'the spec'}: {first.message}{more}", problems)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 
 class Strict(BaseModel):
@@ -61,3 +61,15 @@ def named(value: Any) -> Any:
     if isinstance(value, str):
         return {"kind": re.sub(r"[\s-]+", "_", value.strip().lower())}
     return value
+
+
+def counted(most: int) -> BeforeValidator:
+    """Refuse a longer list before a single entry of it is looked at."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list | tuple) and len(value) > most:
+            message = f"has {len(value)} entries; at most {most} are allowed"
+            raise ValueError(message)
+        return value
+
+    return BeforeValidator(check)

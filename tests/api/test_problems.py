@@ -84,10 +84,17 @@ def test_a_wrong_body_gets_a_problem(shared: Any, body: bytes, status: int, code
     checked(shared.http.post("/v1/experiments", content=body, headers=JSON), status, code)
 
 
-def test_a_doubled_field_is_no_error(shared: Any) -> None:
-    body = b'{"dataset":"digits","activation":"relu","initializer":"zeros","epochs":9,"epochs":1,"seeds":1}'
-    answer = shared.http.post("/v1/experiments", content=body, headers=JSON)
-    assert answer.json()["spec"]["epochs"] == 1
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (b'{"dataset":"digits","activation":"relu","initializer":"zeros","epochs":9,"epochs":1,"seeds":1}', "/epochs"),
+        (b'{"dataset":"digits","optimizer":[1,{"kind":"sgd","a/b":{"x":1,"x":1}}]}', "/optimizer/1/a~1b/x"),
+        (b'{"a":{"x":1,"x":2},"a":3}', "/a"),
+    ],
+)
+def test_a_doubled_field_is_refused(shared: Any, body: bytes, pointer: str) -> None:
+    found = checked(shared.http.post("/v1/experiments", content=body, headers=JSON), 422, "invalid_input")
+    assert found["errors"] == [{"pointer": pointer, "message": "stands twice; give it once"}]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/yaml", "multipart/form-data", ""])
