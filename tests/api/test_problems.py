@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from api.pagination import encode
 from api.problems import STATUS
 from services import errors
 
@@ -60,6 +61,43 @@ def checked(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
 )
 def test_a_wrong_request_gets_a_problem(shared: Any, method: str, path: str, status: int, code: str) -> None:
     checked(shared.http.request(method, path), status, code)
+
+
+EDGES = ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00.1+00:01")
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_a_time_beyond_the_calendar_is_refused_wherever_it_stands(served_by_both: Any, edge: str) -> None:
+    cursor = encode(edge, "exp_x")
+    for name, value in (("created_after", edge), ("filter", f"created_at > '{edge}'"), ("cursor", cursor)):
+        found = checked(served_by_both.http.get("/v1/experiments", params={name: value}), 422, "invalid_input")
+        assert found["errors"][0]["pointer"] == name
+
+
+@pytest.mark.parametrize("value", ["0.5", "1700000000", "2026-01-01", "yesterday", "2026-01-01T00:00:00"])
+def test_created_after_is_a_time_and_no_number(shared: Any, value: str) -> None:
+    found = checked(shared.http.get("/v1/experiments", params={"created_after": value}), 422, "invalid_input")
+    assert found["errors"][0]["pointer"] == "created_after"
+
+
+def test_created_after_takes_every_zone(shared: Any) -> None:
+    shared.submit()
+    for past in ("2020-01-01T00:00:00Z", "2020-01-01T05:30:00+05:30", "2020-01-01 00:00:00.123Z"):
+        assert shared.http.get("/v1/experiments", params={"created_after": past}).json()["items"]
+    assert not shared.http.get("/v1/experiments", params={"created_after": "2999-01-01T00:00:00Z"}).json()["items"]
+
+
+def test_a_forged_cursor_is_refused(served_by_both: Any) -> None:
+    experiment = served_by_both.submit()["id"]
+    times = (("2026-01-01T00:00:00+00:00", "a\0b"), ("2026-01-01T00:00:00", "x"), (5, "x"), ("2026-01-01T00:00:00Z", 5))
+    for parts in times:
+        checked(served_by_both.http.get("/v1/experiments", params={"cursor": encode(*parts)}), 422, "invalid_input")
+    for path, size in (("trials", 1), ("metrics", 2)):
+        for number in (2**63, -(2**63), 2**64 - 1, True, 1.5):
+            answer = served_by_both.http.get(
+                f"/v1/experiments/{experiment}/{path}", params={"cursor": encode(*[number] * size)}
+            )
+            checked(answer, 422, "invalid_input")
 
 
 @pytest.mark.parametrize(
