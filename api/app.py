@@ -90,7 +90,11 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
     errors.install(app)
     openapi.install(app, secured=bool(settings.api_keys))
     app.add_middleware(
-        Envelope, api_keys=settings.api_keys, telemetry=telemetry, max_body_bytes=settings.max_body_bytes
+        Envelope,
+        api_keys=settings.api_keys,
+        allowed_hosts=settings.allowed_hosts,
+        telemetry=telemetry,
+        max_body_bytes=settings.max_body_bytes,
     )
     return app
 

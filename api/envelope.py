@@ -6,7 +6,7 @@ import math
 import re
 import time
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import uuid4
 
 import structlog
@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.failed_keys import FailedKeys
 from api.problems import ProblemResponse, problem
+from api.same_site import refusal
 from api.sparing_log import sparing
 from api.telemetry import Telemetry
 
@@ -50,9 +51,16 @@ class Envelope:
     """Pure ASGI, so that streams pass through untouched and nothing is buffered."""
 
     def __init__(
-        self, app: ASGIApp, *, api_keys: Sequence[SecretStr], telemetry: Telemetry, max_body_bytes: int
+        self,
+        app: ASGIApp,
+        *,
+        api_keys: Sequence[SecretStr],
+        allowed_hosts: Collection[str],
+        telemetry: Telemetry,
+        max_body_bytes: int,
     ) -> None:
         self.app = app
+        self.allowed_hosts = allowed_hosts
         self.max_body_bytes = max_body_bytes
         self.telemetry = telemetry
         self.failed_keys = FailedKeys()
@@ -84,8 +92,14 @@ class Envelope:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 principal = self._principal(scope, headers)
+                # A key is something that no page in a browser can send along; without keys, the place has to do.
+                refused = None if self.digests else refusal(scope["method"], headers, self.allowed_hosts)
                 if principal is None:
                     await self._unauthorized(scope, headers, request_id)(scope, receive, wrapped)
+                elif refused is not None:
+                    sparing.line("foreign_page", status=refused.status, detail=refused.detail)
+                    document = problem(refused.status, refused.detail, request_id)
+                    await ProblemResponse(document)(scope, receive, wrapped)
                 else:
                     scope["state"]["principal"] = principal
                     await self.app(scope, self._limited(scope, headers, receive), wrapped)

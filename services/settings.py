@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(), description="Accepted bearer keys, separated by commas or white space."
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Host names that a service without keys answers to besides this machine's own."
+    )
     max_trials: int = Field(default=2_000, ge=1, description="Most trials one experiment may have.")
     max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="Largest request body, uploads excepted.")
     max_streams: int = Field(default=200, ge=1, description="Most open event streams of one API process.")
@@ -118,6 +121,17 @@ class Settings(BaseSettings):
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        names = [part.lower() for part in re.split(r"[,\s]+", value) if part] if isinstance(value, str) else value
+        if isinstance(names, list | tuple):
+            for name in names:
+                if not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f]*:[0-9a-f:.]+", str(name)):
+                    message = f"{name!r} is no host name; give names without scheme and port, or *.example.org"
+                    raise ValueError(message)
+        return names
 
     @field_validator("home", "data_dir", mode="after")
     @classmethod
