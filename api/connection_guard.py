@@ -139,11 +139,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self.parser.feed_data(data)  # pyright: ignore[reportOptionalMemberAccess]
         except httptools.HttpParserUpgrade:
             pass  # answered as any other request: there is nothing to upgrade to
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as error:
             if self._too_large:
                 self._refuse(431, self._too_large)
             else:
-                self._refuse(400, "this is not HTTP/1.1")
+                self._refuse(400, f"this cannot be read as HTTP/1.1: {str(error)[:100]}")
             return
         if self._in_head and self._raw > MOST_HEAD_BYTES + SLICE:
             self._refuse(431, HEAD_TOO_LARGE)

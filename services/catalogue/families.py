@@ -93,7 +93,7 @@ def find(family: Mapping[str, Found], name: str, what: str) -> Found:
 def _build(cls: type[BaseActivation], parameters: Mapping[str, Any]) -> BaseActivation:
     """A member with the parameters of a query string."""
     try:
-        return cls.model_validate({"kind": cls.model_fields["kind"].default, **parameters})
+        return cls.model_validate_strings({"kind": cls.model_fields["kind"].default, **parameters})
     except ValidationError as error:
         problems = [
             FieldProblem(problem.pointer.removeprefix("/") or "query", problem.message)

@@ -17,6 +17,7 @@ from services.experiments.forecast import Seconds, predict
 from services.experiments.machine import ASSUMED, Machine, present
 from services.experiments.population import live_slots
 from services.experiments.problems import MOST_PROBLEMS, field_problems
+from services.plain_text import wrong_character
 from services.predictions.warnings import spec_warnings
 from services.science import grid as grids
 from services.science.datasets import plan_notes, plan_rows
@@ -121,9 +122,15 @@ def parse_spec(body: Any, data_dir: Path) -> ExperimentSpec:
         SpecInvalidError: with a pointer into the body and a message for everything that is wrong.
     """
     try:
-        return ExperimentSpec.model_validate(fill_upload(body, data_dir))
+        spec = ExperimentSpec.model_validate(fill_upload(body, data_dir))
     except ValidationError as error:
         raise invalid_spec(field_problems(error.errors(include_url=False), body)) from None
+    # Not a rule of the spec itself: one that was stored before is still read.
+    texts = [("/name", spec.name or ""), *((f"/tags/{index}", tag) for index, tag in enumerate(spec.tags))]
+    wrong = [FieldProblem(pointer, why) for pointer, text in texts if (why := wrong_character(text))]
+    if wrong:
+        raise invalid_spec(wrong)
+    return spec
 
 
 def invalid_spec(problems: Sequence[FieldProblem]) -> SpecInvalidError:

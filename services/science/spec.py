@@ -14,7 +14,7 @@ import orjson
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from services.science.activations import Activation
-from services.science.base import Strict, counted, named
+from services.science.base import Strict, counted, named, whole_number
 from services.science.datasets import DatasetChoice
 from services.science.diagnostics import Diagnostics
 from services.science.initializers import Initializer
@@ -116,7 +116,7 @@ class ExperimentSpec(Strict):
     Five fields are enough: dataset, activation, initializer, epochs, seeds.
     """
 
-    spec_version: Literal[1] = 1
+    spec_version: Annotated[Literal[1], BeforeValidator(whole_number)] = 1
     name: str | None = Field(None, max_length=200)
     tags: Annotated[tuple[Tag, ...], counted(MAX_TAGS)] = Field((), max_length=MAX_TAGS)
     dataset: DatasetChoice
