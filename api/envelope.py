@@ -167,7 +167,7 @@ class Envelope:
         """No key: 401, so that a browser asks. A wrong one is noted too, and after many of them told to wait."""
         if "authorization" not in headers:
             return ProblemResponse(problem(401, KEY_WANTED, request_id), CHALLENGE)
-        client = scope["client"][0] if scope.get("client") else "unknown"
+        client = str(scope["client"][0])[:64] if scope.get("client") else "unknown"
         wait = self.failed_keys.count(client)
         sparing.line(
             "wrong_key", client=client, method=scope["method"], path=scope["path"][:MOST_PATH], refused=wait is not None

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +20,8 @@ from starlette.responses import Response
 from api.body_bounds import check_bounds, pointer_of, steps_of
 from services.errors import FieldProblem, InvalidInputError
 
+SMALL_BYTES = 65_536
+"""Up to here a body is looked through where it is read; a larger one on a thread, so that nobody else waits."""
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -67,8 +70,16 @@ async def _check(request: StrictRequest) -> None:
         body = await request.json()
     except json.JSONDecodeError:
         return  # FastAPI finds the same, and answers it
+    text = await request.body()
+    if len(text) < SMALL_BYTES:
+        _check_parsed(body, text)
+    else:
+        await run_in_threadpool(_check_parsed, body, text)
+
+
+def _check_parsed(body: Any, text: bytes) -> None:
     check_bounds(body)
-    pointer = doubled(await request.body())
+    pointer = doubled(text)
     if pointer is not None:
         message = "stands twice; give it once"
         raise InvalidInputError(f"{pointer}: {message}", [FieldProblem(pointer, message)])
