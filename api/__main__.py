@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.connection_guard import Limits, guarded
 from api.event_hub import Hub
 from services import log
 from services.db.engine import Database
@@ -61,12 +62,13 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 def configuration(app: FastAPI, host: str, port: int) -> uvicorn.Config:
     """How uvicorn serves: uvloop and httptools pinned, for without uvloop keep-alive answers can stall 44 ms."""
+    settings: Settings = app.state.services.settings
     return uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=guarded(Limits(settings.header_seconds, settings.body_seconds, settings.max_connections)),
         ws="none",
         access_log=False,
         server_header=False,

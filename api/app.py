@@ -26,6 +26,7 @@ import api.trials.routes
 from api import errors, openapi
 from api.envelope import Envelope
 from api.event_hub import Hub
+from api.head import HeadOfGet
 from api.state import Services
 from api.telemetry import Telemetry
 from services.db.engine import Database
@@ -89,8 +90,13 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
         app.include_router(router)
     errors.install(app)
     openapi.install(app, secured=bool(settings.api_keys))
+    app.add_middleware(HeadOfGet)
     app.add_middleware(
-        Envelope, api_keys=settings.api_keys, telemetry=telemetry, max_body_bytes=settings.max_body_bytes
+        Envelope,
+        api_keys=settings.api_keys,
+        allowed_hosts=settings.allowed_hosts,
+        telemetry=telemetry,
+        max_body_bytes=settings.max_body_bytes,
     )
     return app
 

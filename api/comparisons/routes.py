@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from api.answers import JsonAnswer, with_etag
@@ -11,6 +11,7 @@ from api.documentation import EXAMPLE_ID, problems
 from api.state import ServicesDep
 from api.strict_json import StrictRoute
 from services.comparisons.service import Question, comparison
+from services.science.base import Strict
 from services.science.comparison.models import Comparison
 
 router = APIRouter(prefix="/v1", tags=["comparisons"], route_class=StrictRoute)
@@ -19,12 +20,10 @@ Axis = Literal["activation", "initializer", "optimizer", "batch_size"]
 METHOD = "How the intervals of the arms' means and of the pairs' differences are made: Student's t, or bootstrap (BCa)."
 
 
-class ComparisonRequest(BaseModel):
+class ComparisonRequest(Strict):
     """Several experiments, and what to ask of them."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        allow_inf_nan=False,
         json_schema_extra={"examples": [{"experiments": [EXAMPLE_ID], "metric": "val_loss", "at": "best"}]},
     )
 
@@ -34,7 +33,7 @@ class ComparisonRequest(BaseModel):
     confidence: float = Field(0.95, ge=0.5, le=0.9999)
     method: Literal["t", "bca"] = Field("t", description=METHOD)
     by: list[Axis | Literal["experiment"]] = Field(
-        default_factory=list[Axis | Literal["experiment"]], description="Average over every other axis."
+        default_factory=list[Axis | Literal["experiment"]], max_length=5, description="Average over every other axis."
     )
     threshold: float | None = Field(None, description="Value whose first reaching is timed; default: from the data.")
 

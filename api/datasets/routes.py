@@ -15,6 +15,8 @@ from api.pagination import Cursor, Limit, Page
 from api.state import ServicesDep
 from services.catalogue import datasets
 from services.datasets.service import remove_upload, upload_csv
+from services.errors import FieldProblem, InvalidInputError
+from services.plain_text import without_wrong_characters, wrong_character
 from services.science.datasets.csv_table import CsvOptions
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
@@ -83,6 +85,8 @@ async def upload(
 
     What cannot be read is refused with its line and column. The same content gets the same id and is kept once.
     """
+    if why := wrong_character(name):
+        raise InvalidInputError(f"name: {why}", [FieldProblem("name", why)])
     options = CsvOptions(
         target=target,
         task=task,
@@ -93,7 +97,7 @@ async def upload(
         text_columns=tuple(text_columns or ()),
     )
     async with uploaded_file(request) as (stream, filename):
-        title = name or filename[:200]
+        title = name or without_wrong_characters(filename[:200])
         table = await run_in_threadpool(upload_csv, services.settings.data_path, stream, options, title=title)
     return JsonAnswer(datasets.upload_entry(table), status_code=201, headers={"Location": f"/v1/datasets/{table.id}"})
 

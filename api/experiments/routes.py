@@ -22,6 +22,7 @@ from services.experiments.control import Action, steer
 from services.experiments.plan import Plan, parse_spec, plan
 from services.experiments.service import Listing
 from services.experiments.views import view, views
+from services.instants import instant
 from services.science.spec import ExperimentSpec
 
 SMALL_DOWNLOAD_BYTES = 10_000_000
@@ -85,7 +86,7 @@ def list_experiments(
     state: State | None = None,
     dataset: Annotated[str | None, Query(max_length=64)] = None,
     tag: Annotated[str | None, Query(max_length=64)] = None,
-    created_after: datetime | None = None,
+    created_after: Annotated[str | None, Query(max_length=64, json_schema_extra={"format": "date-time"})] = None,
     filter: Annotated[  # noqa: A002 - the parameter's name on the wire
         str | None,
         Query(
@@ -97,10 +98,7 @@ def list_experiments(
     ] = None,
 ) -> Response:
     """The newest first; every condition given must hold."""
-    if created_after is not None and created_after.tzinfo is None:
-        message = "needs a zone, such as Z for UTC"
-        raise InvalidInputError(f"created_after: {message}", [FieldProblem("created_after", message)])
-    listing = Listing(state, dataset, tag, created_after, filter)
+    listing = Listing(state, dataset, tag, _instant("created_after", created_after), filter)
     after = decode(cursor, datetime, str)
     with services.database.read() as session:
         rows, last = service.page(session, listing, limit, after and (after[0], after[1]))
@@ -218,6 +216,13 @@ def _submit(services: Services, spec: ExperimentSpec, key: str | None) -> Respon
         answer, replayed = services.database.transact(work)
     headers = {"Location": answer["links"]["self"], **({"Idempotency-Replayed": "true"} if replayed else {})}
     return JsonAnswer(answer, status_code=202, headers=headers)
+
+
+def _instant(parameter: str, text: str | None) -> datetime | None:
+    try:
+        return None if text is None else instant(text)
+    except ValueError as error:
+        raise InvalidInputError(f"{parameter}: {error}", [FieldProblem(parameter, str(error))]) from None
 
 
 def _scoped(request: Request, key: str | None) -> str | None:

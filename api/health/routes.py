@@ -33,8 +33,8 @@ class Readiness(BaseModel):
 
 
 @router.get("/healthz", summary="Is the process alive?", response_class=PlainTextResponse)
-def healthz() -> str:
-    """Answers as long as the process can answer at all."""
+async def healthz() -> str:
+    """Answers as long as the process can answer at all, also while every thread is busy."""
     return "ok"
 
 

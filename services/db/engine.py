@@ -8,11 +8,12 @@ cut.
 PostgreSQL: psycopg 3, a small pool, and a timeout on everything.
 """
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -152,8 +153,17 @@ def _path(url: URL) -> Path:
     return Path(url.database or "")
 
 
+def _make_private(url: URL) -> None:
+    """Make folder and file for their owner alone, where there is none yet; SQLite would let everybody read it."""
+    path = _path(url)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
+        with suppress(OSError):  # SQLite says better than we could why it cannot open it
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
 def _sqlite_engine(url: URL, *, write: bool) -> Engine:
-    _path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_private(url)
     # One writing connection: threads of this process queue here, in order, instead of polling the file's lock.
     size = 1 if write else POOL_SIZE
     engine = create_engine(url, pool_size=size, max_overflow=0 if write else POOL_SIZE, pool_timeout=30.0, **_JSON)
@@ -210,7 +220,7 @@ def _migration_engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         options = "-c timezone=UTC -c lock_timeout=120000"
         return create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 5, "options": options})
-    _path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_private(url)
     engine = create_engine(url, poolclass=NullPool)
     # A table that SQLite rebuilds is dropped on the way; with foreign keys on, that would delete its children.
     _prepare_sqlite(engine, query_only=False, foreign_keys=False)

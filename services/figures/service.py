@@ -12,8 +12,8 @@ from services.catalogue.families import find
 from services.cohorts.states import FINAL
 from services.comparisons.service import Question
 from services.errors import ConflictError, FieldProblem, InvalidInputError
-from services.experiments.problems import field_problems
 from services.experiments.service import get
+from services.field_problems import field_problems
 from services.figures.study import load_study
 from services.science.figures import FIGURES, Figure, FigureData, NoFigureDataError
 

@@ -1,6 +1,5 @@
 """Hold a claim against the grid it is made about: every metric must be measured, every name must select an arm."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from services.science.grid import AXES, axis_names
 from services.science.hypotheses.ast import Hypothesis, HypothesisError, Item, Quantity, Sum, plain
 from services.science.hypotheses.metrics import training_metric
 from services.science.initializers import ALIASES as INITIALIZER_ALIASES
+from services.science.nearest import nearest
 from services.science.spec import Arm
 
 ALIASES = {"activation": ACTIVATION_ALIASES, "initializer": INITIALIZER_ALIASES}
@@ -110,8 +110,8 @@ def _axis(item: Item, arms: Sequence[Arm]) -> str:
         known = axis_names(arms)
         legal = {axis: _distinct(own[axis] for own in known) for axis in (AXES if item.axis is None else (item.axis,))}
         names = [name for entries in legal.values() for name in entries]
-        close = difflib.get_close_matches(shown, names, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        close = nearest(shown, names)
+        hint = f"did you mean {close!r}? " if close else ""
         listed = "; ".join(f"{axis}: {', '.join(entries)}" for axis, entries in legal.items())
         raise HypothesisError(
             f"no arm of this experiment has {str(item)!r}; {hint}its arms have {listed}", item.position
@@ -160,8 +160,8 @@ def _distinct(names: Iterable[str]) -> list[str]:
 def _check_metric(quantity: Quantity, terms: Terms) -> None:
     metric, place = quantity.metric, quantity.position
     if quantity.statistic != "diverged" and metric not in terms.metrics:
-        close = difflib.get_close_matches(metric, terms.metrics, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
+        close = nearest(metric, terms.metrics)
+        hint = f"did you mean {close!r}? " if close else ""
         legal = ", ".join(terms.metrics)
         reason = f"unknown metric {metric!r}; {hint}this experiment measures {legal}; there are also "
         raise HypothesisError(f"{reason}spread, gap, jumpiness, diverged and epochs_to", place)

@@ -8,8 +8,8 @@ from services.science.hypotheses.metrics import claimable_metrics
 from services.science.spec import ExperimentSpec
 
 
-def unreadable_hypotheses(spec: ExperimentSpec, grid: Grid) -> dict[int, str]:
-    """What is wrong with the hypotheses of a spec, by their index; empty if nothing is."""
+def unreadable_hypotheses(spec: ExperimentSpec, grid: Grid, most: int) -> dict[int, str]:
+    """What is wrong with hypotheses that cannot be read, by their index; after `most` of them no other is looked at."""
     terms = hypothesis_terms(spec, grid)
     problems: dict[int, str] = {}
     for index, text in enumerate(spec.hypotheses):
@@ -17,6 +17,8 @@ def unreadable_hypotheses(spec: ExperimentSpec, grid: Grid) -> dict[int, str]:
             bind(parse(text), terms)
         except HypothesisError as error:
             problems[index] = str(error)
+            if len(problems) == most:
+                break
     return problems
 
 

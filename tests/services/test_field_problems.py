@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.experiments.problems import field_problems, nearest
+from services.field_problems import field_problems
+from services.science.nearest import nearest
 from services.science.spec import ExperimentSpec
 
 BASE: dict[str, Any] = {"dataset": "digits", "activation": "relu", "initializer": "he_uniform", "epochs": 1, "seeds": 1}

@@ -1,23 +1,25 @@
 """From Pydantic's errors to field problems: a JSON pointer into the body as posted, and a sentence with the way out."""
 
-import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from services.errors import FieldProblem
+from services.science.nearest import nearest
 from services.science.spec import ExperimentSpec
 
 SHOWN = 80
 """Longest part of a posted value that a message repeats."""
+MOST_PROBLEMS = 20
+"""Places that an answer names; of the others it says how many there are."""
 
 
 def field_problems(
-    errors: Iterable[ErrorDetails], body: Any, model: type[BaseModel] = ExperimentSpec
+    errors: Sequence[ErrorDetails], body: Any, model: type[BaseModel] = ExperimentSpec
 ) -> tuple[FieldProblem, ...]:
     """Translate validation errors.
 
@@ -27,19 +29,19 @@ def field_problems(
         model: the class the body was validated as; names the legal fields.
 
     Returns:
-        One problem for each distinct place and message, in the order found.
+        One problem for each distinct place and message, in the order found: the first `MOST_PROBLEMS`, then one that
+        says how many were left out.
     """
     found: list[FieldProblem] = []
-    for error in errors:
+    for error in errors[:MOST_PROBLEMS]:
         message = _message(error, model)
         found.append(FieldProblem(pointer(error, body) or _named_field(message, model), message))
-    return tuple(dict.fromkeys(found))
+    return (*dict.fromkeys(found), *left_out(len(errors) - MOST_PROBLEMS))
 
 
-def nearest(name: str, legal: Sequence[str]) -> str | None:
-    """The legal name that looks most like `name`, if any does."""
-    close = difflib.get_close_matches(name.lower(), legal, n=1, cutoff=0.6)
-    return close[0] if close else None
+def left_out(count: int) -> tuple[FieldProblem, ...]:
+    """What stands for so many problems that are not listed; nothing for none."""
+    return (FieldProblem("", f"and {count} more that are not listed"),) if count > 0 else ()
 
 
 def pointer(error: ErrorDetails, body: Any) -> str:
