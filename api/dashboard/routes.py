@@ -7,11 +7,11 @@ from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
 from api.state import ServicesDep
-from services.cohorts.states import FINAL
 from services.experiments import service
 from services.experiments.population import Population, population
 from services.experiments.service import Listing
 from services.experiments.views import ExperimentView, views
+from services.states import FINAL
 
 router = APIRouter(include_in_schema=False)
 

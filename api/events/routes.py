@@ -9,9 +9,9 @@ from starlette.responses import Response
 from api.documentation import problems
 from api.events.stream import EventStream, Feed
 from api.state import Services, ServicesDep
-from services.cohorts.states import FINAL
 from services.errors import FieldProblem, InvalidInputError
 from services.experiments import service
+from services.states import FINAL
 
 router = APIRouter(tags=["experiments"])
 

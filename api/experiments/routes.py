@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Request
 from sqlalchemy.exc import IntegrityError
@@ -24,13 +24,13 @@ from services.experiments.service import Listing
 from services.experiments.views import view, views
 from services.instants import instant
 from services.science.spec import ExperimentSpec
+from services.states import State
 
 SMALL_DOWNLOAD_BYTES = 10_000_000
 """A data set up to this size is fetched while its first submission waits."""
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
-State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 SpecBody = Annotated[
     dict[str, Any],
     Body(

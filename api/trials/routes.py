@@ -1,6 +1,6 @@
 """The trials of an experiment, and one trial."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -10,12 +10,11 @@ from api.documentation import problems
 from api.pagination import Cursor, Limit, Page, decode, encode
 from api.state import ServicesDep
 from services.experiments import service as experiments
+from services.states import TrialState
 from services.trials import service
 from services.trials.service import Trial
 
 router = APIRouter(prefix="/v1", tags=["trials"])
-
-State = Literal["queued", "running", "paused", "succeeded", "diverged", "failed", "cancelled"]
 
 
 @router.get(
@@ -29,7 +28,7 @@ def list_trials(
     experiment_id: str,
     limit: Limit = 100,
     cursor: Cursor = None,
-    state: State | None = None,
+    state: TrialState | None = None,
     arm: Annotated[str | None, Query(max_length=500, description="An arm's label.")] = None,
 ) -> Response:
     """In the order of the grid: arm by arm, seeds in the order of the spec."""

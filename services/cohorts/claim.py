@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from services.cohorts.budgets import BACKOFF_CAP_SECONDS
 from services.cohorts.fence import hold, move_trials
 from services.cohorts.quarantine import UnreadableError
 from services.cohorts.settle import settle
-from services.cohorts.states import BACKOFF_CAP_SECONDS
 from services.db.base import now
 from services.db.clock import CLOCK
 from services.db.tables import AttemptRow, CheckpointRow, CohortRow, ExperimentRow, TrialRow

@@ -14,6 +14,7 @@ from services.cohorts.settle import settle
 from services.db.base import now
 from services.db.clock import CLOCK
 from services.db.tables import CohortRow, TrialRow
+from services.states import check_move
 
 Ending = Literal["succeeded", "failed", "cancelled"]
 
@@ -63,6 +64,7 @@ def give_back(session: Session, cohort: CohortRow, delay: float) -> str:
         close(session, cohort, "cancelled")
         return "cancelled"
     state = "paused" if cohort.desired == "pause" else "queued"
+    check_move(cohort.state, state)
     session.flush()
     session.execute(
         update(CohortRow)

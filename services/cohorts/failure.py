@@ -7,12 +7,12 @@ from typing import Any, Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from services.cohorts.budgets import BACKOFF_CAP_SECONDS, BACKOFF_SECONDS, MAX_FAILURES, MAX_LOSSES
 from services.cohorts.checkpoints import divide, keep_newest
 from services.cohorts.endings import close, give_back
 from services.cohorts.energy import share
 from services.cohorts.fence import end_attempt, hold
 from services.cohorts.settle import lock
-from services.cohorts.states import BACKOFF_CAP_SECONDS, BACKOFF_SECONDS, MAX_FAILURES, MAX_LOSSES
 from services.db.base import new_id
 from services.db.tables import AttemptRow, CohortRow, TrialRow
 

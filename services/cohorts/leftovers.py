@@ -6,8 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.cohorts.checkpoints import lent
-from services.cohorts.states import FINAL
 from services.db.tables import CohortRow
+from services.states import FINAL
 
 IDS_AT_ONCE = 400
 

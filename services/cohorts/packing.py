@@ -13,9 +13,9 @@ from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from services.cohorts.commit import COLUMNS
-from services.cohorts.states import FINAL
 from services.db.tables import CohortRow, CurveRow, EpochRow, TrialRow
 from services.db.unit_of_work import is_transient
+from services.states import FINAL
 
 log = structlog.get_logger(__name__)
 

@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from services.cohorts.endings import close
 from services.cohorts.fence import move_trials
 from services.cohorts.settle import lock_experiment, settle
-from services.cohorts.states import FINAL
 from services.db.tables import CohortRow, CurveRow, DiagnosticRow, EpochRow, ExperimentRow, TrialRow
 from services.errors import ConflictError, NotFoundError
+from services.states import FINAL
 
 
 def request_cancel(session: Session, experiment_id: str) -> str:

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from services.cohorts import events
 from services.cohorts.progress import progress
-from services.cohorts.states import FINAL
 from services.db.base import now
 from services.db.tables import CohortRow, ExperimentRow, TrialRow
+from services.states import FINAL
 
 log = structlog.get_logger(__name__)
 

@@ -13,13 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, LargeBinary, String, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from services.db.base import Base, Json, UtcDateTime, now
-
-STATES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
-TRIAL_STATES = (*STATES, "diverged")
-DESIRES = ("run", "pause", "cancel")
+from services.states import DESIRES, STATES, TRIAL_STATES, check_move
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -105,6 +102,11 @@ class CohortRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @validates("state")
+    def _check_move(self, _name: str, state: str) -> str:
+        check_move(self.__dict__.get("state"), state)
+        return state
 
 
 class TrialRow(Base):

@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import not_, or_
 
-from services.db.tables import STATES, ExperimentRow
+from services.db.tables import ExperimentRow
 from services.experiments.tags import has_tag
 from services.filter_grammar import ORDERED, Clause, FilterSyntaxError, Token, parse_expression
 from services.instants import instant
+from services.states import STATES
 
 FIELDS = ("state", "dataset", "tag", "name", "created_at", "trials", "epochs")
 

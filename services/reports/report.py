@@ -11,7 +11,6 @@ from datetime import datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy.orm import Session
 
-from services.cohorts.states import FINAL
 from services.comparisons.service import Question, compare_results
 from services.db.tables import ExperimentRow
 from services.errors import ConflictError, InvalidInputError
@@ -32,6 +31,7 @@ from services.science.figures import Study
 from services.science.figures.study import shown
 from services.science.hypotheses import ClaimResults
 from services.science.results import CurveWish, ExperimentResults
+from services.states import FINAL
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox allow-popups"
 ARMS_SHOWN = 60

@@ -24,13 +24,13 @@ from services.cohorts.failure import Failure, Return, fail, hand_back
 from services.cohorts.messages import EpochsMessage
 from services.cohorts.quarantine import quarantine
 from services.cohorts.requests import request_cancel, request_pause, resume, retry_failed
-from services.cohorts.states import FINAL
 from services.cohorts.sweep import reap, sweep
 from services.db.base import Base
 from services.db.engine import Database
 from services.db.tables import AttemptRow, CheckpointRow, CohortRow, EventRow, ExperimentRow, TrialRow
 from services.errors import ConflictError
 from services.settings import Settings
+from services.states import FINAL, check_move
 from services.trials.rows import read_rows
 from tests.support.experiments import loss, make_experiment, message
 
@@ -59,6 +59,7 @@ class Delivery(RuleBasedStateMachine):
         self.tokens: list[Token] = []
         self.experiments: list[str] = []
         self.finals: dict[str, str] = {}
+        self.states: dict[str, str] = {}
         self.empty()
 
     def empty(self) -> None:
@@ -279,6 +280,8 @@ class Delivery(RuleBasedStateMachine):
                 self.check_experiment(session, experiment)
 
     def check_cohort(self, session: Any, cohort: CohortRow) -> None:
+        check_move(self.states.get(cohort.id), cohort.state)
+        self.states[cohort.id] = cohort.state
         running = cohort.state == "running"
         assert (cohort.lease_owner is not None) == running
         assert (cohort.lease_expires_at > 0) == running
