@@ -2,11 +2,15 @@
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from shutil import copyfile
+from typing import Any
 
+import psutil
 import pytest
 
+from api import connection_guard
 from tests.support.api_process import ApiProcess, api_process
 from tests.support.workers import eventually
 
@@ -184,3 +188,21 @@ def test_without_room_a_newcomer_is_told_to_come_back(hasty: ApiProcess) -> None
     finally:
         for stream in streams:
             stream.close()
+
+
+def test_an_answer_that_nobody_reads_is_given_up(
+    migrated_sqlite: Path, serve: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_guard, "STALLED_SECONDS", 0.2)
+    copyfile(migrated_sqlite, tmp_path / "firstlight.db")
+    with serve(tmp_path, f"sqlite:///{tmp_path / 'firstlight.db'}") as served, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        connection.connect(("127.0.0.1", served.http.base_url.port))
+        connection.sendall(head("GET", "/docs/swagger-ui-bundle.js") * 12)  # more than the buffers between hold
+        assert connection.recv(12) == b"HTTP/1.1 200"
+        port = connection.getsockname()[1]
+
+        def held() -> bool:
+            return any(other.raddr and other.raddr.port == port for other in psutil.Process().net_connections("tcp"))
+
+        eventually(lambda: not held(), "the server ends it")
