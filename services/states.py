@@ -8,7 +8,7 @@
     cancelled by request
     diverged  of a trial alone: its numbers became non-finite
 
-An experiment's state follows from its cohorts'. A request (`desired`: run, pause, cancel) is a field beside the state; it
+An experiment's state follows from its cohorts'. A request (`desired`: run, pause, cancel) is a field beside it; it
 only ever becomes more severe while the cohort runs, except that resume takes a pause back.
 """
 
