@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn drains and then raises the signal again for whoever listened before it: an orderly stop is a success.
         signal.signal(number, _leave)
-    Server(config, app.state.services.hub).run()
+    Server(config, app.state.context.hub).run()
     return 0
 
 
@@ -62,7 +62,7 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 def configuration(app: FastAPI, host: str, port: int) -> uvicorn.Config:
     """How uvicorn serves: uvloop and httptools pinned, for without uvloop keep-alive answers can stall 44 ms."""
-    settings: Settings = app.state.services.settings
+    settings: Settings = app.state.context.settings
     return uvicorn.Config(
         app,
         host=host,

@@ -15,7 +15,7 @@ def test_every_state_has_its_moves_and_every_move_leads_to_a_state() -> None:
     assert set(FINAL_TRIAL) - set(FINAL) == set(TRIAL_STATES) - set(STATES) == {"diverged"}
 
 
-@pytest.mark.parametrize(("before", "after"), itertools.product(STATES, STATES))
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(STATES, STATES)))
 def test_a_row_makes_these_moves_and_no_others(before: str, after: str) -> None:
     cohort = CohortRow(state=before)
     if after in MOVES[before] or after == before:

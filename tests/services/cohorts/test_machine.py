@@ -357,6 +357,7 @@ class Delivery(RuleBasedStateMachine):
             while self.report(self.tokens[0], 1, False) is not None:
                 self.commit(0, 4, False)
             self.finish(0)
+        self.states.clear()  # many moves were made since it was looked last
         self.consistent()
         assert all(self.state(experiment) in FINAL for experiment in self.experiments)
 
