@@ -10,7 +10,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
-from api.events.hub import Hub
+from api.connection_guard import Limits, guarded
+from api.event_hub import Hub
 from services import log
 from services.db.engine import Database
 from services.settings import Settings, get_settings
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn drains and then raises the signal again for whoever listened before it: an orderly stop is a success.
         signal.signal(number, _leave)
-    Server(config, app.state.services.hub).run()
+    Server(config, app.state.context.hub).run()
     return 0
 
 
@@ -61,12 +62,13 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 def configuration(app: FastAPI, host: str, port: int) -> uvicorn.Config:
     """How uvicorn serves: uvloop and httptools pinned, for without uvloop keep-alive answers can stall 44 ms."""
+    settings: Settings = app.state.context.settings
     return uvicorn.Config(
         app,
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=guarded(Limits(settings.header_seconds, settings.body_seconds, settings.max_connections)),
         ws="none",
         access_log=False,
         server_header=False,

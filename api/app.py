@@ -25,8 +25,9 @@ import api.recommendations.routes
 import api.trials.routes
 from api import errors, openapi
 from api.envelope import Envelope
-from api.events.hub import Hub
-from api.state import Services
+from api.event_hub import Hub
+from api.head import HeadOfGet
+from api.state import Context
 from api.telemetry import Telemetry
 from services.db.engine import Database
 from services.figures.render import Renderer
@@ -58,7 +59,7 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
     """Put an application together; tests may bring their own database and doorbell."""
     database = database or Database(settings, application="firstlight-api")
     telemetry = Telemetry()
-    services = Services(
+    context = Context(
         settings=settings,
         database=database,
         doorbell=doorbell or CeleryDoorbell(settings),
@@ -69,11 +70,11 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        services.hub.start()
+        context.hub.start()
         yield
-        await services.hub.stop()
-        services.doorbell.close()
-        services.renderer.close()
+        await context.hub.stop()
+        context.doorbell.close()
+        context.renderer.close()
         database.dispose()
 
     app = FastAPI(
@@ -84,13 +85,18 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
         redoc_url=None,
         dependencies=[Depends(_remember_route)],
     )
-    app.state.services = services
+    app.state.context = context
     for router in ROUTERS:
         app.include_router(router)
     errors.install(app)
     openapi.install(app, secured=bool(settings.api_keys))
+    app.add_middleware(HeadOfGet)
     app.add_middleware(
-        Envelope, api_keys=settings.api_keys, telemetry=telemetry, max_body_bytes=settings.max_body_bytes
+        Envelope,
+        api_keys=settings.api_keys,
+        allowed_hosts=settings.allowed_hosts,
+        telemetry=telemetry,
+        max_body_bytes=settings.max_body_bytes,
     )
     return app
 

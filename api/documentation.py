@@ -11,8 +11,13 @@ EXAMPLE_REQUEST = "5f0c6f1e6c0f4a4f9f5e1f8f3f0c1a2b"
 EXAMPLES: dict[int, dict[str, Any]] = {
     400: {"detail": "the body is not valid JSON: unexpected end of data", "code": "invalid_json"},
     401: {"detail": "send one of the service's keys as `Authorization: Bearer KEY`"},
+    403: {
+        "detail": "a page of 'https://a.org' must not change anything here; if it may, add its host to "
+        "FIRSTLIGHT_ALLOWED_HOSTS"
+    },
     404: {"detail": f"there is no experiment '{EXAMPLE_ID}'"},
     406: {"detail": "this can be served as application/json, text/csv, application/jsonl"},
+    408: {"detail": "the body came slower than 2000 bytes/s for 20 s"},
     409: {
         "detail": "the experiment is succeeded; only a queued, running or paused one can be cancelled",
         "code": "conflict",
@@ -25,6 +30,7 @@ EXAMPLES: dict[int, dict[str, Any]] = {
     },
     413: {"detail": "the body may have at most 1000000 bytes"},
     415: {"detail": "send the body as application/json"},
+    421: {"detail": "this service is not served as 'a.org'; if it should be, add the name to FIRSTLIGHT_ALLOWED_HOSTS"},
     422: {
         "detail": "/activation/1: unknown name 'tanhh'; did you mean 'tanh'?",
         "code": "spec_invalid",
@@ -36,22 +42,27 @@ EXAMPLES: dict[int, dict[str, Any]] = {
         "code": "too_busy",
         "title": "A limit is reached",
     },
+    431: {"detail": "a request may have at most 100 header fields"},
     500: {"detail": "an unexpected error; the log has it under this request_id"},
     503: {"detail": "the database does not answer; try again"},
 }
 DESCRIPTIONS = {
-    400: "The body is not JSON, or the address holds a NUL character.",
+    400: "The request is not HTTP, its body is not JSON, or its address holds a NUL character.",
     401: "No key, or not one of the service's keys.",
+    403: "The request comes from a page of another site.",
     404: "No such thing.",
     406: "None of the accepted media types can be served.",
+    408: "The request came too slowly.",
     409: "The state forbids it.",
     410: "Its files were removed.",
     413: "The body is too large.",
     415: "The body is not application/json.",
+    421: "The service is not served under this name.",
     422: "Something in the request is not valid; `errors` names every place.",
     429: "A limit is reached; see Retry-After.",
+    431: "Too many or too long header fields, or too long an address.",
     500: "Unexpected; the log has it under the request id.",
-    503: "The database does not answer; see Retry-After.",
+    503: "The database does not answer, or all connections are in use; see Retry-After.",
 }
 
 

@@ -13,14 +13,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from api.problems import STATUS, ProblemResponse, problem
 from services.errors import FieldProblem, FirstlightError
-from services.experiments.problems import field_problems
+from services.field_problems import field_problems
 
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 1
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def install(app: FastAPI) -> None:
@@ -95,10 +98,22 @@ def _http(request: Request, error: Exception) -> Response:
     detail = str(error.detail)
     if error.status_code == 404:
         detail = f"there is nothing at {request.url.path[:200]}"
-    elif error.status_code == 405:
-        detail = f"{request.method} is not allowed at {request.url.path[:200]}"
-    document = problem(error.status_code, detail, request_id(request))
-    return ProblemResponse(document, dict(error.headers) if error.headers else None)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods_of(request))
+        detail = f"{request.method[:20]} is not allowed at {request.url.path[:200]}; allowed: {headers['Allow']}"
+    return ProblemResponse(problem(error.status_code, detail, request_id(request)), headers)
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Every method of this path: the framework names those of the first route that fits, and HEAD goes with GET."""
+    routes = request.app.router.routes
+    found = [method for method in METHODS if any(_fits(route, {**request.scope, "method": method}) for route in routes)]
+    return ["GET", "HEAD", *found[1:]] if found[:1] == ["GET"] else found
+
+
+def _fits(route: BaseRoute, scope: Scope) -> bool:
+    return route.matches(scope)[0] is Match.FULL
 
 
 def _database_away(request: Request, error: Exception) -> Response:

@@ -1,5 +1,6 @@
 """The OpenAPI document: FastAPI's own, with our problems in place of its errors, and the key when one is set."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
@@ -53,6 +54,8 @@ def _document(app: FastAPI, *, secured: bool) -> dict[str, Any]:
         for method, operation in operations.items():
             if method in METHODS:
                 _complete(operation, secured=secured and path.startswith("/v1"))
+                if not secured:
+                    _add(operation, (421,) if method == "get" else (403, 421))
     if secured:
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     return found
@@ -60,15 +63,19 @@ def _document(app: FastAPI, *, secured: bool) -> dict[str, Any]:
 
 def _complete(operation: dict[str, Any], *, secured: bool) -> None:
     """Add the problems that every operation of its sort may answer with."""
-    responses = operation["responses"]
-    statuses = [500, 503]
+    statuses = [400, 408, 431, 500, 503]
     if "requestBody" in operation:
-        statuses += [400, 413, 415, 422]
+        statuses += [413, 415, 422]
     if operation.get("parameters"):
-        statuses += [400, 422]
+        statuses.append(422)
     if secured:
-        statuses.append(401)
+        statuses += [401, 429]
         operation["security"] = [{"key": []}]
+    _add(operation, statuses)
+
+
+def _add(operation: dict[str, Any], statuses: Iterable[int]) -> None:
+    responses = operation["responses"]
     for status in statuses:
         known = responses.get(str(status))
         if known is None or "HTTPValidationError" in str(known):

@@ -9,8 +9,11 @@ from fastapi import Query
 from pydantic import AfterValidator, BaseModel, Field
 
 from services.errors import FieldProblem, InvalidInputError
+from services.instants import in_utc
 
 MAX_LIMIT = 1_000
+LARGEST = 2**53
+"""What a cursor of ours counts is smaller; what SQLite stores ends at 2^63."""
 Item = TypeVar("Item")
 
 Limit = Annotated[
@@ -57,7 +60,8 @@ def _part(part: Any, kind: type) -> Any:
         found = datetime.fromisoformat(part)
         if found.tzinfo is None:
             raise ValueError
-        return found
-    if type(part) is not kind:
+        return in_utc(found)
+    unfit = (isinstance(part, int) and abs(part) > LARGEST) or (isinstance(part, str) and "\0" in part)
+    if type(part) is not kind or unfit:
         raise ValueError
     return part

@@ -10,7 +10,10 @@ from starlette.responses import Response
 
 from services import errors
 from services.errors import FieldProblem
+from services.field_problems import MOST_PROBLEMS, left_out
 
+MOST_TEXT = 4_000
+"""Characters of one sentence or pointer."""
 MEDIA_TYPE = "application/problem+json"
 
 STATUS: dict[type[errors.FirstlightError], int] = {
@@ -31,12 +34,17 @@ STATUS: dict[type[errors.FirstlightError], int] = {
 TITLES: dict[int, tuple[str, str]] = {
     400: ("bad_request", "The request cannot be read"),
     401: ("unauthorized", "A valid key is needed"),
+    403: ("foreign_origin", "Another site must not do this"),
     404: ("not_found", "Not found"),
     405: ("method_not_allowed", "The method is not allowed here"),
     406: ("not_acceptable", "None of the accepted media types can be served"),
+    408: ("request_too_slow", "The request came too slowly"),
     413: ("body_too_large", "The request body is too large"),
     415: ("unsupported_media_type", "The request body must be JSON"),
+    421: ("foreign_host", "The service is not served under this name"),
     422: ("invalid_input", "The request cannot be carried out"),
+    429: ("too_busy", "A limit is reached"),
+    431: ("head_too_large", "The head of the request is too large"),
     500: ("internal_error", "Something went wrong"),
     503: ("unavailable", "Temporarily unavailable"),
 }
@@ -72,17 +80,23 @@ def problem(
     fields: Sequence[FieldProblem] = (),
 ) -> dict[str, Any]:
     """The document itself; code and title default to those of the status."""
+    if len(fields) > MOST_PROBLEMS + 1:  # one more may say how many were left out already
+        fields = [*fields[:MOST_PROBLEMS], *left_out(len(fields) - MOST_PROBLEMS)]
     known_code, known_title = TITLES.get(status) or (HTTPStatus(status).name.lower(), HTTPStatus(status).phrase)
     code = code or known_code
     return {
         "type": f"urn:firstlight:problem:{code}",
         "title": title or known_title,
         "status": status,
-        "detail": detail,
+        "detail": _shortened(detail),
         "code": code,
         "request_id": request_id,
-        "errors": [{"pointer": field.pointer, "message": field.message} for field in fields],
+        "errors": [{"pointer": _shortened(field.pointer), "message": _shortened(field.message)} for field in fields],
     }
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
 
 
 class ProblemResponse(Response):

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from api.events.hub import Hub
+from api.event_hub import Hub
 from api.telemetry import Telemetry
 from services.db.engine import Database
 from services.figures.render import Renderer
@@ -14,7 +14,7 @@ from services.settings import Settings
 
 
 @dataclass(frozen=True)
-class Services:
+class Context:
     """The parts a route may use."""
 
     settings: Settings
@@ -25,9 +25,9 @@ class Services:
     renderer: Renderer
 
 
-def _services(request: Request) -> Services:
-    return request.app.state.services
+def _context(request: Request) -> Context:
+    return request.app.state.context
 
 
-ServicesDep = Annotated[Services, Depends(_services)]
+ContextDep = Annotated[Context, Depends(_context)]
 """How a route asks for them."""

@@ -90,5 +90,11 @@ def _service(url: str | None) -> list[tuple[bool | None, str]]:
         except httpx.TransportError:
             return [(None, f"no service answers at {client.url}; `firstlight up` starts one")]
         except FirstlightHTTPError as error:
-            return [(False, f"the service at {client.url} is not ready: {error.problem.get('detail')}")]
+            parts = [f"{name}: {part['detail']}" for name, part in error.problem.items() if _is_down(part)]
+            why = "; ".join(parts) or error.problem.get("detail")
+            return [(False, f"the service at {client.url} is not ready: {why}")]
     return [(True, f"the service at {client.url} is ready: {report}")]
+
+
+def _is_down(part: object) -> bool:
+    return isinstance(part, dict) and part.get("status") == "down"

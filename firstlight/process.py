@@ -10,13 +10,16 @@ import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
 PR_SET_PDEATHSIG = 1
-MOST_DEATHS = 20
-"""Of a worker, one soon after the other; then something is wrong that starting it again does not mend."""
+NAMES = {"api": "API", "worker": "worker"}
 SOON_SECONDS = 60.0
+"""What ends sooner after its start than this is started again more slowly each time."""
+FIRST_REST_SECONDS, LONGEST_REST_SECONDS = 0.5, 60.0
+"""Before the third start in short order, then twice as long, and so on; the second start is at once."""
 LOOK_SECONDS = 0.03
 ANSWER_SECONDS = 5.0
 STOP_SECONDS = 45.0
@@ -53,6 +56,23 @@ def _ending(process: subprocess.Popen[bytes]) -> str:
         return f"was ended by signal {-code}"
 
 
+@dataclass
+class _Life:
+    """How a process that is kept alive has fared.
+
+    Attributes:
+        arguments: with which it is started.
+        since: when it was started last.
+        deaths: how often it has ended in short order.
+        due: when it is to be started again; None while it runs.
+    """
+
+    arguments: tuple[str, ...]
+    since: float = 0.0
+    deaths: int = 0
+    due: float | None = None
+
+
 def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
@@ -64,7 +84,8 @@ class Service:
         home: folder of database, checkpoints and figures; locked, so that only one service uses it.
         slots: cohorts trained at once.
         log: where the processes write their logs; None: this process's stderr.
-        deaths: how often in short order a worker may end before the service is given up.
+        deaths: how often in short order a process may end before the service is given up; None: it never is, once it
+            has started, for whatever ails a process may pass.
         say: what to do with a line for whoever waits; default: print it to stderr.
     """
 
@@ -76,7 +97,7 @@ class Service:
         port: int = 8000,
         slots: int = 1,
         log: IO[bytes] | None = None,
-        deaths: int = MOST_DEATHS,
+        deaths: int | None = None,
         say: Callable[[str], None] = _to_stderr,
     ) -> None:
         self.home = home.expanduser().resolve()
@@ -87,7 +108,8 @@ class Service:
         self._say = say
         self._lock: IO[bytes] | None = None
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._most_deaths, self._deaths, self._worker_since = deaths, 0, 0.0
+        self._lives: dict[str, _Life] = {}
+        self._most_deaths, self._started = deaths, False
 
     def __enter__(self) -> Self:
         try:
@@ -121,9 +143,11 @@ class Service:
         if migration.returncode:
             message = f"the database could not be brought up to date: `migrations` {_ending(migration)}, see its lines"
             raise StartError(message)
-        self._spawn("api", "--host", self.host, "--port", str(self.port))
-        self._start_worker()
-        return self._wait(self._accepts, told_to_stop, f"the API to answer at {self.url}")
+        self._keep("api", "--host", self.host, "--port", str(self.port))
+        if self.slots:
+            self._keep("worker", "--slots", str(self.slots))
+        self._started = self._wait(self._accepts, told_to_stop, f"the API to answer at {self.url}")
+        return self._started
 
     def _wait(self, ready: Callable[[], bool], told_to_stop: Callable[[], object], what: str) -> bool:
         """Wait while the processes live, and now and then say for what; false when told to stop.
@@ -146,19 +170,29 @@ class Service:
         return True
 
     def tend(self) -> str | None:
-        """Look after the processes once: start a worker again that died; say what ended if that ends the service."""
-        api, worker = self._processes.get("api"), self._processes.get("worker")
-        if api is not None and api.poll() is not None:
-            return f"the API {_ending(api)}"
-        if worker is None or worker.poll() is None:
-            return None
-        lived = time.monotonic() - self._worker_since
-        self._deaths = 1 if lived > SOON_SECONDS else self._deaths + 1
-        told = f"the worker {_ending(worker)} after {lived:.1f} s"
-        if self._deaths >= self._most_deaths:
-            return told if self._deaths == 1 else f"{told}, {self._deaths} times in short order"
-        self._say(f"{told}; starting it again")
-        self._start_worker()
+        """Look after the processes once: start again what died; say what ended if the service is given up for it."""
+        for module, life in self._lives.items():
+            process = self._processes[module]
+            if life.due is not None:
+                if time.monotonic() >= life.due:
+                    self._start(module, life)
+            elif process.poll() is not None and (told := self._bury(module, life, process)) is not None:
+                return told
+        return None
+
+    def _bury(self, module: str, life: _Life, process: subprocess.Popen[bytes]) -> str | None:
+        """Note that a process has ended and when to start it again; what to say if that ends the service."""
+        lived = time.monotonic() - life.since
+        life.deaths = 1 if lived > SOON_SECONDS else life.deaths + 1
+        told = f"the {NAMES[module]} {_ending(process)}"
+        if module == "api" and not self._started:
+            return told  # what is wrong with its address or its settings does not pass
+        told = f"{told} after {lived:.1f} s"
+        if self._most_deaths is not None and life.deaths >= self._most_deaths:
+            return told if life.deaths == 1 else f"{told}, {life.deaths} times in short order"
+        rest = 0.0 if life.deaths == 1 else min(LONGEST_REST_SECONDS, FIRST_REST_SECONDS * 2 ** (life.deaths - 2))
+        self._say(f"{told}; starting it again{f' in {rest:g} s' if rest else ''}")
+        life.due = time.monotonic() + rest
         return None
 
     def stop(self, patience: float = STOP_SECONDS) -> None:
@@ -174,6 +208,7 @@ class Service:
                 process.kill()
                 process.wait()
         self._processes.clear()
+        self._lives.clear()
         if self._lock:
             self._lock.close()
             self._lock = None
@@ -207,10 +242,13 @@ class Service:
         # -P: the folder this is run in may hold a stranger's `api` or `migrations`.
         return (sys.executable, "-P", "-m", module, *arguments)
 
-    def _start_worker(self) -> None:
-        if self.slots:
-            self._worker_since = time.monotonic()
-            self._spawn("worker", "--slots", str(self.slots))
+    def _keep(self, module: str, *arguments: str) -> None:
+        self._lives[module] = _Life(arguments)
+        self._start(module, self._lives[module])
+
+    def _start(self, module: str, life: _Life) -> None:
+        life.since, life.due = time.monotonic(), None
+        self._spawn(module, *life.arguments)
 
     def _spawn(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         # preexec_fn is safe here: this process has one thread when it starts others.

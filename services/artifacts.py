@@ -5,15 +5,27 @@
 An attempt writes only into its own folder, so that a zombie cannot touch what its heir has written.
 """
 
+import contextlib
+import errno
 import hashlib
 import shutil
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from services.errors import GoneError
 
 CHUNK = 1 << 20
+COHORTS = "cohorts"
+Condition = Literal["intact", "damaged", "missing"]
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def cohort_folder(cohort_id: str) -> str:
+    """The folder of a cohort's files as it begins their paths in the database."""
+    return f"{COHORTS}/{cohort_id}"
 
 
 class Artifacts:
@@ -21,13 +33,24 @@ class Artifacts:
 
     def __init__(self, home: Path) -> None:
         self.root = home / "artifacts"
-        self._cohorts = self.root / "cohorts"
+        self._cohorts = self.root / COHORTS
 
     def attempt_folder(self, cohort_id: str, attempt: int) -> Path:
         """The folder an attempt writes its checkpoints into, made here."""
         folder = self._cohorts / cohort_id / f"a{attempt}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
+
+    def problem(self) -> str | None:
+        """Why no checkpoint can be written here, naming the folder; None when it can, or when only room is wanting."""
+        try:
+            self._cohorts.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self._cohorts):
+                return None
+        except OSError as error:
+            if error.errno in FULL:  # training goes on without checkpoints
+                return None
+            return f"the artifacts folder {self._cohorts} cannot be written: {error.strerror or error}"
 
     def relative(self, path: Path) -> str:
         """The path as the database stores it.
@@ -48,21 +71,27 @@ class Artifacts:
             raise GoneError(f"{relative!r} does not lie in the artifact folder")
         return path
 
-    def intact(self, relative: str, sha256: str) -> bool:
-        """True when the file is there and is the one that was recorded."""
+    def condition(self, relative: str, sha256: str) -> Condition:
+        """Whether the file is the one that was recorded.
+
+        One that cannot be opened is missing *here*: on another host, with another home folder, it may be whole.
+        """
         digest = hashlib.sha256()
         try:
             with self.absolute(relative).open("rb") as file:
                 while chunk := file.read(CHUNK):
                     digest.update(chunk)
         except OSError:
-            return False
-        return digest.hexdigest() == sha256
+            return "missing"
+        except GoneError:
+            return "damaged"  # no attempt of ours has written such a path
+        return "intact" if digest.hexdigest() == sha256 else "damaged"
 
     def remove(self, relatives: Iterable[str]) -> None:
-        """Delete files that no row names any more; those already gone are no matter."""
+        """Delete files that no row names any more; those that are gone, or cannot be deleted now, are no matter."""
         for relative in relatives:
-            self.absolute(relative).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self.absolute(relative).unlink(missing_ok=True)
 
     def remove_cohort(self, cohort_id: str) -> None:
         """Delete everything a cohort has written."""

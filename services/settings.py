@@ -69,9 +69,22 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(), description="Accepted bearer keys, separated by commas or white space."
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Host names that a service without keys answers to besides this machine's own."
+    )
     max_trials: int = Field(default=2_000, ge=1, description="Most trials one experiment may have.")
     max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="Largest request body, uploads excepted.")
     max_streams: int = Field(default=200, ge=1, description="Most open event streams of one API process.")
+
+    max_connections: int = Field(
+        default=800, ge=10, description="Most open connections of one API process; those that wait make room for new."
+    )
+    header_seconds: float = Field(
+        default=10.0, gt=0.0, le=3_600.0, description="Until the head of a request has to be here."
+    )
+    body_seconds: float = Field(
+        default=20.0, gt=0.0, le=3_600.0, description="How long a body may come slower than 2,000 bytes/s."
+    )
 
     slots: int = Field(default=1, ge=0, le=64, description="Cohorts trained at once by one worker.")
     threads: int | None = Field(
@@ -108,6 +121,17 @@ class Settings(BaseSettings):
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        names = [part.lower() for part in re.split(r"[,\s]+", value) if part] if isinstance(value, str) else value
+        if isinstance(names, list | tuple):
+            for name in names:
+                if not re.fullmatch(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|[0-9a-f]*:[0-9a-f:.]+", str(name)):
+                    message = f"{name!r} is no host name; give names without scheme and port, or *.example.org"
+                    raise ValueError(message)
+        return names
 
     @field_validator("home", "data_dir", mode="after")
     @classmethod

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,15 @@ def test_every_setting_is_documented() -> None:
 
     page = (ROOT / "docs" / "operations.md").read_text()
     assert [name for name in Settings.model_fields if f"`{PREFIX}{name.upper()}`" not in page] == []
+
+
+def test_the_pictures_of_the_architecture_are_the_contracts() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = [contract["layers"] for contract in contracts if contract.get("exhaustive")]
+    pictures = re.findall(r"```\n(.*?)```", (ROOT / "ARCHITECTURE.md").read_text(), flags=re.DOTALL)
+    assert len(layers) == 2
+    for contract, picture in zip(layers, pictures, strict=True):
+        drawn = [line for line in picture.splitlines() if not re.search("[─▼]", line)]
+        assert len(drawn) == len(contract)
+        for line, layer in zip(drawn, contract, strict=True):
+            assert layer in line

@@ -47,8 +47,12 @@ class Child:
             threading.Thread(target=self._read_log, name="child-log", daemon=True),
             threading.Thread(target=self._write, name="child-in", daemon=True),
         ]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError:  # no more threads can be had
+            self._group.end()
+            raise
 
     @property
     def pid(self) -> int:

@@ -68,6 +68,7 @@ class Host:
             register=self._register,
             draining=self._draining.is_set,
             working=lambda: all(slot.is_alive() for slot in self._slots),
+            held=lambda: [held for slot in self._slots if (held := slot.held) is not None],
         )
         self._calibration = Calibration(self.worker_id, self.database, settings, self._idle, command=probe)
         self._listener = Listener(make_app(settings, publisher=False), self._bell, self.worker_id) if listen else None

@@ -14,7 +14,7 @@ from services.cohorts.packing import pack_one
 from services.cohorts.sweep import overdue, reap, sweep
 from services.cohorts.workers import Identity
 from services.db.engine import Database
-from services.heartbeat import Heartbeat
+from services.heartbeat import Heartbeat, boottime
 from services.settings import Settings
 from worker.bell import Bell
 from worker.identity import lives
@@ -24,6 +24,10 @@ log = structlog.get_logger(__name__)
 WATCH_SECONDS = 0.05
 """How often SQLite is asked whether anybody has committed; the question costs some microseconds."""
 TIDY_SECONDS = 60.0
+WOKEN_SWEEPS = 5
+"""A sweep that comes so many periods late shows that this process slept, or could not run."""
+WOKEN_BEATS = 2
+"""For so many heartbeats leases are then left alone."""
 FOREIGN_SECONDS = 86_400.0
 
 
@@ -41,6 +45,7 @@ class Maintenance(threading.Thread):
         register: Callable[[Session], None],
         draining: Callable[[], bool],
         working: Callable[[], bool],
+        held: Callable[[], list[str]],
     ) -> None:
         super().__init__(name="maintenance", daemon=True)
         self.last_sweep = 0.0
@@ -53,7 +58,10 @@ class Maintenance(threading.Thread):
         self._register = register
         self._draining = draining
         self._working = working
+        self._held = held
         self._heartbeat = Heartbeat(settings.home, settings.heartbeat_seconds)
+        self._swept_at, self._patient_until = boottime(), 0.0
+        self._unpackable: set[str] = set()
         self._due: dict[str, float] = {}
         self._ended = threading.Event()
 
@@ -86,21 +94,38 @@ class Maintenance(threading.Thread):
     def sweep(self) -> None:
         """Take back at once what dead workers of this machine held, and what has outlived its lease anywhere."""
         self.reap_neighbours()
+        if self._just_woken():
+            return
         with self._database.read() as session:
-            silent = overdue(session)
-        taken = self._database.transact(sweep) if silent else 0
+            silent = overdue(session, self._held())
+        taken = self._database.transact(lambda session: sweep(session, self._held())) if silent else 0
         self.last_sweep = time.monotonic()
         if taken:
             log.warning("leases_ran_out", cohorts=taken)
             self._bell.ring()
+
+    def _just_woken(self) -> bool:
+        """Whether this process slept, and the others' leases ran out meanwhile: they are given time to be renewed.
+
+        Where the whole machine slept, its workers wake at once, and whoever sweeps first would take from the living.
+        """
+        present = boottime()
+        if present - self._swept_at > max(
+            WOKEN_SWEEPS * self._settings.sweep_seconds, self._settings.heartbeat_seconds
+        ):
+            self._patient_until = present + WOKEN_BEATS * self._settings.heartbeat_seconds
+        self._swept_at = present
+        return present < self._patient_until
 
     def beat(self) -> None:
         """Show that this worker lives: to the others in the database, to a health check in a file.
 
         One that was taken off the list, by hand or because it slept for long, puts itself on again.
         """
-        draining = self._draining()
-        known = self._database.transact(lambda session: workers.beat(session, self._worker_id, draining=draining))
+        draining, problem = self._draining(), self._artifacts.problem()
+        known = self._database.transact(
+            lambda session: workers.beat(session, self._worker_id, draining=draining, problem=problem)
+        )
         if not known and not self._ended.is_set():
             log.warning("worker_was_unknown", worker=self._worker_id)
             self._database.transact(self._register)
@@ -121,11 +146,14 @@ class Maintenance(threading.Thread):
         self._database.transact(lambda session: [workers.forget(session, worker_id) for worker_id in dead])
         self._bell.ring()
 
+    def _pack(self) -> str | None:
+        return self._database.transact(lambda session: pack_one(session, self._unpackable))
+
     def tidy(self) -> None:
         """Pack curves that were too long to pack at once, and remove files that nothing will resume from."""
         self._database.transact(workers.forget_silent)
         self._heartbeat.tidy()
-        while not self._ended.is_set() and self._database.transact(pack_one) is not None:
+        while not self._ended.is_set() and self._pack() is not None:
             self._when_due(self.beat, self._settings.heartbeat_seconds)
         present = self._artifacts.cohorts()
         with self._database.read() as session:

@@ -8,10 +8,16 @@ import threading
 from collections.abc import Callable, Sequence
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
+from services.artifacts import Artifacts
 from services.cohorts.claim import Claim, claim
+from services.cohorts.failure import hand_back
+from services.cohorts.quarantine import UnreadableError, quarantine, told
 from services.cohorts.sweep import waiting
 from services.db.engine import Database
+from services.db.unit_of_work import is_unreadable
 from services.heartbeat import boottime
 from services.settings import Settings
 from worker.bell import Bell
@@ -49,12 +55,21 @@ class Slot(threading.Thread):
         self._draining = threading.Event()
         self._hurry = threading.Event()
         self._spare: Child | None = None
+        self._supervisor: Supervisor | None = None
+        self._artifacts = Artifacts(settings.home)
+        self._problem: str | None = None
 
     @property
     def idle(self) -> bool:
         """Whether it waits for work, and the process that will do it has imported all it needs."""
         spare = self._spare
         return not self.busy and spare is not None and spare.ready
+
+    @property
+    def held(self) -> str | None:
+        """The cohort whose lease it keeps."""
+        supervisor = self._supervisor
+        return None if supervisor is None else supervisor.held
 
     def drain(self, *, hurry: bool = False) -> None:
         """Take no more work and give back what is running; `hurry` leaves the child no time for a checkpoint."""
@@ -82,35 +97,84 @@ class Slot(threading.Thread):
         with self._database.read() as session:
             if not waiting(session):
                 return False
+        if not self._able():
+            return False
         since = boottime()
-        taken: Claim | None = self._database.transact(
-            lambda session: claim(session, self._worker_id, self._settings.lease_seconds)
-        )
+        try:
+            taken: Claim | None = self._database.transact(
+                lambda session: claim(session, self._worker_id, self._settings.lease_seconds)
+            )
+        except UnreadableError as error:
+            log.error("cohort_unreadable", cohort=error.cohort_id, detail=error.detail)
+            bad, detail = error.cohort_id, error.detail
+            return self._database.transact(lambda session: quarantine(session, bad, detail))
         if taken is None:
             return False
         self.busy = True
         try:
             self._supervise(taken, since)
+        except Exception as error:
+            # Whatever went wrong here, it was not the experiment: the supervisor has seen to what was.
+            log.exception("attempt_broke_off", cohort=taken.cohort_id, attempt=taken.attempt)
+            self._hand_back(taken, error)
+            self._draining.wait(REST_SECONDS)
         finally:
             self.busy = False
         return True
 
+    def _able(self) -> bool:
+        """Whether what is claimed could be carried through; if not, the work is held, and the log says for what."""
+        problem = self._artifacts.problem()
+        if problem != self._problem:
+            self._problem = problem
+            if problem is None:
+                log.info("work_goes_on", slot=self.name)
+            else:
+                log.error("work_held", slot=self.name, problem=problem)
+        return problem is None
+
+    def _hand_back(self, taken: Claim, error: Exception) -> None:
+        """Give the cohort back without touching its budgets; where the database is away too, its lease runs out.
+
+        One with a row that cannot be read would break off again for ever, and is set apart.
+        """
+
+        def back(session: Session) -> object:
+            if is_unreadable(error):
+                return quarantine(session, taken.cohort_id, told(error), taken.attempt)
+            detail = f"{type(error).__name__}: {error}"
+            return hand_back(session, taken.cohort_id, taken.attempt, "returned", detail)
+
+        try:
+            self._database.transact(back)
+        except SQLAlchemyError as again:
+            log.warning("not_handed_back", cohort=taken.cohort_id, error=type(again).__name__)
+
     def _supervise(self, taken: Claim, since: float) -> None:
         self._call_others()
         child, self._spare = self._take_spare(), None
-        log.info(
-            "attempt_started", cohort=taken.cohort_id, attempt=taken.attempt, pid=child.pid, trials=len(taken.trials)
-        )
-        Supervisor(
-            self._database,
-            self._settings,
-            taken,
-            child,
-            claimed_at=since,
-            draining=self._draining.is_set,
-            hurry=self._hurry.is_set,
-            idle=self._prepare_next,
-        ).run()
+        try:
+            log.info(
+                "attempt_started",
+                cohort=taken.cohort_id,
+                attempt=taken.attempt,
+                pid=child.pid,
+                trials=len(taken.trials),
+            )
+            self._supervisor = Supervisor(
+                self._database,
+                self._settings,
+                taken,
+                child,
+                claimed_at=since,
+                draining=self._draining.is_set,
+                hurry=self._hurry.is_set,
+                idle=self._prepare_next,
+            )
+            self._supervisor.run()
+        finally:
+            self._supervisor = None
+            child.end()
 
     def _call_others(self) -> None:
         """Another slot, here or in another worker, may be idle: one doorbell wakes only one of them."""
@@ -122,9 +186,12 @@ class Slot(threading.Thread):
     def _prepare_next(self) -> None:
         """While one cohort trains: if another waits, let its child import what it needs already."""
         if self._spare is None and not self._draining.is_set():
-            with self._database.read() as session:
-                if waiting(session):
-                    self._keep_spare()
+            try:
+                with self._database.read() as session:
+                    if waiting(session):
+                        self._keep_spare()
+            except (SQLAlchemyError, OSError) as error:  # what is only to be quick later must not cost what runs now
+                log.warning("spare_not_prepared", error=type(error).__name__)
 
     def _keep_spare(self) -> None:
         if self._spare is not None and not self._spare.alive:

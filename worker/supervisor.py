@@ -7,20 +7,23 @@ as "cancelled" is written only after the child has been reaped.
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
 from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 
-from services.artifacts import Artifacts
+from services.artifacts import Artifacts, Condition
 from services.cohorts.checkpoints import forget
-from services.cohorts.claim import Claim, SavedState, desired
+from services.cohorts.claim import Claim, desired
 from services.cohorts.commit import Commit, Outcome, OutOfOrderError, commit_epochs, started
 from services.cohorts.endings import UnfinishedError, finish, release
-from services.cohorts.failure import Failure, fail
-from services.cohorts.messages import Energy, EpochsMessage
+from services.cohorts.failure import Failure, fail, hand_back
+from services.cohorts.leftovers import unneeded
+from services.cohorts.messages import CheckpointReport, Energy, EpochsMessage
 from services.db.engine import Database
 from services.db.unit_of_work import UnitOfWork, is_transient
 from services.heartbeat import boottime
@@ -41,10 +44,20 @@ KILL_AFTER_SECONDS = 2.0
 DRAIN_SECONDS = 10.0
 """How long a child may take to finish its epoch and write a checkpoint when it is asked to pause or drain."""
 LAST_WORD_SECONDS = 5.0
+AWAKE_SECONDS = 1.0
+"""The most that one turn of listening counts as silence of the child: longer ones are our own sleep."""
+STOP_SIGNALS = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
+"""Ends that a child shares with its worker where a service manager signals the whole family at once."""
+FAMILY_SECONDS = 1.0
+"""How long after a child's end by such a signal the worker's own order to end may be noticed."""
 
 
 class FencedError(Exception):
     """This attempt holds the lease no more."""
+
+
+class MalformedError(ValueError):
+    """A message of the child lacks something, or names a place that is not its own."""
 
 
 @dataclass
@@ -81,12 +94,19 @@ class Supervisor:
         self._hurry = hurry
         self._idle = idle
         self._begun = False
+        self._from_epoch = -1
         self._engine = ""
         self._stop: _Stop | None = None
-        self._last_sign = time.monotonic()
+        self._silent = 0.0
         self._last: dict[str, Any] | None = None
+        self._energy: Energy | None = None
         self._failure: Failure | None = None
         self._log = log.bind(cohort=claim.cohort_id, attempt=claim.attempt)
+
+    @property
+    def held(self) -> str | None:
+        """The cohort, for as long as nothing says that its lease is lost."""
+        return None if self._lease.lost.is_set() else self._claim.cohort_id
 
     def run(self) -> str:
         """See the attempt through; returns what became of the cohort: succeeded, queued, failed, fenced, ..."""
@@ -97,14 +117,33 @@ class Supervisor:
             self._lease.stop()
             verdict = self._conclude(self._child.end(LAST_WORD_SECONDS if self._last is not None else 0.0))
         except FencedError:
-            verdict = "fenced"
+            self._lease.stop()
+            self._child.end()
+            verdict = self._unfence()
         finally:
             self._lease.stop()
             self._child.end()
         if verdict in ("succeeded", "failed", "cancelled"):
-            self._artifacts.remove_cohort(self._claim.cohort_id)
+            self._tidy()
         self._log.info("attempt_ended", verdict=verdict, failure=self._failure.code if self._failure else None)
         return verdict
+
+    def _unfence(self) -> str:
+        """The lease was not kept, which is nobody's failure; where nobody took the cohort over, it is given back."""
+        claim = self._claim
+        if not self._lease.taken:
+            detail = "its worker could not renew the lease in time"
+            with suppress(SQLAlchemyError):  # a database that is away takes it back itself when the lease has run out
+                self._database.transact(
+                    lambda session: hand_back(session, claim.cohort_id, claim.attempt, "lost", detail)
+                )
+        return "fenced"
+
+    def _tidy(self) -> None:
+        """Remove the files of a cohort that is final; where that goes wrong, the housekeeping does it later."""
+        with suppress(SQLAlchemyError), self._database.read() as session:
+            for cohort_id in unneeded(session, [self._claim.cohort_id])[0]:
+                self._artifacts.remove_cohort(cohort_id)
 
     def _start_message(self) -> dict[str, Any]:
         claim, settings = self._claim, self._settings
@@ -125,24 +164,32 @@ class Supervisor:
         }
 
     def _resume(self) -> dict[str, Any] | None:
-        """The newest checkpoint whose file is whole; the rows of damaged ones are removed."""
-        damaged: list[SavedState] = []
+        """The newest checkpoint whose file is here and whole.
+
+        Rows of damaged files are removed. Those of missing ones stay: another host may have them.
+        """
+        epochs: dict[Condition, list[int]] = {"damaged": [], "missing": []}
         found: dict[str, Any] | None = None
         for saved in self._claim.checkpoints:
-            if self._artifacts.intact(saved.path, saved.sha256):
+            condition = self._artifacts.condition(saved.path, saved.sha256)
+            if condition == "intact":
                 path = str(self._artifacts.absolute(saved.path))
-                found = {"epoch": saved.epoch, "path": path, "sha256": saved.sha256}
+                found = {"epoch": saved.epoch, "path": path, "sha256": saved.sha256, "slots": saved.slots}
                 break
-            damaged.append(saved)
-        if damaged:
-            self._log.warning("checkpoints_damaged", epochs=[saved.epoch for saved in damaged])
-            self._write(lambda session: forget(session, self._claim.cohort_id, [saved.epoch for saved in damaged]))
+            epochs[condition].append(saved.epoch)
+        if damaged := epochs["damaged"]:
+            self._log.warning("checkpoints_damaged", epochs=damaged)
+            self._write(lambda session: forget(session, self._claim.cohort_id, damaged))
+        if missing := epochs["missing"]:
+            hint = "all workers of one database need the same home folder"
+            self._log.warning("checkpoints_missing", epochs=missing, folder=str(self._artifacts.root), hint=hint)
+        self._from_epoch = -1 if found is None else int(found["epoch"])
         return found
 
     def _converse(self) -> None:
         """Hear the child out until its last message, its end, or the order to kill it."""
         asked = ticked = 0.0
-        self._last_sign = time.monotonic()
+        turn = time.monotonic()
         while self._last is None and not self._child.drained:
             message = self._child.receive(POLL_SECONDS / 4)
             if self._lease.lost.is_set():
@@ -150,6 +197,9 @@ class Supervisor:
             if message is not None:
                 self._hear(message)
             present = time.monotonic()
+            if message is None:
+                self._silent += min(present - turn, AWAKE_SECONDS)
+            turn = present
             if present - asked >= POLL_SECONDS:
                 asked = present
                 self._ask()
@@ -161,20 +211,28 @@ class Supervisor:
                 return
 
     def _hear(self, message: Mapping[str, Any]) -> None:
-        match message["type"]:
-            case "epochs":
-                self._store(message)
-            case "started":
-                self._begin(message)
-            case "done" | "stopped" | "failed":
-                self._last = dict(message)
-            case _:
-                pass  # ready, beat, and whatever a newer child may say
-        self._last_sign = time.monotonic()  # once more: storing may have taken long, and the child waited meanwhile
+        self._silent = 0.0
+        try:
+            match message["type"]:
+                case "epochs":
+                    self._store(message)
+                case "started":
+                    self._begin(message)
+                case "done" | "stopped" | "failed":
+                    energy = message.get("energy")
+                    self._energy = Energy.model_validate(energy) if energy else None
+                    self._last = dict(message)
+                case _:
+                    pass  # ready, beat, and whatever a newer child may say
+        except (ValidationError, OutOfOrderError, MalformedError, LookupError) as error:
+            self._failure = Failure("protocol", f"the child sent a message that cannot be stored: {error}")
 
     def _begin(self, message: Mapping[str, Any]) -> None:
-        claim, device, digest = self._claim, str(message["device"]), str(message["dataset_digest"])
-        outcome = self._write(lambda session: started(session, claim.cohort_id, claim.attempt, device, digest))
+        claim = self._claim
+        device, digest = (_text(message, name) for name in ("device", "dataset_digest"))
+        outcome = self._write(
+            lambda session: started(session, claim.cohort_id, claim.attempt, device, digest, self._from_epoch)
+        )
         self._begun = True
         self._engine = str(message.get("engine", "unknown"))
         if outcome is Outcome.FENCED:
@@ -185,26 +243,26 @@ class Supervisor:
 
     def _store(self, message: Mapping[str, Any]) -> None:
         claim = self._claim
-        try:
-            report = EpochsMessage.model_validate(message)
-            if report.checkpoint is not None:
-                path = self._artifacts.relative(Path(report.checkpoint.path))
-                report = report.model_copy(update={"checkpoint": report.checkpoint.model_copy(update={"path": path})})
-            sent = boottime()
-            done: Commit = self._write(
-                lambda session: commit_epochs(
-                    session, claim.cohort_id, claim.attempt, report, self._settings.lease_seconds
-                )
-            )
-        except (ValidationError, OutOfOrderError, ValueError) as error:
-            self._failure = Failure("protocol", f"the child sent a message that cannot be stored: {error}")
-            return
+        report = EpochsMessage.model_validate(message)
+        if report.checkpoint is not None:
+            report = report.model_copy(update={"checkpoint": self._placed(report.checkpoint)})
+        sent = boottime()
+        done: Commit = self._write(
+            lambda session: commit_epochs(session, claim.cohort_id, claim.attempt, report, self._settings.lease_seconds)
+        )
         if done.outcome is Outcome.FENCED:
             raise FencedError
         self._lease.touched(sent)
         self._child.send({"type": "ack", "epoch": report.to})
         self._artifacts.remove(done.stale)
         self._follow(done.desired)
+
+    def _placed(self, file: CheckpointReport) -> CheckpointReport:
+        """The file by its path as the database stores it."""
+        try:
+            return file.model_copy(update={"path": self._artifacts.relative(Path(file.path))})
+        except ValueError as error:
+            raise MalformedError(str(error)) from error
 
     def _ask(self) -> None:
         """Look what is asked of the cohort, and whether the worker is to end."""
@@ -239,7 +297,7 @@ class Supervisor:
                 self._child.kill(signal.SIGTERM)
             if waited >= KILL_AFTER_SECONDS or self._hurry():
                 return True
-        if present - self._last_sign >= self._settings.hung_seconds:
+        if self._silent >= self._settings.hung_seconds:
             self._failure = exits.hung(self._settings.hung_seconds)
             return True
         return False
@@ -248,7 +306,9 @@ class Supervisor:
         """The child has been reaped: write down how it ended."""
         claim, last = self._claim, self._last
         kind = last["type"] if last is not None else None
-        energy = Energy.model_validate(last["energy"]) if last is not None and last.get("energy") else None
+        if last is None and self._failure is None and self._lease.lost.is_set():
+            raise FencedError  # the lease ended the child, and had said so before
+        energy = self._energy
         if kind == "done" and self._failure is None and last is not None:
             try:
                 if self._write(lambda session: finish(session, claim.cohort_id, claim.attempt, energy)):
@@ -257,7 +317,7 @@ class Supervisor:
                 raise FencedError
             except UnfinishedError as error:
                 self._failure = Failure("protocol", str(error))
-        if self._failure is None and self._stop is not None and kind != "failed":
+        if self._failure is None and kind != "failed" and (self._stop is not None or self._ended_with_us(status)):
             verdict = self._write(lambda session: release(session, claim.cohort_id, claim.attempt, energy=energy))
         else:
             failure = self._failure or (
@@ -272,6 +332,13 @@ class Supervisor:
             raise FencedError
         return verdict
 
+    def _ended_with_us(self, status: int) -> bool:
+        """Whether the child was ended by a signal that told this worker to end too."""
+        end = time.monotonic() + FAMILY_SECONDS
+        while status in STOP_SIGNALS and not self._draining() and time.monotonic() < end:
+            time.sleep(POLL_SECONDS / 10)
+        return status in STOP_SIGNALS and self._draining()
+
     def _learn(self) -> None:
         """Let the next quote know what this cohort took; what goes wrong here costs a better quote and nothing else."""
         try:
@@ -280,14 +347,26 @@ class Supervisor:
             self._log.warning("calibration_failed", error=f"{type(error).__name__}: {error}"[:300])
 
     def _write(self, work: Callable[[UnitOfWork], Result]) -> Result:
-        """Write, and try again for as long as the lease lasts: a database that is away may come back in time."""
+        """Write, and try again for as long as the lease lasts: a database that is away may come back in time.
+
+        Raises:
+            FencedError: it did not, or the lease was lost meanwhile.
+        """
+        end = time.monotonic() + self._settings.lease_seconds
         while True:
             try:
                 return self._database.transact(work)
             except Exception as error:
                 if not is_transient(error):
                     raise
-                if self._lease.lost.is_set() or self._lease.expired:
+                if self._lease.lost.is_set() or time.monotonic() > end:
                     raise FencedError from error
                 self._log.warning("write_delayed", error=type(error).__name__)
                 time.sleep(POLL_SECONDS)
+
+
+def _text(message: Mapping[str, Any], name: str) -> str:
+    value = message.get(name)
+    if not isinstance(value, str):
+        raise MalformedError(f"{message['type']!r} has no {name}")
+    return value

@@ -7,9 +7,9 @@ from starlette.responses import Response
 
 from api.answers import JsonAnswer, with_etag
 from api.documentation import problems
-from api.state import ServicesDep
-from services.claims.service import ClaimQuestion, claims
-from services.science.claims import ClaimResults
+from api.state import ContextDep
+from services.hypotheses.service import HypothesisQuestion, claims
+from services.science.hypotheses import ClaimResults
 
 router = APIRouter(prefix="/v1", tags=["comparisons"])
 
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1", tags=["comparisons"])
 )
 def read_claims(
     request: Request,
-    services: ServicesDep,
+    context: ContextDep,
     experiment_id: str,
     confidence: Annotated[float, Query(ge=0.5, le=0.9999, allow_inf_nan=False)] = 0.95,
     test: Annotated[
@@ -34,6 +34,6 @@ def read_claims(
 
     While the experiment runs, only trials that are final count.
     """
-    with services.database.read() as session:
-        found = claims(session, experiment_id, ClaimQuestion(confidence, test))
+    with context.database.read() as session:
+        found = claims(session, experiment_id, HypothesisQuestion(confidence, test))
     return with_etag(request, JsonAnswer(found.model_dump(mode="json")))

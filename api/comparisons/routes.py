@@ -3,15 +3,16 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from api.answers import JsonAnswer, with_etag
 from api.documentation import EXAMPLE_ID, problems
-from api.state import ServicesDep
+from api.state import ContextDep
 from api.strict_json import StrictRoute
 from services.comparisons.service import Question, comparison
-from services.science.statistics.comparison_models import Comparison
+from services.science.base import Strict
+from services.science.comparison.models import Comparison
 
 router = APIRouter(prefix="/v1", tags=["comparisons"], route_class=StrictRoute)
 
@@ -19,12 +20,10 @@ Axis = Literal["activation", "initializer", "optimizer", "batch_size"]
 METHOD = "How the intervals of the arms' means and of the pairs' differences are made: Student's t, or bootstrap (BCa)."
 
 
-class ComparisonRequest(BaseModel):
+class ComparisonRequest(Strict):
     """Several experiments, and what to ask of them."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        allow_inf_nan=False,
         json_schema_extra={"examples": [{"experiments": [EXAMPLE_ID], "metric": "val_loss", "at": "best"}]},
     )
 
@@ -34,7 +33,7 @@ class ComparisonRequest(BaseModel):
     confidence: float = Field(0.95, ge=0.5, le=0.9999)
     method: Literal["t", "bca"] = Field("t", description=METHOD)
     by: list[Axis | Literal["experiment"]] = Field(
-        default_factory=list[Axis | Literal["experiment"]], description="Average over every other axis."
+        default_factory=list[Axis | Literal["experiment"]], max_length=5, description="Average over every other axis."
     )
     threshold: float | None = Field(None, description="Value whose first reaching is timed; default: from the data.")
 
@@ -47,7 +46,7 @@ class ComparisonRequest(BaseModel):
 )
 def compare_experiment(
     request: Request,
-    services: ServicesDep,
+    context: ContextDep,
     experiment_id: str,
     metric: Annotated[str, Query(max_length=64)] = "val_loss",
     at: Annotated[Literal["final", "best", "auc"], Query(description="Which number of each trial.")] = "final",
@@ -61,8 +60,8 @@ def compare_experiment(
     While the experiment runs, only trials that are final count; the others are `missing`.
     """
     question = Question(metric, at, confidence, method, tuple(by or ()), threshold)
-    with services.database.read() as session:
-        found = comparison(session, [experiment_id], question, services.settings.grid_grams_co2e_per_kwh)
+    with context.database.read() as session:
+        found = comparison(session, [experiment_id], question, context.settings.grid_grams_co2e_per_kwh)
     return with_etag(request, JsonAnswer(found.model_dump(mode="json")))
 
 
@@ -72,14 +71,14 @@ def compare_experiment(
     response_model=Comparison,
     responses=problems(404, 409, 422),
 )
-def compare_experiments(services: ServicesDep, body: ComparisonRequest) -> Response:
+def compare_experiments(context: ContextDep, body: ComparisonRequest) -> Response:
     """The arms of all of them side by side; seeds are paired where two arms share them.
 
     The experiments must have validated on the same rows, in the same units; anything else is refused with what differs.
     Where arms of two experiments are the same, `experiment` is an axis too.
     """
     question = Question(body.metric, body.at, body.confidence, body.method, tuple(body.by), body.threshold)
-    with services.database.read() as session:
+    with context.database.read() as session:
         ids = list(dict.fromkeys(body.experiments))
-        found = comparison(session, ids, question, services.settings.grid_grams_co2e_per_kwh)
+        found = comparison(session, ids, question, context.settings.grid_grams_co2e_per_kwh)
     return JsonAnswer(found.model_dump(mode="json"))

@@ -6,12 +6,12 @@ from html import escape
 from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
-from api.state import ServicesDep
-from services.cohorts.states import FINAL
+from api.state import ContextDep
 from services.experiments import service
 from services.experiments.population import Population, population
 from services.experiments.service import Listing
 from services.experiments.views import ExperimentView, views
+from services.states import FINAL
 
 router = APIRouter(include_in_schema=False)
 
@@ -36,9 +36,9 @@ HEADINGS = "".join(
 
 
 @router.get("/", response_class=HTMLResponse)
-def dashboard(services: ServicesDep) -> HTMLResponse:
+def dashboard(context: ContextDep) -> HTMLResponse:
     """The newest experiments; the page reads itself again while something is running."""
-    with services.database.read() as session:
+    with context.database.read() as session:
         rows, _ = service.page(session, Listing(), SHOWN)
         found, counts = views(session, rows), population(session)
     return HTMLResponse(_page(found, counts), headers={"Content-Security-Policy": POLICY})

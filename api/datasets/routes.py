@@ -12,9 +12,11 @@ from api.datasets.body import uploaded_file
 from api.datasets.schemas import UPLOAD_EXAMPLE, DatasetEntry, UploadEntry
 from api.documentation import problems
 from api.pagination import Cursor, Limit, Page
-from api.state import ServicesDep
+from api.state import ContextDep
 from services.catalogue import datasets
 from services.datasets.service import remove_upload, upload_csv
+from services.errors import FieldProblem, InvalidInputError
+from services.plain_text import without_wrong_characters, wrong_character
 from services.science.datasets.csv_table import CsvOptions
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
@@ -39,9 +41,9 @@ FILE: dict[str, Any] = {
 
 
 @router.get("", summary="List the data sets", response_model=Page[DatasetEntry | UploadEntry], responses=problems(422))
-def list_datasets(request: Request, services: ServicesDep, limit: Limit = 100, cursor: Cursor = None) -> Response:
+def list_datasets(request: Request, context: ContextDep, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """Those known by name first, then uploaded tables, the newest first."""
-    return page(request, datasets.every(services.settings.data_path), limit, cursor)
+    return page(request, datasets.every(context.settings.data_path), limit, cursor)
 
 
 @router.post(
@@ -61,7 +63,7 @@ def list_datasets(request: Request, services: ServicesDep, limit: Limit = 100, c
 )
 async def upload(
     request: Request,
-    services: ServicesDep,
+    context: ContextDep,
     name: Annotated[str, Query(max_length=200, description="A title for people. Default: the file's name.")] = "",
     target: Annotated[str | None, Query(max_length=200, description="Column to predict. Default: the last.")] = None,
     task: Annotated[
@@ -83,6 +85,8 @@ async def upload(
 
     What cannot be read is refused with its line and column. The same content gets the same id and is kept once.
     """
+    if why := wrong_character(name):
+        raise InvalidInputError(f"name: {why}", [FieldProblem("name", why)])
     options = CsvOptions(
         target=target,
         task=task,
@@ -93,8 +97,8 @@ async def upload(
         text_columns=tuple(text_columns or ()),
     )
     async with uploaded_file(request) as (stream, filename):
-        title = name or filename[:200]
-        table = await run_in_threadpool(upload_csv, services.settings.data_path, stream, options, title=title)
+        title = name or without_wrong_characters(filename[:200])
+        table = await run_in_threadpool(upload_csv, context.settings.data_path, stream, options, title=title)
     return JsonAnswer(datasets.upload_entry(table), status_code=201, headers={"Location": f"/v1/datasets/{table.id}"})
 
 
@@ -104,14 +108,14 @@ async def upload(
     response_model=DatasetEntry | UploadEntry,
     responses=problems(404, 410),
 )
-def read_dataset(request: Request, services: ServicesDep, name: str) -> Response:
+def read_dataset(request: Request, context: ContextDep, name: str) -> Response:
     """Task, size, licence, source, and whether its files are here."""
-    return with_etag(request, JsonAnswer(datasets.one(name, services.settings.data_path)))
+    return with_etag(request, JsonAnswer(datasets.one(name, context.settings.data_path)))
 
 
 @router.delete("/{name}", summary="Delete an uploaded table", status_code=204, responses=problems(404, 409))
-def delete_dataset(services: ServicesDep, name: str) -> Response:
+def delete_dataset(context: ContextDep, name: str) -> Response:
     """Refused while an experiment that is not final uses it."""
-    with services.database.write() as session:
-        remove_upload(session, services.settings.data_path, name)
+    with context.database.write() as session:
+        remove_upload(session, context.settings.data_path, name)
     return Response(status_code=204)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api.answers import JsonAnswer
 from api.documentation import problems
 from api.pagination import Cursor, Limit, Page, decode, encode
-from api.state import ServicesDep
+from api.state import ContextDep
 from services.diagnostics.filter import QUANTITIES
 from services.diagnostics.service import LayerDiagnostics, Wanted, page
 from services.experiments import service as experiments
@@ -33,7 +33,7 @@ class DiagnosticsPage(Page[LayerDiagnostics]):
     responses=problems(404, 422),
 )
 def read_diagnostics(
-    services: ServicesDep,
+    context: ContextDep,
     experiment_id: str,
     trial: Annotated[list[str] | None, Query(max_length=1_000, description="Only these trials.")] = None,
     arm: Annotated[list[str] | None, Query(max_length=1_000, description="Only arms with these labels.")] = None,
@@ -62,7 +62,7 @@ def read_diagnostics(
     wanted = Wanted(
         tuple(trial or ()), tuple(arm or ()), tuple(epoch or ()), tuple(layer or ()), tuple(quantity or ()), where
     )
-    with services.database.read() as session:
+    with context.database.read() as session:
         experiments.get(session, experiment_id)
         items, last = page(session, experiment_id, wanted, limit, after and (after[0], after[1], after[2], after[3]))
     return JsonAnswer(

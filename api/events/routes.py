@@ -8,10 +8,10 @@ from starlette.responses import Response
 
 from api.documentation import problems
 from api.events.stream import EventStream, Feed
-from api.state import Services, ServicesDep
-from services.cohorts.states import FINAL
+from api.state import Context, ContextDep
 from services.errors import FieldProblem, InvalidInputError
 from services.experiments import service
+from services.states import FINAL
 
 router = APIRouter(tags=["experiments"])
 
@@ -36,7 +36,7 @@ EXAMPLE = (
     },
 )
 async def follow(
-    services: ServicesDep,
+    context: ContextDep,
     experiment_id: str,
     last_event_id: Annotated[str | None, Header(description="Resume after this event.")] = None,
 ) -> Response:
@@ -45,10 +45,10 @@ async def follow(
     `id` counts from 1 without gaps, so that `Last-Event-ID` resumes with none lost and none doubled.
     """
     after = _after(last_event_id)
-    if await run_in_threadpool(_has_everything, services, experiment_id, after):
+    if await run_in_threadpool(_has_everything, context, experiment_id, after):
         return Response(status_code=204)
-    services.hub.reserve()
-    return EventStream(services.hub, services.database, Feed(experiment_id, after))
+    context.hub.reserve()
+    return EventStream(context.hub, context.database, Feed(experiment_id, after))
 
 
 def _after(last_event_id: str | None) -> int:
@@ -60,7 +60,7 @@ def _after(last_event_id: str | None) -> int:
     return int(last_event_id)
 
 
-def _has_everything(services: Services, experiment_id: str, after: int) -> bool:
-    with services.database.read() as session:
+def _has_everything(context: Context, experiment_id: str, after: int) -> bool:
+    with context.database.read() as session:
         row = service.get(session, experiment_id)
         return row.state in FINAL and after >= row.event_seq

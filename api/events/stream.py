@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.events.hub import Hub
+from api.event_hub import Hub
 from services.db.engine import Database
 from services.experiments.timeline import Entry, News, news
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Request
 from sqlalchemy.exc import IntegrityError
@@ -12,7 +12,7 @@ from api.answers import JsonAnswer, with_etag
 from api.documentation import problems
 from api.experiments.schemas import AXES, QUICK, CloneRequest, Experiment
 from api.pagination import Cursor, Limit, Page, decode, encode
-from api.state import Services, ServicesDep
+from api.state import Context, ContextDep
 from api.strict_json import StrictRoute
 from services.datasets.service import ensure_available
 from services.db.unit_of_work import UnitOfWork
@@ -22,14 +22,15 @@ from services.experiments.control import Action, steer
 from services.experiments.plan import Plan, parse_spec, plan
 from services.experiments.service import Listing
 from services.experiments.views import view, views
+from services.instants import instant
 from services.science.spec import ExperimentSpec
+from services.states import State
 
 SMALL_DOWNLOAD_BYTES = 10_000_000
 """A data set up to this size is fetched while its first submission waits."""
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 
-State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 SpecBody = Annotated[
     dict[str, Any],
     Body(
@@ -64,28 +65,28 @@ LOCATION = {"Location": {"description": "The new experiment.", "schema": {"type"
 )
 def submit(
     request: Request,
-    services: ServicesDep,
+    context: ContextDep,
     body: SpecBody,
     idempotency_key: Key = None,
     dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
 ) -> Response:
     """Store the spec with its whole grid and queue it; `dry_run` answers with the plan instead and stores nothing."""
-    spec = parse_spec(body, services.settings.data_path)
+    spec = parse_spec(body, context.settings.data_path)
     if dry_run:
-        with services.database.read() as session:
-            return JsonAnswer(plan(session, spec, services.settings).model_dump(mode="json"))
-    return _submit(services, spec, _scoped(request, idempotency_key))
+        with context.database.read() as session:
+            return JsonAnswer(plan(session, spec, context.settings).model_dump(mode="json"))
+    return _submit(context, spec, _scoped(request, idempotency_key))
 
 
 @router.get("", summary="List experiments", response_model=Page[Experiment], responses=problems(422))
 def list_experiments(
-    services: ServicesDep,
+    context: ContextDep,
     limit: Limit = 50,
     cursor: Cursor = None,
     state: State | None = None,
     dataset: Annotated[str | None, Query(max_length=64)] = None,
     tag: Annotated[str | None, Query(max_length=64)] = None,
-    created_after: datetime | None = None,
+    created_after: Annotated[str | None, Query(max_length=64, json_schema_extra={"format": "date-time"})] = None,
     filter: Annotated[  # noqa: A002 - the parameter's name on the wire
         str | None,
         Query(
@@ -97,12 +98,9 @@ def list_experiments(
     ] = None,
 ) -> Response:
     """The newest first; every condition given must hold."""
-    if created_after is not None and created_after.tzinfo is None:
-        message = "needs a zone, such as Z for UTC"
-        raise InvalidInputError(f"created_after: {message}", [FieldProblem("created_after", message)])
-    listing = Listing(state, dataset, tag, created_after, filter)
+    listing = Listing(state, dataset, tag, _instant("created_after", created_after), filter)
     after = decode(cursor, datetime, str)
-    with services.database.read() as session:
+    with context.database.read() as session:
         rows, last = service.page(session, listing, limit, after and (after[0], after[1]))
         items = [_json(Experiment.of(item)) for item in views(session, rows)]
     return JsonAnswer({"items": items, "next_cursor": encode(*last) if last else None})
@@ -118,17 +116,17 @@ def list_experiments(
         **problems(404),
     },
 )
-def read_experiment(request: Request, services: ServicesDep, experiment_id: str) -> Response:
+def read_experiment(request: Request, context: ContextDep, experiment_id: str) -> Response:
     """The experiment with its trials' states, progress and remaining time."""
-    with services.database.read() as session:
+    with context.database.read() as session:
         found = view(session, service.get(session, experiment_id))
     return with_etag(request, JsonAnswer(_json(Experiment.of(found))))
 
 
 @router.delete("/{experiment_id}", summary="Delete an experiment", status_code=204, responses=problems(404, 409))
-def delete_experiment(services: ServicesDep, experiment_id: str) -> Response:
+def delete_experiment(context: ContextDep, experiment_id: str) -> Response:
     """Delete a final experiment with its trials, rows and files."""
-    with services.database.write() as session:
+    with context.database.write() as session:
         service.remove(session, experiment_id)
     return Response(status_code=204)
 
@@ -142,22 +140,22 @@ def delete_experiment(services: ServicesDep, experiment_id: str) -> Response:
 )
 def clone(
     request: Request,
-    services: ServicesDep,
+    context: ContextDep,
     experiment_id: str,
     changes: CloneRequest | None = None,
     idempotency_key: Key = None,
 ) -> Response:
     """Submit the same spec again, with some fields replaced."""
-    with services.database.read() as session:
+    with context.database.read() as session:
         body = service.clone_spec(service.get(session, experiment_id), changes.spec if changes else {})
-    return _submit(services, parse_spec(body, services.settings.data_path), _scoped(request, idempotency_key))
+    return _submit(context, parse_spec(body, context.settings.data_path), _scoped(request, idempotency_key))
 
 
-def _verb(action: Action) -> Callable[[Services, str], Response]:
-    def act(services: ServicesDep, experiment_id: str) -> Response:
-        with services.database.write() as session:
+def _verb(action: Action) -> Callable[[Context, str], Response]:
+    def act(context: ContextDep, experiment_id: str) -> Response:
+        with context.database.write() as session:
             row = steer(session, experiment_id, action)
-            session.after_commit(services.doorbell.ring)
+            session.after_commit(context.doorbell.ring)
             answer = _json(Experiment.of(view(session, row)))
         return JsonAnswer(answer, status_code=202)
 
@@ -191,33 +189,40 @@ for _action, _summary, _description in (
     )
 
 
-def _submit(services: Services, spec: ExperimentSpec, key: str | None) -> Response:
+def _submit(context: Context, spec: ExperimentSpec, key: str | None) -> Response:
     """Create the experiment, or give the answer that was given to this key before."""
     digest = idempotency.body_hash(spec.model_dump(mode="json"))
     # An uploaded table has no size of its own to fetch: it is here or it is not.
     if getattr(spec.dataset, "size_bytes", 0) <= SMALL_DOWNLOAD_BYTES:
         # Outside the transaction: what cannot be had is refused now; a large set is fetched by the worker.
-        ensure_available(spec.dataset, services.settings.data_path, download=True)
+        ensure_available(spec.dataset, context.settings.data_path, download=True)
 
     def work(session: UnitOfWork) -> tuple[dict[str, Any], bool]:
         if key is not None and (known := idempotency.stored_answer(session, key, digest)) is not None:
             return known, True
-        row = service.create(session, spec, services.settings)
+        row = service.create(session, spec, context.settings)
         answer = _json(Experiment.of(view(session, row)))
         if key is not None:
             idempotency.remember(session, key, digest, row.id, answer)
-        session.after_commit(services.doorbell.ring)
+        session.after_commit(context.doorbell.ring)
         return answer, False
 
     try:
-        answer, replayed = services.database.transact(work)
+        answer, replayed = context.database.transact(work)
     except IntegrityError:
         if key is None:
             raise
         # Another request with this key committed between our look and our insert: its answer is there now.
-        answer, replayed = services.database.transact(work)
+        answer, replayed = context.database.transact(work)
     headers = {"Location": answer["links"]["self"], **({"Idempotency-Replayed": "true"} if replayed else {})}
     return JsonAnswer(answer, status_code=202, headers=headers)
+
+
+def _instant(parameter: str, text: str | None) -> datetime | None:
+    try:
+        return None if text is None else instant(text)
+    except ValueError as error:
+        raise InvalidInputError(f"{parameter}: {error}", [FieldProblem(parameter, str(error))]) from None
 
 
 def _scoped(request: Request, key: str | None) -> str | None:

@@ -10,12 +10,12 @@ from api.answers import JsonAnswer, not_modified, with_etag
 from api.catalogue.pages import page as page_of
 from api.documentation import problems
 from api.pagination import Cursor, Limit, Page
-from api.state import ServicesDep
+from api.state import ContextDep
 from services.catalogue import figures as catalogue
 from services.comparisons.service import Question
-from services.figures import report
 from services.figures.page import POLICY
 from services.figures.service import chosen, figure
+from services.reports import report
 from services.science.figures.theme import ThemeName
 
 router = APIRouter(prefix="/v1", tags=["figures"])
@@ -70,7 +70,7 @@ def read_figure(request: Request, kind: str) -> Response:
 )
 def draw_figure(
     request: Request,
-    services: ServicesDep,
+    context: ContextDep,
     experiment_id: str,
     kind: str,
     form: Form,
@@ -84,7 +84,7 @@ def draw_figure(
     """
     given = {name: value for name, value in request.query_params.items() if name != "theme"}
     wanted = chosen(kind, given)
-    with services.database.read() as session:
+    with context.database.read() as session:
         found = figure(session, experiment_id, wanted, theme)
     headers = {"Content-Security-Policy": POLICY if form == "html" else STILL}
     headers["Content-Disposition"] = f'inline; filename="{experiment_id[:60]}-{kind}.{form}"'
@@ -93,11 +93,11 @@ def draw_figure(
         return with_etag(request, Response(found.data.csv(), media_type=media_type, headers=headers))
     if form == "json":
         return with_etag(request, JsonAnswer(found.spec, media_type=media_type, headers=headers))
-    tag = services.renderer.tag(found.spec, form)[:32]
+    tag = context.renderer.tag(found.spec, form)[:32]
     content = not_modified(request, tag)
     if content is not None:
         return content
-    picture = services.renderer.render(found.spec, form, keep=found.final)
+    picture = context.renderer.render(found.spec, form, keep=found.final)
     return with_etag(request, Response(picture, media_type=media_type, headers=headers), tag)
 
 
@@ -109,7 +109,7 @@ def draw_figure(
 )
 def read_report(
     request: Request,
-    services: ServicesDep,
+    context: ContextDep,
     experiment_id: str,
     metric: Annotated[str, Query(max_length=64)] = "val_loss",
     at: Annotated[Literal["final", "best", "auc"], Query(description="Which number of each trial.")] = "final",
@@ -117,7 +117,7 @@ def read_report(
 ) -> Response:
     """One page that needs nothing from elsewhere: the answer, tables with intervals, pictures, claims, and the spec."""
     question = Question(metric, at, confidence)
-    with services.database.read() as session:
-        found = report.collect(session, experiment_id, question, services.settings.grid_grams_co2e_per_kwh)
-    page = report.write(found, services.renderer, question)
+    with context.database.read() as session:
+        found = report.collect(session, experiment_id, question, context.settings.grid_grams_co2e_per_kwh)
+    page = report.write(found, context.renderer, question)
     return with_etag(request, HTMLResponse(page, headers={"Content-Security-Policy": report.POLICY}))

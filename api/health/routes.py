@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import PlainTextResponse, Response
 
 from api.answers import JsonAnswer
-from api.state import ServicesDep
+from api.state import ContextDep
 from services.experiments.population import Population, population
 
 router = APIRouter(tags=["operations"])
@@ -24,7 +24,7 @@ class Part(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether requests can be served (database), and whether submissions will be worked on (worker)."""
+    """Whether requests can be served (database) and submissions will be worked on (worker): ready is both."""
 
     ready: bool
     database: Part
@@ -33,8 +33,8 @@ class Readiness(BaseModel):
 
 
 @router.get("/healthz", summary="Is the process alive?", response_class=PlainTextResponse)
-def healthz() -> str:
-    """Answers as long as the process can answer at all."""
+async def healthz() -> str:
+    """Answers as long as the process can answer at all, also while every thread is busy."""
     return "ok"
 
 
@@ -42,28 +42,31 @@ def healthz() -> str:
     "/readyz",
     summary="Can requests be served?",
     response_model=Readiness,
-    responses={503: {"description": "The database does not answer.", "model": Readiness}},
+    responses={503: {"description": "The database does not answer, or no worker can be had.", "model": Readiness}},
 )
-def readyz(services: ServicesDep) -> Response:
-    """Ready when the database answers. A missing worker or broker delays work and loses none, so it only shows."""
+def readyz(context: ContextDep) -> Response:
+    """Ready when the database answers and a worker takes work. A missing broker delays work by a second and only shows.
+
+    What is submitted while no worker can be had is kept, and waits.
+    """
     try:
-        with services.database.read() as session:
+        with context.database.read() as session:
             found = population(session)
     except SQLAlchemyError as error:
         report = Readiness(
             ready=False,
             database=Part(status="down", detail=type(error).__name__),
-            broker=_broker(services.doorbell.healthy),
+            broker=_broker(context.doorbell.healthy),
             worker=Part(status="down", detail="unknown without the database"),
         )
         return JsonAnswer(report.model_dump(), status_code=503)
     report = Readiness(
-        ready=True,
-        database=Part(status="ok", detail="sqlite" if services.database.is_sqlite else "postgresql"),
-        broker=_broker(services.doorbell.healthy),
+        ready=found.workers > 0,
+        database=Part(status="ok", detail="sqlite" if context.database.is_sqlite else "postgresql"),
+        broker=_broker(context.doorbell.healthy),
         worker=_worker(found),
     )
-    return JsonAnswer(report.model_dump())
+    return JsonAnswer(report.model_dump(), status_code=200 if report.ready else 503)
 
 
 @router.get(
@@ -72,15 +75,15 @@ def readyz(services: ServicesDep) -> Response:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(services: ServicesDep) -> Response:
+def metrics(context: ContextDep) -> Response:
     """Requests, streams, and what the database holds now."""
-    text = generate_latest(services.telemetry.registry)
+    text = generate_latest(context.telemetry.registry)
     try:
-        with services.database.read() as session:
+        with context.database.read() as session:
             found = population(session)
     except SQLAlchemyError:
         return Response(text + b"firstlight_database_up 0\n", media_type=CONTENT_TYPE_PLAIN_0_0_4)
-    return Response(text + _gauges(found, services.hub.open), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(text + _gauges(found, context.hub.open), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 def _gauges(found: Population, streams: int) -> bytes:
@@ -112,5 +115,10 @@ def _broker(healthy: bool | None) -> Part:
 
 def _worker(found: Population) -> Part:
     if found.workers:
-        return Part(status="ok", detail=f"{found.workers} alive with {found.slots} slots")
-    return Part(status="degraded", detail="none alive: submissions wait until one starts")
+        told = f"{found.workers} alive with {found.slots} slots"
+        if found.problem is not None:
+            return Part(status="degraded", detail=f"{told}; another takes no work: {found.problem}")
+        return Part(status="ok", detail=told)
+    if found.problem is not None:
+        return Part(status="down", detail=f"alive, but takes no work: {found.problem}")
+    return Part(status="down", detail="none alive: submissions wait until one starts")

@@ -11,7 +11,7 @@ from api.answers import JsonAnswer
 from api.documentation import problems
 from api.metrics.schemas import MetricsPage
 from api.pagination import Cursor, Limit, decode, encode
-from api.state import Services, ServicesDep
+from api.state import Context, ContextDep
 from services.experiments import service as experiments
 from services.trials import series
 from services.trials.downsampling import DESCRIPTION, METHOD
@@ -44,7 +44,7 @@ TABLES: dict[str, Any] = {media: {"schema": {"type": "string"}} for media, _ in 
 )
 def read_metrics(
     request: Request,
-    services: ServicesDep,
+    context: ContextDep,
     experiment_id: str,
     trial: Annotated[list[str] | None, Query(max_length=1_000, description="Only these trials.")] = None,
     arm: Annotated[list[str] | None, Query(max_length=1_000, description="Only arms with these labels.")] = None,
@@ -64,9 +64,9 @@ def read_metrics(
         tuple(trial or ()), tuple(arm or ()), epoch_from, epoch_to, points, tuple(dict.fromkeys(metric or ()))
     )
     if chosen != "json":
-        return _table(services, experiment_id, selection, chosen)
+        return _table(context, experiment_id, selection, chosen)
     key = decode(cursor, int, int)
-    with services.database.read() as session:
+    with context.database.read() as session:
         experiments.get(session, experiment_id)
         wanted = series.members(session, experiment_id, selection)
         rows, last, of = series.page(session, wanted, selection, limit, (key[0], key[1]) if key else None)
@@ -76,14 +76,14 @@ def read_metrics(
     return JsonAnswer({"items": rows, "next_cursor": encode(*last) if last else None, "downsampled": thinned})
 
 
-def _table(services: Services, experiment_id: str, selection: Selection, chosen: Format) -> Response:
+def _table(context: Context, experiment_id: str, selection: Selection, chosen: Format) -> Response:
     media, write = FORMATS[chosen]
-    with services.database.read() as session:
+    with context.database.read() as session:
         experiments.get(session, experiment_id)
         wanted = series.members(session, experiment_id, selection)
 
     def content() -> Iterator[bytes]:
-        with services.database.read() as session:
+        with context.database.read() as session:
             yield from write(session, wanted, selection)
 
     headers = {"Content-Disposition": f'attachment; filename="{experiment_id}.{chosen}"'}

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from api.answers import JsonAnswer
 from api.documentation import problems
-from api.state import ServicesDep
+from api.state import ContextDep
 from api.strict_json import StrictRoute
 from services.experiments import service as experiments
 from services.predictions.scorecard import ExperimentCheck, Scorecard, experiment_check, scorecard
@@ -29,12 +29,12 @@ def predict(body: PredictionRequest) -> Response:
 
 
 @router.get("/predictions/scorecard", summary="How good predictions were", response_model=Scorecard)
-def read_scorecard(services: ServicesDep) -> Response:
+def read_scorecard(context: ContextDep) -> Response:
     """Predicted beside measured, over the newest trials whose untrained layers were measured (diagnostics of epoch 0).
 
     By activation and initializer, with their default and with other parameters together.
     """
-    with services.database.read() as session:
+    with context.database.read() as session:
         return JsonAnswer(scorecard(session).model_dump(mode="json"))
 
 
@@ -44,11 +44,11 @@ def read_scorecard(services: ServicesDep) -> Response:
     response_model=ExperimentCheck,
     responses=problems(404),
 )
-def check_experiment(services: ServicesDep, experiment_id: str) -> Response:
+def check_experiment(context: ContextDep, experiment_id: str) -> Response:
     """Every arm's untrained layers: what theory expected of them, and what was measured, over the seeds.
 
     Empty for an experiment without diagnostics of epoch 0; without expectations where theory has none.
     """
-    with services.database.read() as session:
+    with context.database.read() as session:
         found = experiment_check(session, experiments.get(session, experiment_id))
         return JsonAnswer(found.model_dump(mode="json"))

@@ -1,6 +1,6 @@
 """The trials of an experiment, and one trial."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -8,14 +8,13 @@ from starlette.responses import Response
 from api.answers import JsonAnswer
 from api.documentation import problems
 from api.pagination import Cursor, Limit, Page, decode, encode
-from api.state import ServicesDep
+from api.state import ContextDep
 from services.experiments import service as experiments
+from services.states import TrialState
 from services.trials import service
 from services.trials.service import Trial
 
 router = APIRouter(prefix="/v1", tags=["trials"])
-
-State = Literal["queued", "running", "paused", "succeeded", "diverged", "failed", "cancelled"]
 
 
 @router.get(
@@ -25,16 +24,16 @@ State = Literal["queued", "running", "paused", "succeeded", "diverged", "failed"
     responses=problems(404, 422),
 )
 def list_trials(
-    services: ServicesDep,
+    context: ContextDep,
     experiment_id: str,
     limit: Limit = 100,
     cursor: Cursor = None,
-    state: State | None = None,
+    state: TrialState | None = None,
     arm: Annotated[str | None, Query(max_length=500, description="An arm's label.")] = None,
 ) -> Response:
     """In the order of the grid: arm by arm, seeds in the order of the spec."""
     after = decode(cursor, int)
-    with services.database.read() as session:
+    with context.database.read() as session:
         experiments.get(session, experiment_id)
         trials, last = service.page(session, experiment_id, limit, after[0] if after else None, state=state, arm=arm)
     items = [trial.model_dump(mode="json") for trial in trials]
@@ -42,7 +41,7 @@ def list_trials(
 
 
 @router.get("/trials/{trial_id}", summary="Read a trial", response_model=Trial, responses=problems(404))
-def read_trial(services: ServicesDep, trial_id: str) -> Response:
+def read_trial(context: ContextDep, trial_id: str) -> Response:
     """One network: its arm, seed, state, final and best epoch, and how it diverged if it did."""
-    with services.database.read() as session:
+    with context.database.read() as session:
         return JsonAnswer(service.get(session, trial_id).model_dump(mode="json"))

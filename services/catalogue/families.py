@@ -9,12 +9,13 @@ import numpy as np
 from pydantic import ValidationError
 
 from services.errors import FieldProblem, InvalidInputError, NotFoundError
-from services.experiments.problems import field_problems, nearest
+from services.field_problems import field_problems
 from services.science.activations import ACTIVATIONS, BaseActivation
 from services.science.activations.moments import gain_note, moments
 from services.science.base import Member
 from services.science.initializers import INITIALIZERS, BaseInitializer
 from services.science.models import MODELS
+from services.science.nearest import nearest
 from services.science.optimizers import OPTIMIZERS, BaseOptimizer
 
 Json = dict[str, Any]
@@ -92,7 +93,7 @@ def find(family: Mapping[str, Found], name: str, what: str) -> Found:
 def _build(cls: type[BaseActivation], parameters: Mapping[str, Any]) -> BaseActivation:
     """A member with the parameters of a query string."""
     try:
-        return cls.model_validate({"kind": cls.model_fields["kind"].default, **parameters})
+        return cls.model_validate_strings({"kind": cls.model_fields["kind"].default, **parameters})
     except ValidationError as error:
         problems = [
             FieldProblem(problem.pointer.removeprefix("/") or "query", problem.message)

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from services.catalogue.families import find
 from services.errors import FieldProblem, InvalidInputError
-from services.experiments.problems import field_problems
+from services.field_problems import field_problems
 from services.science.presets import PRESETS, Preset
 from services.science.presets.overrides import Resized, resize
 

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from services.catalogue.families import find
 from services.errors import FieldProblem, InvalidInputError
-from services.experiments.problems import field_problems
+from services.field_problems import field_problems
 from services.science.activations import Activation, BaseActivation
+from services.science.base import Strict
 from services.science.initializers import ALIASES, INITIALIZERS, BaseInitializer, LayerContext
 from services.science.streams import Purpose, stream
 
@@ -23,12 +24,10 @@ Layout = Literal["native", "keras", "torch"]
 Size = Annotated[int, Field(ge=1, le=MOST_DRAWN)]
 
 
-class SampleRequest(BaseModel):
+class SampleRequest(Strict):
     """Which weight to draw."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        allow_inf_nan=False,
         json_schema_extra={"examples": [{"shape": [9, 1], "seed": 0}, {"shape": [32, 3, 3, 3], "layout": "torch"}]},
     )
 

@@ -1,8 +1,15 @@
-"""The rows that name checkpoint files. A file may be deleted only after the commit that removed its row."""
+"""The rows that name checkpoint files. A file may be deleted only after the commit that removed its last row.
+
+A cohort has files of its own. One that is split shares those it has with the part split off: each names the places of
+its trials in them, and a child reads no more than those.
+"""
+
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from services.artifacts import cohort_folder
 from services.db.tables import CheckpointRow
 
 KEPT = 2
@@ -10,7 +17,7 @@ KEPT = 2
 
 
 def keep_newest(session: Session, cohort_id: str, kept: int = KEPT) -> tuple[str, ...]:
-    """Remove all but the `kept` newest rows of a cohort and return the paths of the others."""
+    """Remove all but the `kept` newest rows of a cohort and return the paths that no row names any more."""
     rows = session.execute(
         select(CheckpointRow.epoch, CheckpointRow.path)
         .where(CheckpointRow.cohort_id == cohort_id)
@@ -18,12 +25,44 @@ def keep_newest(session: Session, cohort_id: str, kept: int = KEPT) -> tuple[str
         .offset(kept)
     ).all()
     forget(session, cohort_id, [row.epoch for row in rows])
-    return tuple(row.path for row in rows)
+    paths = [row.path for row in rows]
+    still_named = set(session.scalars(select(CheckpointRow.path).where(CheckpointRow.path.in_(paths)))) if paths else ()
+    return tuple(path for path in paths if path not in still_named)
 
 
 def forget(session: Session, cohort_id: str, epochs: list[int]) -> None:
-    """Remove the rows of these epochs (their files are damaged, gone or no longer needed)."""
+    """Remove the rows of these epochs (their files are damaged or no longer needed)."""
     if epochs:
         session.execute(
             delete(CheckpointRow).where(CheckpointRow.cohort_id == cohort_id, CheckpointRow.epoch.in_(epochs))
         )
+
+
+def divide(session: Session, cohort_id: str, other_id: str, staying: Sequence[int], leaving: Sequence[int]) -> None:
+    """Let the part that is split off share the checkpoints; the numbers are the trials' slots before the split."""
+    query = select(CheckpointRow).where(CheckpointRow.cohort_id == cohort_id)
+    for row in session.scalars(query.execution_options(populate_existing=True)).all():
+        places = row.slots or range(len(staying) + len(leaving))
+        theirs = CheckpointRow(
+            cohort_id=other_id,
+            epoch=row.epoch,
+            attempt=row.attempt,
+            path=row.path,
+            sha256=row.sha256,
+            bytes=row.bytes,
+            slots=[places[slot] for slot in leaving],
+        )
+        session.add(theirs)
+        row.slots = [places[slot] for slot in staying]
+    session.flush()
+
+
+def lent(session: Session, cohort_ids: Collection[str]) -> set[str]:
+    """Of these cohorts, those that have files which another cohort still names."""
+    found: set[str] = set()
+    for cohort_id in cohort_ids:
+        inside = CheckpointRow.path.startswith(f"{cohort_folder(cohort_id)}/", autoescape=True)
+        query = select(CheckpointRow.cohort_id).where(inside, CheckpointRow.cohort_id != cohort_id).limit(1)
+        if session.execute(query).first() is not None:
+            found.add(cohort_id)
+    return found

@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from services.cohorts.budgets import BACKOFF_CAP_SECONDS
 from services.cohorts.fence import hold, move_trials
+from services.cohorts.quarantine import UnreadableError
 from services.cohorts.settle import settle
 from services.db.base import now
 from services.db.clock import CLOCK
 from services.db.tables import AttemptRow, CheckpointRow, CohortRow, ExperimentRow, TrialRow
+from services.db.unit_of_work import is_unreadable
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,12 @@ class ClaimedTrial:
 
 @dataclass(frozen=True)
 class SavedState:
-    """A checkpoint; the path is relative to the artifact folder."""
+    """A checkpoint; the path is relative to the artifact folder, `slots` are the trials' places in it (None: all)."""
 
     epoch: int
     path: str
     sha256: str
+    slots: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,18 +56,40 @@ class Claim:
     checkpoints: tuple[SavedState, ...]
 
 
+def due() -> ColumnElement[bool]:
+    """Whether a cohort waits for a worker now.
+
+    A time further ahead than any backoff was written by a clock that has been set back since: it is due too.
+    """
+    there = or_(CohortRow.available_at <= CLOCK, CohortRow.available_at > CLOCK + BACKOFF_CAP_SECONDS)
+    return and_(CohortRow.state == "queued", there)
+
+
 def claim(session: Session, worker_id: str, ttl: float) -> Claim | None:
-    """Take the first queued cohort that is due, raise its attempt and start its lease; None when there is none."""
-    due = (
+    """Take the first queued cohort that is due, raise its attempt and start its lease; None when there is none.
+
+    Raises:
+        UnreadableError: a row of this cohort cannot be read. It stands at the head of the queue until `quarantine`.
+    """
+    first = (
         select(CohortRow.id)
-        .where(CohortRow.state == "queued", CohortRow.available_at <= CLOCK)
+        .where(due())
         .order_by(CohortRow.priority, CohortRow.created_at, CohortRow.position, CohortRow.id)
         .limit(1)
         .with_for_update(skip_locked=True)  # SQLite has no such clause and needs none: its writers stand in line
     )
-    cohort_id = session.execute(due).scalar_one_or_none()
+    cohort_id = session.execute(first).scalar_one_or_none()
     if cohort_id is None:
         return None
+    try:
+        return _taken(session, cohort_id, worker_id, ttl)
+    except Exception as error:
+        if is_unreadable(error):
+            raise UnreadableError(cohort_id, error) from error
+        raise
+
+
+def _taken(session: Session, cohort_id: str, worker_id: str, ttl: float) -> Claim:
     cohort = session.scalars(
         update(CohortRow)
         .where(CohortRow.id == cohort_id, CohortRow.state == "queued")
@@ -84,7 +110,6 @@ def claim(session: Session, worker_id: str, ttl: float) -> Claim | None:
             cohort_id=cohort.id,
             attempt=cohort.attempt,
             worker_id=worker_id,
-            from_epoch=saved[0].epoch if saved else -1,
         )
     )
     settle(session, cohort.experiment_id)
@@ -125,7 +150,7 @@ def _trials(session: Session, cohort_id: str) -> tuple[ClaimedTrial, ...]:
 
 def _checkpoints(session: Session, cohort: CohortRow) -> tuple[SavedState, ...]:
     rows = session.execute(
-        select(CheckpointRow.epoch, CheckpointRow.path, CheckpointRow.sha256)
+        select(CheckpointRow.epoch, CheckpointRow.path, CheckpointRow.sha256, CheckpointRow.slots)
         .where(CheckpointRow.cohort_id == cohort.id, CheckpointRow.epoch <= cohort.last_epoch)
         .order_by(CheckpointRow.epoch.desc())
     )

@@ -17,7 +17,7 @@ from services.cohorts.messages import CheckpointReport, DiagnosticReport, EpochR
 from services.cohorts.progress import progress
 from services.db.base import now
 from services.db.clock import CLOCK
-from services.db.tables import CheckpointRow, CohortRow, DiagnosticRow, EpochRow, ExperimentRow, TrialRow
+from services.db.tables import AttemptRow, CheckpointRow, CohortRow, DiagnosticRow, EpochRow, ExperimentRow, TrialRow
 
 COLUMNS = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_mae", "val_rmse", "val_r2")
 """The metrics that have a column; any other metric of a message goes beside them into `extra`."""
@@ -54,8 +54,10 @@ class OutOfOrderError(ValueError):
     """A message that does not begin right after the last stored epoch: a defect of the child."""
 
 
-def started(session: Session, cohort_id: str, attempt: int, device: str, dataset_digest: str) -> Outcome | None:
-    """Note where the cohort trains and on which data.
+def started(
+    session: Session, cohort_id: str, attempt: int, device: str, dataset_digest: str, from_epoch: int = -1
+) -> Outcome | None:
+    """Note where the cohort trains, on which data, and from the state after which epoch (-1: from the beginning).
 
     Returns:
         COMMITTED, FENCED, or None when the data are not those that the experiment's earlier attempts saw.
@@ -64,6 +66,8 @@ def started(session: Session, cohort_id: str, attempt: int, device: str, dataset
     if cohort is None:
         return Outcome.FENCED
     session.execute(update(TrialRow).where(TrialRow.cohort_id == cohort_id).values(device=device))
+    this = (AttemptRow.cohort_id == cohort_id, AttemptRow.attempt == attempt)
+    session.execute(update(AttemptRow).where(*this).values(from_epoch=from_epoch))
     known = ExperimentRow.dataset_digest
     seen = session.execute(
         update(ExperimentRow)
@@ -215,6 +219,6 @@ def _save(session: Session, cohort: CohortRow, attempt: int, file: CheckpointRep
             bytes=file.bytes,
         )
     )
-    cohort.losses = 0  # whatever killed earlier workers, this cohort gets on
+    cohort.losses = cohort.failures = 0  # whatever ended earlier attempts, this cohort gets on
     session.flush()
     return keep_newest(session, cohort.id)

@@ -14,6 +14,7 @@ from services.cohorts.settle import settle
 from services.db.base import now
 from services.db.clock import CLOCK
 from services.db.tables import CohortRow, TrialRow
+from services.states import check_move
 
 Ending = Literal["succeeded", "failed", "cancelled"]
 
@@ -63,11 +64,13 @@ def give_back(session: Session, cohort: CohortRow, delay: float) -> str:
         close(session, cohort, "cancelled")
         return "cancelled"
     state = "paused" if cohort.desired == "pause" else "queued"
+    check_move(cohort.state, state)
     session.flush()
     session.execute(
         update(CohortRow)
         .where(CohortRow.id == cohort.id)
-        .values(state=state, desired="run", available_at=CLOCK + delay, **NO_LEASE)
+        # Due at once is due by any clock, also by one that is set back meanwhile.
+        .values(state=state, desired="run", available_at=CLOCK + delay if delay > 0 else 0.0, **NO_LEASE)
         .execution_options(synchronize_session=False)
     )
     session.expire(cohort)

@@ -7,21 +7,22 @@ from typing import Any, Literal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.cohorts.checkpoints import keep_newest
+from services.cohorts.budgets import BACKOFF_CAP_SECONDS, BACKOFF_SECONDS, MAX_FAILURES, MAX_LOSSES
+from services.cohorts.checkpoints import divide, keep_newest
 from services.cohorts.endings import close, give_back
 from services.cohorts.energy import share
 from services.cohorts.fence import end_attempt, hold
-from services.cohorts.settle import lock_experiment
-from services.cohorts.states import MAX_FAILURES, MAX_LOSSES
+from services.cohorts.settle import lock
 from services.db.base import new_id
-from services.db.tables import CohortRow, TrialRow
+from services.db.tables import AttemptRow, CohortRow, TrialRow
 
 HOPELESS = ("dataset_unavailable", "dataset_invalid", "dataset_changed")
 """Failures that no second attempt and no split can mend."""
-BACKOFF_SECONDS = 2.0
-BACKOFF_CAP_SECONDS = 300.0
+RETURNS_COUNTED = 10
+"""So many returns in a row bring the longest backoff; more need not be counted."""
+DETAIL_LIMIT = 2000
 
-Verdict = Literal["queued", "paused", "split", "failed", "cancelled"]
+Return = Literal["lost", "returned"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Failure:
 
     def payload(self) -> dict[str, Any]:
         """As stored in `error`."""
-        return {"code": self.code, "detail": self.detail[:2000]}
+        return {"code": self.code, "detail": self.detail[:DETAIL_LIMIT]}
 
 
 def fail(session: Session, cohort_id: str, attempt: int, failure: Failure) -> str | None:
@@ -77,6 +78,30 @@ def lose(session: Session, cohort: CohortRow, detail: str) -> str:
     return give_back(session, cohort, delay=backoff(cohort, cohort.losses))
 
 
+def hand_back(session: Session, cohort_id: str, attempt: int, outcome: Return, detail: str) -> str | None:
+    """Give the cohort back for something that is no fault of the experiment: no budget is touched. The child has ended.
+
+    `lost`: the lease could not be kept. `returned`: the worker had trouble of its own, with its folder or the database;
+    the cohort waits longer each time that happens again.
+
+    Returns:
+        What became of the cohort (queued, paused, cancelled), or None when the attempt is fenced.
+    """
+    cohort = hold(session, cohort_id, attempt, {"interruptions": CohortRow.interruptions + 1})
+    if cohort is None:
+        return None
+    end_attempt(session, cohort_id, attempt, outcome, {"detail": detail[:DETAIL_LIMIT]})
+    again = 0 if outcome == "lost" else _returned(session, cohort_id)
+    return give_back(session, cohort, delay=backoff(cohort, again))
+
+
+def _returned(session: Session, cohort_id: str) -> int:
+    """How many attempts of the cohort in a row, up to the last one, were returned."""
+    latest = select(AttemptRow.outcome).where(AttemptRow.cohort_id == cohort_id).order_by(AttemptRow.attempt.desc())
+    outcomes = session.scalars(latest.limit(RETURNS_COUNTED)).all()
+    return next((place for place, outcome in enumerate(outcomes) if outcome != "returned"), len(outcomes))
+
+
 def backoff(cohort: CohortRow, count: int) -> float:
     """Seconds to wait before attempt number `count + 1`: none after the first trouble, then full jitter."""
     if count <= 1:
@@ -93,9 +118,9 @@ def spread(cohort_id: str, attempt: int) -> float:
 def split(session: Session, cohort: CohortRow, guilty_slot: int | None = None) -> CohortRow:
     """Cut a cohort in two and queue both parts; the part split off is returned.
 
-    The first half stays, or, when the guilty trial is known, everybody else does. Epochs that are stored stay stored:
-    both parts train again from the beginning and report from where the whole one stopped (its checkpoints hold the
-    state of all trials and fit neither part). A part that fails again is split at once.
+    The first half stays, or, when the guilty trial is known, everybody else does. Epochs that are stored stay stored,
+    and both parts go on from the checkpoints of the whole one, each with its own trials of them. A part that fails
+    again before it has saved anything itself is split at once.
     """
     trials = list(
         session.scalars(
@@ -109,15 +134,14 @@ def split(session: Session, cohort: CohortRow, guilty_slot: int | None = None) -
     leaving = trials[half:] if guilty_slot is None else [trials[guilty_slot]]
     gone = {trial.id for trial in leaving}
     staying = [trial for trial in trials if trial.id not in gone]
-    experiment = lock_experiment(session, cohort.experiment_id)
-    assert experiment is not None
+    events_so_far = lock(session, cohort.experiment_id).event_seq
     last = select(func.max(CohortRow.position)).where(CohortRow.experiment_id == cohort.experiment_id)
     other = CohortRow(
         id=new_id("coh"),
         experiment_id=cohort.experiment_id,
         position=session.execute(last).scalar_one() + 1,
         parent_id=cohort.id,
-        parent_seq=experiment.event_seq,
+        parent_seq=events_so_far,
         size=len(leaving),
         epochs=cohort.epochs,
         state="running",
@@ -131,12 +155,12 @@ def split(session: Session, cohort: CohortRow, guilty_slot: int | None = None) -
     )
     session.add(other)
     session.flush()
+    divide(session, cohort.id, other.id, [trial.slot for trial in staying], [trial.slot for trial in leaving])
     for part, members in ((cohort, staying), (other, leaving)):
         for slot, trial in enumerate(members):
             trial.cohort_id, trial.slot = part.id, slot
     cohort.size, cohort.failures, cohort.seconds_per_epoch = len(staying), MAX_FAILURES - 1, None
     share(cohort, other)
-    keep_newest(session, cohort.id, kept=0)
     session.flush()
     give_back(session, other, delay=0.0)
     give_back(session, cohort, delay=0.0)

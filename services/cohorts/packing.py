@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import structlog
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from services.cohorts.commit import COLUMNS
-from services.cohorts.states import FINAL
 from services.db.tables import CohortRow, CurveRow, EpochRow, TrialRow
+from services.db.unit_of_work import is_transient
+from services.states import FINAL
+
+log = structlog.get_logger(__name__)
 
 ROWS_AT_ONCE = 50_000
 """More rows are packed by the sweep, a trial at a time, so that no transaction holds the write lock for long."""
@@ -49,18 +53,28 @@ def pack_soon(session: Session, trial_ids: Sequence[str]) -> None:
         pack(session, trial_ids)
 
 
-def pack_one(session: Session) -> str | None:
-    """Pack one trial that still has rows although its cohort is final; return its id, None when there is none."""
+def pack_one(session: Session, passed_over: set[str]) -> str | None:
+    """Pack one trial that still has rows although its cohort is final; return its id, None when there is none.
+
+    Those in `passed_over` are left alone; one that cannot be packed is added to it.
+    """
     waiting = select(EpochRow.trial_id).distinct()
     trial_id = session.execute(
         select(TrialRow.id)
         .join(CohortRow, CohortRow.id == TrialRow.cohort_id)
-        .where(CohortRow.state.in_(FINAL), TrialRow.id.in_(waiting))
+        .where(CohortRow.state.in_(FINAL), TrialRow.id.in_(waiting), TrialRow.id.not_in(passed_over))
         .limit(1)
         .with_for_update(skip_locked=True, of=TrialRow)
     ).scalar_one_or_none()
     if trial_id is not None:
-        pack(session, [trial_id])
+        try:
+            with session.begin_nested():
+                pack(session, [trial_id])
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.warning("not_packed", trial=trial_id, error=f"{type(error).__name__}: {error}"[:300])
+            passed_over.add(trial_id)
     return trial_id
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.cohorts.states import FINAL
 from services.db.tables import CohortRow, ExperimentRow, TrialRow
+from services.states import FINAL
 
 
 @dataclass(frozen=True)

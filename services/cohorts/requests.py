@@ -11,10 +11,9 @@ from sqlalchemy.orm import Session
 from services.cohorts.endings import close
 from services.cohorts.fence import move_trials
 from services.cohorts.settle import lock_experiment, settle
-from services.cohorts.states import FINAL
-from services.db.clock import CLOCK
 from services.db.tables import CohortRow, CurveRow, DiagnosticRow, EpochRow, ExperimentRow, TrialRow
 from services.errors import ConflictError, NotFoundError
+from services.states import FINAL
 
 
 def request_cancel(session: Session, experiment_id: str) -> str:
@@ -84,7 +83,7 @@ def retry_failed(session: Session, experiment_id: str) -> int:
 
     Raises:
         NotFoundError: no such experiment.
-        ConflictError: it has not failed.
+        ConflictError: it has not failed, or for another reason than its trials.
     """
     experiment = _locked(session, experiment_id, ("failed",))
     if experiment.state != "failed":
@@ -92,6 +91,8 @@ def retry_failed(session: Session, experiment_id: str) -> int:
     trials = list(
         session.scalars(select(TrialRow.id).where(TrialRow.experiment_id == experiment_id, TrialRow.state == "failed"))
     )
+    if not trials:
+        raise ConflictError(f"the experiment has failed, but none of its trials has: {experiment.error}")
     for table in (EpochRow, CurveRow, DiagnosticRow):
         session.execute(delete(table).where(table.trial_id.in_(trials)))
     blank: dict[str, Any] = {"state": "queued", "error": None, "epochs_done": 0, "finished_at": None}
@@ -108,8 +109,7 @@ def retry_failed(session: Session, experiment_id: str) -> int:
 
 
 def _queue(session: Session, cohort: CohortRow) -> None:
-    cohort.state, cohort.desired = "queued", "run"
-    cohort.available_at = CLOCK  # pyright: ignore[reportAttributeAccessIssue] - an SQL expression is assigned
+    cohort.state, cohort.desired, cohort.available_at = "queued", "run", 0.0
     session.flush()
     move_trials(session, cohort.id, "queued")
 

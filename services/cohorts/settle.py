@@ -2,14 +2,21 @@
 
 from typing import Any
 
-from sqlalchemy import func, select
+import structlog
+from sqlalchemy import Row, func, select, update
+from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
 from services.cohorts import events
 from services.cohorts.progress import progress
-from services.cohorts.states import FINAL
 from services.db.base import now
 from services.db.tables import CohortRow, ExperimentRow, TrialRow
+from services.states import FINAL
+
+log = structlog.get_logger(__name__)
+
+MALFORMED = (ValueError, TypeError, LookupError, AttributeError, AssertionError, DataError)
+"""What reading a record raises that is not as it was written."""
 
 
 def lock_experiment(session: Session, experiment_id: str) -> ExperimentRow | None:
@@ -22,18 +29,35 @@ def lock_experiment(session: Session, experiment_id: str) -> ExperimentRow | Non
     ).one_or_none()
 
 
+def lock(session: Session, experiment_id: str) -> Row[str, str, int]:
+    """Lock the experiment's row; its state, what is desired and its last event. No other column is read."""
+    facts = (ExperimentRow.state, ExperimentRow.desired, ExperimentRow.event_seq)
+    row = session.execute(select(*facts).where(ExperimentRow.id == experiment_id).with_for_update()).one_or_none()
+    assert row is not None, f"cohort without its experiment {experiment_id}"
+    return row
+
+
 def settle(session: Session, experiment_id: str) -> str:
-    """Bring the experiment's state in line with its cohorts; called by whatever moves a cohort, in its transaction."""
+    """Bring the experiment's state in line with its cohorts; called by whatever moves a cohort, in its transaction.
+
+    An experiment whose rounds cannot be read fails when its cohorts are done; their results stand.
+    """
     session.flush()
-    experiment = lock_experiment(session, experiment_id)
-    assert experiment is not None, f"cohort without its experiment {experiment_id}"
+    present, desired, _ = lock(session, experiment_id)
     # The counts are read after the lock: of two cohorts that end at once, the second sees the first.
-    state = state_of(experiment.state, _counts(session, experiment_id))
-    if state == "succeeded" and _another_round(session, experiment):
-        state = state_of(experiment.state, _counts(session, experiment_id))
-        events.append(session, experiment_id, [("progress", progress(session, experiment_id))])
-    if state != experiment.state:
-        _move(session, experiment, state)
+    state = state_of(present, _counts(session, experiment_id))
+    error = None
+    if state == "succeeded" and desired != "cancel":
+        try:
+            if _another_round(session, experiment_id):
+                state = state_of(present, _counts(session, experiment_id))
+                events.append(session, experiment_id, [("progress", progress(session, experiment_id))])
+        except MALFORMED as problem:
+            log.error("rounds_unreadable", experiment=experiment_id, error=f"{type(problem).__name__}: {problem}"[:300])
+            detail = f"what is stored of its rounds cannot be read ({type(problem).__name__}): no more seeds are added"
+            state, error = "failed", {"code": "rounds_unreadable", "detail": detail, "failed_trials": 0}
+    if state != present:
+        _move(session, experiment_id, present, state, error)
     return state
 
 
@@ -58,32 +82,40 @@ def _counts(session: Session, experiment_id: str) -> dict[str, int]:
     return dict(counts.all())
 
 
-def _another_round(session: Session, experiment: ExperimentRow) -> bool:
-    """Whether an experiment whose seeds come in rounds got more of them; not when it is to be cancelled."""
-    if experiment.rounds is None or experiment.desired == "cancel":
+def _another_round(session: Session, experiment_id: str) -> bool:
+    """Whether an experiment whose seeds come in rounds got more of them."""
+    in_rounds = select(ExperimentRow.rounds.is_not(None)).where(ExperimentRow.id == experiment_id)
+    if not session.execute(in_rounds).scalar_one():
         return False
     # A worker that runs no such experiment needs neither the spec nor the statistics, nor their second to import.
     from services.rounds.service import next_round  # noqa: PLC0415
 
-    return next_round(session, experiment)
+    with session.begin_nested():  # what was added before something was found malformed is taken back
+        experiment = lock_experiment(session, experiment_id)
+        assert experiment is not None
+        return next_round(session, experiment)
 
 
-def _move(session: Session, experiment: ExperimentRow, state: str) -> None:
-    previous, experiment.state = experiment.state, state
-    experiment.started_at = experiment.started_at or (now() if state == "running" else None)
+def _move(session: Session, experiment_id: str, previous: str, state: str, error: dict[str, Any] | None) -> None:
+    changes: dict[str, Any] = {"state": state}
     found: list[events.Event] = [("state", {"state": state, "previous": previous})]
+    if state == "running":
+        changes["started_at"] = func.coalesce(ExperimentRow.started_at, now())
     if state in FINAL:
-        experiment.finished_at = now()
-        experiment.error = _error(session, experiment.id) if state == "failed" else None
-        session.flush()
-        found += [("progress", progress(session, experiment.id)), ("done", {"state": state})]
-    session.flush()
-    events.append(session, experiment.id, found)
+        changes["finished_at"] = now()
+        changes["error"] = (error or _error(session, experiment_id)) if state == "failed" else None
+    session.execute(update(ExperimentRow).where(ExperimentRow.id == experiment_id).values(changes))
+    if state in FINAL:
+        found += [("progress", progress(session, experiment_id)), ("done", {"state": state})]
+    events.append(session, experiment_id, found)
 
 
-def _error(session: Session, experiment_id: str) -> dict[str, Any] | None:
+def _error(session: Session, experiment_id: str) -> dict[str, Any]:
     """What the first failed trial says, and how many there are."""
     failed = (TrialRow.experiment_id == experiment_id, TrialRow.state == "failed")
     count = session.execute(select(func.count()).where(*failed)).scalar_one()
-    first = session.execute(select(TrialRow.error).where(*failed).order_by(TrialRow.position).limit(1)).scalar()
+    try:
+        first = session.execute(select(TrialRow.error).where(*failed).order_by(TrialRow.position).limit(1)).scalar()
+    except MALFORMED:
+        first = None
     return {**(first or {"code": "error", "detail": "a trial failed"}), "failed_trials": count}

@@ -33,12 +33,12 @@ def register(session: Session, worker_id: str, identity: Identity, slots: int, d
     beat(session, worker_id)
 
 
-def beat(session: Session, worker_id: str, *, draining: bool = False) -> bool:
-    """Show that the worker lives; false when it is not on the list."""
+def beat(session: Session, worker_id: str, *, draining: bool = False, problem: str | None = None) -> bool:
+    """Show that the worker lives, and what keeps it from taking work; false when it is not on the list."""
     told = (
         update(WorkerRow)
         .where(WorkerRow.id == worker_id)
-        .values(heartbeat_at=CLOCK, draining=draining)
+        .values(heartbeat_at=CLOCK, draining=draining, problem=problem)
         .returning(WorkerRow.id)
         .execution_options(synchronize_session=False)
     )

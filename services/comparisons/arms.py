@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from services.errors import FieldProblem, InvalidInputError
+from services.science.comparison.input import ArmInput, EnergyInput
 from services.science.results import ArmResults, ExperimentResults, Outcome
-from services.science.statistics.comparison_input import ArmInput, EnergyInput
 
 SHARE_RULE = "the energy of a cohort divided equally among its trials"
 JOULES_PER_KWH = 3.6e6

@@ -11,10 +11,10 @@ from services.comparisons.comparable import check_comparable
 from services.errors import ConflictError, FieldProblem, InvalidInputError
 from services.experiments.service import get
 from services.results.loader import load_results
+from services.science.comparison.compare import compare
+from services.science.comparison.input import ComparisonInput, pool_arms
+from services.science.comparison.models import Comparison
 from services.science.results import CurveWish, ExperimentResults, Outcome
-from services.science.statistics.comparison import compare
-from services.science.statistics.comparison_input import ComparisonInput, pool_arms
-from services.science.statistics.comparison_models import Comparison
 from services.science.statistics.directions import metric_direction
 
 

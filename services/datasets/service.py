@@ -7,7 +7,6 @@ from typing import Any, BinaryIO
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.cohorts.states import FINAL
 from services.datasets.store import UploadedTable, UploadStore
 from services.db.tables import ExperimentRow
 from services.errors import (
@@ -25,6 +24,7 @@ from services.science.datasets.csv_columns import CsvInvalid
 from services.science.datasets.csv_table import CsvLimits, CsvOptions, parse_csv
 from services.science.datasets.members import spelled
 from services.science.datasets.upload import is_upload_name
+from services.states import FINAL
 
 
 def upload_csv(

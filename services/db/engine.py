@@ -1,17 +1,19 @@
 """The database of one process: a write engine, a read engine, the clock and the upgrade.
 
 SQLite: WAL, `BEGIN IMMEDIATE` for writers (a deferred transaction that turns into a write fails at once under WAL, and
-no busy timeout helps), a single writing connection per process, and a separate read-only engine, so that readers never
-queue for the write lock. `synchronous=FULL`: what was answered with 202 survives a power cut.
+no busy timeout helps), a single writing connection per process and one beside it for leases, and a separate read-only
+engine, so that readers never queue for the write lock. `synchronous=FULL`: what was answered with 202 survives a power
+cut.
 
 PostgreSQL: psycopg 3, a small pool, and a timeout on everything.
 """
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,12 +50,17 @@ class Database:
             if self.is_sqlite
             else self.write_engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         )
+        self.lease_engine = _sqlite_engine(self.url, write=True) if self.is_sqlite else _postgres(self.url, application)
         self._watch: sqlite3.Connection | None = None
         self._watch_lock = threading.Lock()
 
     def write(self) -> AbstractContextManager[UnitOfWork]:
         """A session in one write transaction: commits at the end of the block, rolls back when it raises."""
         return unit_of_work(self.write_engine)
+
+    def write_lease(self) -> AbstractContextManager[UnitOfWork]:
+        """As `write`, on a connection of its own: a lease does not stand in line behind this process's commits."""
+        return unit_of_work(self.lease_engine)
 
     def transact(self, work: Callable[[UnitOfWork], Result], *, attempts: int = 5) -> Result:
         """Run `work` in a write transaction; try again after deadlocks, lost connections and lock timeouts.
@@ -114,8 +121,8 @@ class Database:
             if self._watch is not None:
                 self._watch.close()
                 self._watch = None
-        self.read_engine.dispose()
-        self.write_engine.dispose()
+        for engine in (self.read_engine, self.write_engine, self.lease_engine):
+            engine.dispose()
 
 
 def database_url(text: str) -> URL:
@@ -146,8 +153,17 @@ def _path(url: URL) -> Path:
     return Path(url.database or "")
 
 
+def _make_private(url: URL) -> None:
+    """Make folder and file for their owner alone, where there is none yet; SQLite would let everybody read it."""
+    path = _path(url)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
+        with suppress(OSError):  # SQLite says better than we could why it cannot open it
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
 def _sqlite_engine(url: URL, *, write: bool) -> Engine:
-    _path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_private(url)
     # One writing connection: threads of this process queue here, in order, instead of polling the file's lock.
     size = 1 if write else POOL_SIZE
     engine = create_engine(url, pool_size=size, max_overflow=0 if write else POOL_SIZE, pool_timeout=30.0, **_JSON)
@@ -204,7 +220,7 @@ def _migration_engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         options = "-c timezone=UTC -c lock_timeout=120000"
         return create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 5, "options": options})
-    _path(url).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_private(url)
     engine = create_engine(url, poolclass=NullPool)
     # A table that SQLite rebuilds is dropped on the way; with foreign keys on, that would delete its children.
     _prepare_sqlite(engine, query_only=False, foreign_keys=False)

@@ -13,13 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, LargeBinary, String, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from services.db.base import Base, Json, UtcDateTime, now
-
-STATES = ("queued", "running", "paused", "succeeded", "failed", "cancelled")
-TRIAL_STATES = (*STATES, "diverged")
-DESIRES = ("run", "pause", "cancel")
+from services.states import DESIRES, STATES, TRIAL_STATES, check_move
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -105,6 +102,11 @@ class CohortRow(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @validates("state")
+    def _check_move(self, _name: str, state: str) -> str:
+        check_move(self.__dict__.get("state"), state)
+        return state
 
 
 class TrialRow(Base):
@@ -196,7 +198,11 @@ class DiagnosticRow(Base):
 
 
 class CheckpointRow(Base):
-    """A file from which a cohort can resume after `epoch`; the path is relative to the artifact folder."""
+    """A file from which a cohort can resume after `epoch`; the path is relative to the artifact folder.
+
+    `slots` are the places of the cohort's trials in the file, NULL where it holds these trials and no others: the parts
+    of a cohort that was split share the files of the whole one.
+    """
 
     __tablename__ = "checkpoints"
 
@@ -206,6 +212,7 @@ class CheckpointRow(Base):
     path: Mapped[str] = mapped_column(Text)
     sha256: Mapped[str] = mapped_column(String(64))
     bytes: Mapped[int] = mapped_column(BigInteger)
+    slots: Mapped[list[int] | None] = mapped_column(Json)
 
 
 class EventRow(Base):
@@ -221,7 +228,10 @@ class EventRow(Base):
 
 
 class WorkerRow(Base):
-    """A worker process that may hold leases; (host, boot, pid, start time) identifies it even after a pid is reused."""
+    """A worker process that may hold leases; (host, boot, pid, start time) identifies it even after a pid is reused.
+
+    `problem` says why it takes no work at present, NULL when it does.
+    """
 
     __tablename__ = "workers"
 
@@ -234,6 +244,7 @@ class WorkerRow(Base):
     device: Mapped[str | None] = mapped_column(String(64))
     heartbeat_at: Mapped[float] = mapped_column(Float)
     draining: Mapped[bool] = mapped_column(default=False)
+    problem: Mapped[str | None] = mapped_column(Text)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
@@ -13,6 +13,9 @@ log = structlog.get_logger(__name__)
 
 RETRYABLE_SQLSTATES = ("40001", "40P01", "55P03", "57014", "57P01", "57P02", "57P03")
 """PostgreSQL: serialization failure, deadlock, lock timeout, cancelled statement, three kinds of shutdown."""
+
+NOT_UTF8 = "Could not decode to UTF-8"
+"""What SQLite's driver says of text that is none."""
 
 
 class UnitOfWork(Session):
@@ -46,10 +49,22 @@ def unit_of_work(engine: Engine) -> Generator[UnitOfWork]:
         session.run_callbacks()
 
 
+def is_unreadable(error: BaseException) -> bool:
+    """True when what is stored in a row cannot be decoded: text that is no JSON, no UTF-8 or no time.
+
+    Trying again does not mend that, and it is that row's trouble alone.
+    """
+    if isinstance(error, OperationalError):
+        return str(error.orig).startswith(NOT_UTF8)
+    return isinstance(error, (ValueError, TypeError, DataError))
+
+
 def is_transient(error: BaseException) -> bool:
     """True when the same transaction may succeed if it is simply tried again."""
     if isinstance(error, PoolTimeout):
         return True
+    if is_unreadable(error):
+        return False
     if not isinstance(error, DBAPIError):
         return False
     state = getattr(error.orig, "sqlstate", None)

@@ -3,14 +3,16 @@
 The grammar is that of `services.filter_grammar`.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import not_, or_
 
-from services.db.tables import STATES, ExperimentRow
+from services.db.tables import ExperimentRow
 from services.experiments.tags import has_tag
 from services.filter_grammar import ORDERED, Clause, FilterSyntaxError, Token, parse_expression
+from services.instants import instant
+from services.states import STATES
 
 FIELDS = ("state", "dataset", "tag", "name", "created_at", "trials", "epochs")
 
@@ -47,12 +49,9 @@ def _compare(field: str, sign: str, value: Token, sign_token: Token) -> Clause:
 
 def _time(value: Token) -> datetime:
     try:
-        found = datetime.fromisoformat(value.value)
-    except ValueError:
-        raise FilterSyntaxError(
-            f"created_at needs a time such as '2026-11-22T10:00:00Z', not {value.value!r}", value
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+        return instant(value.value, complete=False)
+    except ValueError as error:
+        raise FilterSyntaxError(f"created_at {error}", value) from None
 
 
 def _number(value: Token) -> int:

@@ -12,16 +12,17 @@ from sqlalchemy.orm import Session
 from services.datasets.service import fill_upload
 from services.errors import FieldProblem, GridTooLargeError, SpecInvalidError
 from services.experiments.population import live_slots
-from services.experiments.problems import field_problems
+from services.field_problems import MOST_PROBLEMS, field_problems, left_out
+from services.plain_text import wrong_character
 from services.predictions.warnings import spec_warnings
 from services.quotes.cost import Load, load, stages
 from services.quotes.forecast import Seconds, predict
 from services.quotes.machine import ASSUMED, Machine, present
 from services.science import grid as grids
-from services.science.claims.of_spec import unreadable_claims
 from services.science.datasets import plan_notes, plan_rows
 from services.science.datasets.files import locate
 from services.science.grid import Grid
+from services.science.hypotheses.of_spec import unreadable_hypotheses
 from services.science.models.layers import parameters as count_parameters
 from services.science.spec import ExperimentSpec
 from services.settings import Settings
@@ -122,14 +123,22 @@ def parse_spec(body: Any, data_dir: Path) -> ExperimentSpec:
         SpecInvalidError: with a pointer into the body and a message for everything that is wrong.
     """
     try:
-        return ExperimentSpec.model_validate(fill_upload(body, data_dir))
+        spec = ExperimentSpec.model_validate(fill_upload(body, data_dir))
     except ValidationError as error:
         raise invalid_spec(field_problems(error.errors(include_url=False), body)) from None
+    # Not a rule of the spec itself: one that was stored before is still read.
+    texts = [("/name", spec.name or ""), *((f"/tags/{index}", tag) for index, tag in enumerate(spec.tags))]
+    wrong = [FieldProblem(pointer, why) for pointer, text in texts if (why := wrong_character(text))]
+    if wrong:
+        raise invalid_spec(wrong)
+    return spec
 
 
 def invalid_spec(problems: Sequence[FieldProblem]) -> SpecInvalidError:
     """The error that says what is wrong with a spec; its detail is the first problem."""
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if len(problems) > MOST_PROBLEMS:
+        more = f" (with {MOST_PROBLEMS - 1} others, {problems[-1].message})"
     first = problems[0]
     return SpecInvalidError(f"{first.pointer or 'the spec'}: {first.message}{more}", problems)
 
@@ -188,8 +197,10 @@ def _check_size(spec: ExperimentSpec, settings: Settings) -> None:
 
 
 def _check_hypotheses(spec: ExperimentSpec, grid: Grid) -> None:
-    if wrong := unreadable_claims(spec, grid):
-        raise invalid_spec([FieldProblem(f"/hypotheses/{index}", message) for index, message in wrong.items()])
+    if wrong := unreadable_hypotheses(spec, grid, MOST_PROBLEMS):
+        problems = [FieldProblem(f"/hypotheses/{index}", message) for index, message in wrong.items()]
+        unread = len(spec.hypotheses) - max(wrong) - 1 if len(problems) == MOST_PROBLEMS else 0
+        raise invalid_spec([*problems, *left_out(unread)])
 
 
 def _memory(loads: Sequence[Load]) -> int:

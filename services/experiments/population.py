@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from services.db.base import now
@@ -13,23 +13,30 @@ from services.heartbeat import ALIVE_SECONDS
 
 @dataclass(frozen=True)
 class Population:
-    """Counts by state, live workers, and how long the oldest queued cohort has waited."""
+    """Counts by state, workers that can be had, and how long the oldest queued cohort has waited.
+
+    `problem` is what a live worker that takes no work says of the reason; None when there is no such worker.
+    """
 
     experiments: dict[str, int]
     cohorts: dict[str, int]
     trials: dict[str, int]
     workers: int
     slots: int
+    problem: str | None
     oldest_queued_seconds: float
 
 
 def live_slots(session: Session) -> tuple[int, int]:
-    """Workers that are alive and not draining, and their slots together."""
-    alive = (WorkerRow.heartbeat_at > CLOCK - ALIVE_SECONDS, WorkerRow.draining.is_(False))
+    """Workers that can be had, which are alive, not draining and without a problem, and their slots together."""
     count, slots = session.execute(
-        select(func.count(), func.coalesce(func.sum(WorkerRow.slots), 0)).where(*alive)
+        select(func.count(), func.coalesce(func.sum(WorkerRow.slots), 0)).where(_alive(), WorkerRow.problem.is_(None))
     ).one()
     return int(count), int(slots)
+
+
+def _alive() -> ColumnElement[bool]:
+    return and_(WorkerRow.heartbeat_at > CLOCK - ALIVE_SECONDS, WorkerRow.draining.is_(False))
 
 
 def population(session: Session) -> Population:
@@ -42,6 +49,7 @@ def population(session: Session) -> Population:
         trials=_by_state(session, TrialRow),
         workers=workers,
         slots=slots,
+        problem=session.scalar(select(func.min(WorkerRow.problem)).where(_alive())),
         oldest_queued_seconds=0.0 if oldest is None else max(0.0, (now() - oldest).total_seconds()),
     )
 

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from services.cohorts import events
-from services.cohorts.states import FINAL
 from services.db.base import new_id
 from services.db.tables import ExperimentRow
 from services.errors import ConflictError, NotFoundError
@@ -22,6 +21,7 @@ from services.rounds.grid import store_grid
 from services.rounds.service import first_round
 from services.science.spec import SPEC_VERSION, ExperimentSpec
 from services.settings import Settings
+from services.states import FINAL
 
 ID = re.compile(r"exp_[0-9a-f]{32}")
 

@@ -7,8 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.cohorts.events import members
-from services.cohorts.states import FINAL
 from services.db.tables import EventRow, ExperimentRow, TrialRow
+from services.states import FINAL
 from services.trials.series import epoch_rows
 
 

@@ -10,9 +10,9 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from services.cohorts.progress import remaining
-from services.cohorts.states import FINAL, FINAL_TRIAL
 from services.db.tables import ExperimentRow, TrialRow
 from services.science.results import ExperimentResults
+from services.states import FINAL, FINAL_TRIAL
 
 
 class TrialCounts(BaseModel):

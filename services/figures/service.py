@@ -9,13 +9,13 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from services.catalogue.families import find
-from services.cohorts.states import FINAL
 from services.comparisons.service import Question
 from services.errors import ConflictError, FieldProblem, InvalidInputError
-from services.experiments.problems import field_problems
 from services.experiments.service import get
+from services.field_problems import field_problems
 from services.figures.study import load_study
 from services.science.figures import FIGURES, Figure, FigureData, NoFigureDataError
+from services.states import FINAL
 
 Json = dict[str, Any]
 

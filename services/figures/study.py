@@ -10,11 +10,11 @@ from services.db.tables import ExperimentRow
 from services.experiments.service import get
 from services.results.layers import read_layers
 from services.results.loader import load_results
+from services.science.comparison.models import Comparison
 from services.science.figures import Part, Study
 from services.science.grid import AXES, SEPARATOR, axis_names
 from services.science.results import ArmResults, CurveWish, ExperimentResults, LayerWish
 from services.science.spec import Arm, ExperimentSpec
-from services.science.statistics.comparison_models import Comparison
 
 
 def load_study(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from services.errors import FieldProblem, InvalidInputError
 from services.science.activations import Activation
-from services.science.base import Strict
+from services.science.base import Strict, counted
 from services.science.datasets import DATASETS
 from services.science.initializers import Initializer
 from services.science.layer_scales import layer_scales, scale_notes
@@ -26,8 +26,12 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-Activations = Annotated[tuple[Activation, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MOST_NAMES)]
-Initializers = Annotated[tuple[Initializer, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MOST_NAMES)]
+Activations = Annotated[
+    tuple[Activation, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MOST_NAMES), counted(MOST_NAMES)
+]
+Initializers = Annotated[
+    tuple[Initializer, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MOST_NAMES), counted(MOST_NAMES)
+]
 
 
 class PredictionRequest(Strict):

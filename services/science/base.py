@@ -2,15 +2,50 @@
 
 import re
 from collections.abc import Collection
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+OPAQUE = ("metadata", "serialization", "default", "expected", "function", "config", "json_schema_input_schema")
+"""Parts of a core schema that hold values, or say nothing of what is accepted."""
+
+
+def _strict(schema: Any) -> Any:
+    """The core schema with every scalar in it strict."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(_strict(part) for part in schema)
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") in ("float", "bool"):
+        return {**schema, "strict": True}
+    if schema.get("type") == "int":
+        return core_schema.with_info_before_validator_function(whole_number, cast("CoreSchema", schema))
+    if schema.get("type") == "function-before" and schema["function"]["function"] is whole_number:
+        return schema
+    return {key: part if key in OPAQUE else _strict(part) for key, part in schema.items()}
+
+
+def whole_number(value: Any, info: ValidationInfo) -> Any:
+    """Before an integer is made of it: what is text or a truth value is none, except in a query, where all is text."""
+    if isinstance(value, bool | str | bytes) and str(info.mode) != "string":
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
 
 
 class Strict(BaseModel):
-    """A frozen value that refuses unknown fields and non-finite numbers."""
+    """A frozen value that refuses unknown fields, non-finite numbers, and a value of another kind than its field's.
+
+    The text ``"3"`` and the truth value ``true`` are no numbers, and a number is no truth value. A whole number may be
+    written as ``3.0``, as JSON makes no difference.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Make every number and truth value below strict; pydantic's own strictness would refuse lists for tuples."""
+        return _strict(handler(source))
 
 
 class Member(Strict):
@@ -61,3 +96,15 @@ def named(value: Any) -> Any:
     if isinstance(value, str):
         return {"kind": re.sub(r"[\s-]+", "_", value.strip().lower())}
     return value
+
+
+def counted(most: int) -> BeforeValidator:
+    """Refuse a longer list before a single entry of it is looked at."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, list | tuple) and len(value) > most:
+            message = f"has {len(value)} entries; at most {most} are allowed"
+            raise ValueError(message)
+        return value
+
+    return BeforeValidator(check)

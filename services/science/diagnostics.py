@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from services.science.base import Strict
+from services.science.base import Strict, counted
 
 Quantity = Literal[
     "moments", "histogram", "saturation", "dead_units", "gradients", "update_ratio", "distinct_units", "effective_rank"
@@ -22,6 +22,8 @@ QUANTITIES: tuple[Quantity, ...] = (
     "effective_rank",
 )
 
+LAST_EPOCH = 10_000
+
 HISTOGRAM_EDGES: tuple[float, ...] = tuple(
     round(float(edge), 4) for edge in 0.2222 * np.sinh(0.225 * np.arange(-20, 21))
 )
@@ -35,10 +37,12 @@ class Diagnostics(Strict):
     untrained network. No schedule changes a trial's numbers.
     """
 
-    schedule: Literal["log", "every"] | tuple[Annotated[int, Field(ge=0, le=10_000)], ...] = Field(
-        default="log", description="log, every, or a list of epochs."
+    schedule: Annotated[
+        Literal["log", "every"] | tuple[Annotated[int, Field(ge=0, le=LAST_EPOCH)], ...], counted(LAST_EPOCH + 1)
+    ] = Field(default="log", description="log, every, or a list of epochs.")
+    quantities: Annotated[tuple[Quantity, ...], counted(len(QUANTITIES))] = Field(
+        default=QUANTITIES, min_length=1, description="Which numbers are kept."
     )
-    quantities: tuple[Quantity, ...] = Field(default=QUANTITIES, min_length=1, description="Which numbers are kept.")
 
     @field_validator("schedule", "quantities")
     @classmethod

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.states import FINAL_TRIAL
+
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-
-FINAL_STATES = ("succeeded", "diverged", "failed", "cancelled")
 
 
 class Outcome(StrEnum):
@@ -164,13 +164,13 @@ class ExperimentResults:
     @property
     def unfinished(self) -> int:
         """How many may still get further epochs."""
-        return sum(count for state, count in self.state_counts.items() if state not in FINAL_STATES)
+        return sum(count for state, count in self.state_counts.items() if state not in FINAL_TRIAL)
 
     @property
     def epochs_done(self) -> int:
         """Epochs of all trials that need no more work: all of a final one, however it ended."""
         return sum(
-            self.epochs if trial.state in FINAL_STATES else trial.epochs_done
+            self.epochs if trial.state in FINAL_TRIAL else trial.epochs_done
             for arm in self.arms
             for trial in arm.trials
         )

@@ -6,6 +6,7 @@ form is itself a valid spec, so what is read back can be posted again.
 
 import hashlib
 import itertools
+import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -13,7 +14,7 @@ import orjson
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from services.science.activations import Activation
-from services.science.base import Strict, named
+from services.science.base import Strict, counted, named, whole_number
 from services.science.datasets import DatasetChoice
 from services.science.diagnostics import Diagnostics
 from services.science.initializers import Initializer
@@ -24,10 +25,13 @@ from services.science.seed_rounds import SeedRounds
 
 SPEC_VERSION = 1
 MAX_AXIS = 1_000
+MAX_TAGS = 32
+MAX_HYPOTHESES = 100
 
 BatchSize = Annotated[int, Field(ge=1, le=65_536)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Tag = Annotated[str, Field(min_length=1, max_length=64)]
+Hypothesis = Annotated[str, Field(min_length=3, max_length=500)]
 
 
 def _listed(value: Any) -> Any:
@@ -37,18 +41,21 @@ def _listed(value: Any) -> Any:
 
 def _optimizer_axis(value: Any) -> Any:
     """Expand an optimizer whose numbers may be lists into the product of plain optimizers, first field slowest."""
+    entries = list(map(named, _listed(value)))
+    size = sum(
+        math.prod(len(item) for item in entry.values() if isinstance(item, list | tuple))
+        for entry in entries
+        if isinstance(entry, Mapping)
+    )
+    if size > MAX_AXIS:
+        message = f"the optimizers' lists make {size} combinations; at most {MAX_AXIS} are allowed"
+        raise ValueError(message)
     expanded: list[Any] = []
-    for entry in map(named, _listed(value)):
+    for entry in entries:
         if not isinstance(entry, Mapping):
             expanded.append(entry)
             continue
         axes = {key: list(item) for key, item in entry.items() if isinstance(item, list | tuple)}
-        size = 1
-        for items in axes.values():
-            size *= len(items)
-        if size > MAX_AXIS:
-            message = f"the optimizer's lists make {size} combinations; at most {MAX_AXIS} are allowed"
-            raise ValueError(message)
         expanded.extend({**entry, **dict(zip(axes, combo, strict=True))} for combo in itertools.product(*axes.values()))
     return expanded
 
@@ -63,16 +70,23 @@ def _seed_list(value: Any) -> Any:
     return value
 
 
-Activations = Annotated[tuple[Activation, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_AXIS)]
-Initializers = Annotated[tuple[Initializer, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_AXIS)]
-Optimizers = Annotated[
-    tuple[Optimizer, ...], BeforeValidator(_optimizer_axis), Field(min_length=1, max_length=MAX_AXIS)
+Activations = Annotated[
+    tuple[Activation, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_AXIS), counted(MAX_AXIS)
 ]
-BatchSizes = Annotated[tuple[BatchSize, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_AXIS)]
+Initializers = Annotated[
+    tuple[Initializer, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_AXIS), counted(MAX_AXIS)
+]
+Optimizers = Annotated[
+    tuple[Optimizer, ...], BeforeValidator(_optimizer_axis), Field(min_length=1, max_length=MAX_AXIS), counted(MAX_AXIS)
+]
+BatchSizes = Annotated[
+    tuple[BatchSize, ...], BeforeValidator(_listed), Field(min_length=1, max_length=MAX_AXIS), counted(MAX_AXIS)
+]
 Seeds = Annotated[
     tuple[Seed, ...],
     BeforeValidator(_seed_list),
     Field(min_length=1, max_length=MAX_AXIS),
+    counted(MAX_AXIS),
     WithJsonSchema(
         {
             "anyOf": [
@@ -102,14 +116,14 @@ class ExperimentSpec(Strict):
     Five fields are enough: dataset, activation, initializer, epochs, seeds.
     """
 
-    spec_version: Literal[1] = 1
+    spec_version: Annotated[Literal[1], BeforeValidator(whole_number)] = 1
     name: str | None = Field(None, max_length=200)
-    tags: tuple[Tag, ...] = Field((), max_length=32)
+    tags: Annotated[tuple[Tag, ...], counted(MAX_TAGS)] = Field((), max_length=MAX_TAGS)
     dataset: DatasetChoice
     model: Model | None = Field(None, description="Default: by data set.")
     activation: Activations | None = Field(None, description="One activation, or a list of them: an axis.")
     initializer: Initializers | None = Field(None, description="One initializer, or a list of them: an axis.")
-    arms: tuple[ArmChoice, ...] | None = Field(None, min_length=1, max_length=MAX_AXIS)
+    arms: Annotated[tuple[ArmChoice, ...] | None, counted(MAX_AXIS)] = Field(None, min_length=1, max_length=MAX_AXIS)
     optimizer: Optimizers = Field(_optimizer_axis("sgd"), validate_default=True)
     batch_size: BatchSizes = (32,)
     loss: Loss | None = Field(
@@ -122,7 +136,7 @@ class ExperimentSpec(Strict):
     rounds: SeedRounds | None = Field(
         None, description="Seeds are added until sure; the same as giving this object as `seeds`."
     )
-    hypotheses: tuple[Annotated[str, Field(min_length=3, max_length=500)], ...] = Field((), max_length=100)
+    hypotheses: Annotated[tuple[Hypothesis, ...], counted(MAX_HYPOTHESES)] = Field((), max_length=MAX_HYPOTHESES)
     diagnostics: Diagnostics | None = Field(
         Diagnostics(), description="Which numbers of each layer are kept, and when; null for none."
     )

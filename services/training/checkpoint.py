@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -25,12 +26,20 @@ class CheckpointMismatch(Exception):  # noqa: N818 - a fact about a file
 
 @dataclass(frozen=True)
 class Origin:
-    """What a checkpoint belongs to; a cohort resumes only from its own."""
+    """What a checkpoint belongs to; a cohort resumes only from its own, or from that of the whole it is a part of.
+
+    `trials` has the key of the arm and the seed of each trial, by slot.
+    """
 
     spec_digest: str
-    trials_digest: str
+    trials: tuple[tuple[str, int], ...]
     dataset_digest: str
     engine: str
+
+    @property
+    def trials_digest(self) -> str:
+        """All that a file from before cohorts shared them says of its trials."""
+        return hashlib.sha256(orjson.dumps(self.trials)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ def write(folder: Path, epoch: int, state: State, origin: Origin) -> CheckpointF
         OSError: it could not be written, for want of space say; what was there before is as it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    header = {"format": FORMAT, "epoch": epoch, **vars(origin)}
+    header = {"format": FORMAT, "epoch": epoch, **vars(origin), "trials_digest": origin.trials_digest}
     arrays = {_ORIGIN: np.frombuffer(orjson.dumps(header), dtype=np.uint8), **state}
     path = folder / f"epoch-{epoch}.npz"
     temporary = folder / f".epoch-{epoch}.npz.tmp"
@@ -103,8 +112,20 @@ def engine_of(path: Path) -> Literal["auto", "eager"]:
     return "eager" if header.get("engine") == "eager" else "auto"
 
 
-def read(path: Path, sha256: str, epoch: int, origin: Origin) -> dict[str, NDArray[np.generic]]:
+def read(
+    path: Path, sha256: str, epoch: int, origin: Origin, slots: Sequence[int] | None = None
+) -> dict[str, NDArray[np.generic]]:
     """Read a checkpoint back after checking its digest, format, epoch and origin (the engine may differ).
+
+    Args:
+        path: the file.
+        sha256: its digest.
+        epoch: after which it was written.
+        origin: that of the cohort that resumes.
+        slots: the places of this cohort's trials in the file; None when it holds these and no others.
+
+    Returns:
+        The arrays; the first axis of each are the trials of `origin`.
 
     Raises:
         CheckpointMismatch: any of them does not hold.
@@ -122,9 +143,23 @@ def read(path: Path, sha256: str, epoch: int, origin: Origin) -> dict[str, NDArr
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CheckpointMismatch(f"checkpoint {path.name} is not a checkpoint: {error}") from error
     expected = {"format": FORMAT, "epoch": epoch, **vars(origin)}
-    for key in ("format", "epoch", "spec_digest", "trials_digest", "dataset_digest"):
+    for key in ("format", "epoch", "spec_digest", "dataset_digest"):
         if header.get(key) != expected[key]:
             raise CheckpointMismatch(
                 f"checkpoint {path.name} has {key} {header.get(key)!r}, this attempt {expected[key]!r}"
             )
-    return arrays
+    places = range(len(origin.trials)) if slots is None else slots
+    if not _holds(header, origin, places, whole=slots is None):
+        raise CheckpointMismatch(f"checkpoint {path.name} has other trials than this attempt at the places {places}")
+    return arrays if slots is None else {name: array[list(places)] for name, array in arrays.items()}
+
+
+def _holds(header: Mapping[str, Any], origin: Origin, places: Sequence[int], *, whole: bool) -> bool:
+    """Whether a file has the trials of `origin` at these places, and, as a whole, no others."""
+    trials = header.get("trials")
+    if trials is None:
+        return whole and header.get("trials_digest") == origin.trials_digest
+    if whole and len(trials) != len(places):
+        return False
+    inside = all(0 <= place < len(trials) for place in places)
+    return inside and [tuple(trials[place]) for place in places] == list(origin.trials)

@@ -70,7 +70,8 @@ def _train(message: dict[str, Any], channel: Channel, beat: Beat) -> dict[str, A
     run = TrainingRun(cohort.engine, cohort.description, cohort.rows, reporter, cohort.measuring)
     resume = message.get("resume")
     if resume is not None:
-        state = checkpoint.read(Path(resume["path"]), resume["sha256"], resume["epoch"], cohort.origin)
+        path, slots = Path(resume["path"]), resume.get("slots")
+        state = checkpoint.read(path, resume["sha256"], resume["epoch"], cohort.origin, slots)
         try:
             run.resume(resume["epoch"], state)
         except ValueError as error:

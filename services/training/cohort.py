@@ -1,11 +1,8 @@
 """From a start message to a cohort that is ready to train."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from services.science.datasets import prepare
 from services.science.spec import Arm, ExperimentSpec
@@ -78,6 +75,6 @@ def build(message: dict[str, Any], device: str) -> Cohort:
         probe = Probe(description, spec.diagnostics, initial, rows, device, engine)
         # The kernel trains without the interpreter; PyTorch's many small calls would wait for it at every turn.
         measuring = Measuring(probe, aside=engine.name == "native")
-    identity = orjson.dumps([[arm.key(), trial["seed"]] for arm, trial in zip(arms, trials, strict=True)])
-    origin = Origin(spec.digest(), hashlib.sha256(identity).hexdigest(), data.digest, engine.name)
+    identities = tuple((arm.key(), trial["seed"]) for arm, trial in zip(arms, trials, strict=True))
+    origin = Origin(spec.digest(), identities, data.digest, engine.name)
     return Cohort(engine, description, rows, origin, measuring)

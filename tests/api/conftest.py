@@ -85,7 +85,7 @@ def serving(home: Path, url: str, **overrides: Any) -> Iterator[Served]:
     database = Database(settings)
     app = create_app(settings, database=database, doorbell=SilentDoorbell())
     config = configuration(app, "127.0.0.1", 0)
-    server = Server(config, app.state.services.hub)
+    server = Server(config, app.state.context.hub)
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -1,5 +1,6 @@
 """The document describes what the service does: structure, examples, and requests made from it."""
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -12,7 +13,12 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from sqlalchemy import update
 
+from services.cohorts import workers
+from services.cohorts.workers import Identity
+from services.db.clock import CLOCK
+from services.db.tables import WorkerRow
 from tests.support.workers import PATIENCE
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -86,6 +92,18 @@ def test_every_operation_with_an_address_to_fill_in_may_find_it_unreadable(docum
                 assert "400" in operation["responses"], (method, path)
 
 
+@pytest.fixture
+def worker(shared: Any) -> Iterator[None]:
+    """A worker that is on the list, and alive for as long as the test takes: without one the service is not ready."""
+    with shared.database.write() as session:
+        workers.register(session, "wrk_listed", Identity("host", "boot", 1, 1.0), 1, None)
+        session.execute(update(WorkerRow).values(heartbeat_at=CLOCK + 1e6))
+    yield
+    with shared.database.write() as session:
+        workers.forget(session, "wrk_listed")
+
+
+@pytest.mark.usefixtures("worker")
 def test_requests_made_from_the_document_get_documented_answers(shared: Any) -> None:
     """Valid and invalid requests by the document: no server error, and nothing the document does not say."""
     schema = schemathesis.openapi.from_url(f"{shared.http.base_url}/openapi.json")

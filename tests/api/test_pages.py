@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from services.cohorts import workers
+from services.cohorts.workers import Identity
+
 
 def test_the_openapi_page_fetches_nothing_from_elsewhere(shared: Any) -> None:
     page = shared.http.get("/docs")
@@ -66,5 +69,32 @@ def test_a_preset_over_http_is_accepted_as_it_is(shared: Any) -> None:
 
 
 def test_readiness_tells_whether_anybody_will_work(shared: Any) -> None:
-    found = shared.http.get("/readyz").json()
-    assert (found["ready"], found["database"]["status"], found["worker"]["status"]) == (True, "ok", "degraded")
+    def told() -> tuple[int, bool, str, str]:
+        answer = shared.http.get("/readyz")
+        found = answer.json()
+        assert found["database"]["status"] == "ok"
+        return answer.status_code, found["ready"], found["worker"]["status"], found["worker"]["detail"]
+
+    def beat(worker: str, problem: str | None) -> None:
+        with shared.database.write() as session:
+            assert workers.beat(session, worker, problem=problem)
+
+    names = ("wrk_one", "wrk_two")
+    try:
+        assert told() == (503, False, "down", "none alive: submissions wait until one starts")
+        with shared.database.write() as session:
+            for name in names:
+                workers.register(session, name, Identity("h", "b", 1, 1.0), 2, None)
+        assert told() == (200, True, "ok", "2 alive with 4 slots")
+        beat("wrk_one", "the folder /x cannot be written")
+        assert told() == (
+            200, True, "degraded", "1 alive with 2 slots; another takes no work: the folder /x cannot be written",
+        )  # fmt: skip
+        beat("wrk_two", "the folder /x cannot be written")
+        assert told() == (503, False, "down", "alive, but takes no work: the folder /x cannot be written")
+        beat("wrk_two", None)
+        assert told()[0] == 200
+    finally:
+        with shared.database.write() as session:
+            for name in names:
+                workers.forget(session, name)

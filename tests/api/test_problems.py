@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from api.pagination import encode
 from api.problems import STATUS
 from services import errors
 
@@ -62,6 +63,43 @@ def test_a_wrong_request_gets_a_problem(shared: Any, method: str, path: str, sta
     checked(shared.http.request(method, path), status, code)
 
 
+EDGES = ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00.1+00:01")
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_a_time_beyond_the_calendar_is_refused_wherever_it_stands(served_by_both: Any, edge: str) -> None:
+    cursor = encode(edge, "exp_x")
+    for name, value in (("created_after", edge), ("filter", f"created_at > '{edge}'"), ("cursor", cursor)):
+        found = checked(served_by_both.http.get("/v1/experiments", params={name: value}), 422, "invalid_input")
+        assert found["errors"][0]["pointer"] == name
+
+
+@pytest.mark.parametrize("value", ["0.5", "1700000000", "2026-01-01", "yesterday", "2026-01-01T00:00:00"])
+def test_created_after_is_a_time_and_no_number(shared: Any, value: str) -> None:
+    found = checked(shared.http.get("/v1/experiments", params={"created_after": value}), 422, "invalid_input")
+    assert found["errors"][0]["pointer"] == "created_after"
+
+
+def test_created_after_takes_every_zone(shared: Any) -> None:
+    shared.submit()
+    for past in ("2020-01-01T00:00:00Z", "2020-01-01T05:30:00+05:30", "2020-01-01 00:00:00.123Z"):
+        assert shared.http.get("/v1/experiments", params={"created_after": past}).json()["items"]
+    assert not shared.http.get("/v1/experiments", params={"created_after": "2999-01-01T00:00:00Z"}).json()["items"]
+
+
+def test_a_forged_cursor_is_refused(served_by_both: Any) -> None:
+    experiment = served_by_both.submit()["id"]
+    times = (("2026-01-01T00:00:00+00:00", "a\0b"), ("2026-01-01T00:00:00", "x"), (5, "x"), ("2026-01-01T00:00:00Z", 5))
+    for parts in times:
+        checked(served_by_both.http.get("/v1/experiments", params={"cursor": encode(*parts)}), 422, "invalid_input")
+    for path, size in (("trials", 1), ("metrics", 2)):
+        for number in (2**63, -(2**63), 2**64 - 1, True, 1.5):
+            answer = served_by_both.http.get(
+                f"/v1/experiments/{experiment}/{path}", params={"cursor": encode(*[number] * size)}
+            )
+            checked(answer, 422, "invalid_input")
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
@@ -84,10 +122,17 @@ def test_a_wrong_body_gets_a_problem(shared: Any, body: bytes, status: int, code
     checked(shared.http.post("/v1/experiments", content=body, headers=JSON), status, code)
 
 
-def test_a_doubled_field_is_no_error(shared: Any) -> None:
-    body = b'{"dataset":"digits","activation":"relu","initializer":"zeros","epochs":9,"epochs":1,"seeds":1}'
-    answer = shared.http.post("/v1/experiments", content=body, headers=JSON)
-    assert answer.json()["spec"]["epochs"] == 1
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (b'{"dataset":"digits","activation":"relu","initializer":"zeros","epochs":9,"epochs":1,"seeds":1}', "/epochs"),
+        (b'{"dataset":"digits","optimizer":[1,{"kind":"sgd","a/b":{"x":1,"x":1}}]}', "/optimizer/1/a~1b/x"),
+        (b'{"a":{"x":1,"x":2},"a":3}', "/a"),
+    ],
+)
+def test_a_doubled_field_is_refused(shared: Any, body: bytes, pointer: str) -> None:
+    found = checked(shared.http.post("/v1/experiments", content=body, headers=JSON), 422, "invalid_input")
+    assert found["errors"] == [{"pointer": pointer, "message": "stands twice; give it once"}]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/yaml", "multipart/form-data", ""])

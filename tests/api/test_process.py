@@ -37,7 +37,7 @@ def test_it_migrates_serves_and_stops_with_a_stream_open(tmp_path: Path) -> None
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             while True:
                 try:
-                    if client.get("/readyz").is_success:
+                    if client.get("/healthz").is_success:
                         break
                 except httpx.TransportError:
                     assert process.poll() is None

@@ -129,10 +129,12 @@ def killed_worker(stack: Stack, client: Client) -> tuple[str, str]:
     until(lambda: client.experiment(experiment)["progress"] > 0.1, "a tenth is trained")
     engine, made = stack.engine, stack.container("worker")
     main = int(engine.inspect(made)["State"]["Pid"])
-    before = client.experiment(experiment)["progress"]
     # As when memory runs out: by the kernel, not by the engine's command, after which none is started again.
     os.kill(main, signal.SIGKILL)
     killed = time.monotonic()
+    until(lambda: int(engine.inspect(made)["State"]["Pid"]) != main, "the engine to see the death")
+    # Read only now: what was on its way to the database at the kill still arrives.
+    before = client.experiment(experiment)["progress"]
     until(lambda: client.experiment(experiment)["progress"] > before, "an epoch after the kill")
     waited = time.monotonic() - killed
     if int(engine.inspect(made)["State"]["Pid"]) in (0, main):

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
 from firstlight import Client, FirstlightHTTPError
 from firstlight.process import Service, StartError
-from tests.support.workers import PATIENCE
+from tests.support.workers import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = {
@@ -162,6 +163,7 @@ def test_no_service_is_a_clear_error() -> None:
 
 
 def test_the_doctor_finds_a_healthy_service(service: Service) -> None:
+    eventually(lambda: httpx.get(f"{service.url}/readyz").is_success, "the worker to be there")
     done = command("doctor", url=service.url)
     assert done.returncode == 0, done.stdout
     assert "is ready" in done.stdout

@@ -3,10 +3,12 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psutil
 import pytest
 
 from firstlight import process
@@ -104,20 +106,88 @@ def test_what_ends_is_told_at_once(tmp_path: Path, broken: dict[str, Any], words
     assert len(again) == max(0, broken.get("deaths", 1) - 1)
 
 
-def test_a_worker_that_had_lived_for_long_is_always_started_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process, "SOON_SECONDS", -1.0)
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Played]:
+    """A service that has started."""
     mark = tmp_path / "mark"
     mark.touch()
-    service = Played(tmp_path / "home", api=ANSWERS.format(mark=str(mark)), deaths=2)
-    with service:
-        for _ in range(4):
-            before = service._processes["worker"]
-            before.kill()
-            before.wait()
-            assert service.tend() is None
-            assert service._processes["worker"].pid != before.pid
+    with Played(tmp_path / "home", api=ANSWERS.format(mark=str(mark))) as service:
+        yield service
+
+
+def end(service: Played, module: str) -> int:
+    """Kill a process of the service; return its number."""
+    found = service._processes[module]
+    found.kill()
+    found.wait()
+    return found.pid
+
+
+@pytest.mark.parametrize("module", ["worker", "api"])
+def test_what_is_killed_is_started_again_for_ever(
+    running: Played, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(process.time, "monotonic", lambda: now[0])
+    running._lives[module].since = 0.0
+    for number in range(25):
+        before = end(running, module)
+        assert running.tend() is None
+        if number:
+            assert "starting it again in" in running.said[-1]
+            assert running.tend() is None
+            assert running._processes[module].pid == before, "started again without a rest"
+        now[0] += process.LONGEST_REST_SECONDS
+        assert running.tend() is None
+        assert running._processes[module].pid != before
+    again = [line for line in running.said if "starting it again" in line]
+    rests = [float(line.rsplit(" in ", 1)[1].split()[0]) for line in again[1:]]
+    assert rests == [min(0.5 * 2**number, 60.0) for number in range(24)]
+    now[0] += process.SOON_SECONDS + 1.0  # one that had lived for long is started again at once
+    before = end(running, module)
+    assert running.tend() is None
+    assert running.said[-1].endswith("starting it again")
+    now[0] += 0.01
+    assert running.tend() is None
+    assert running._processes[module].pid != before
+
+
+def test_a_service_that_may_not_lose_a_process_says_which_it_lost(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    mark.touch()
+    with Played(tmp_path / "home", api=ANSWERS.format(mark=str(mark)), deaths=1) as service:
+        end(service, "api")
+        told = service.tend()
+        assert told is not None
+        assert told.startswith("the API was ended by SIGKILL after")
+
+
+def test_up_survives_the_death_of_its_api_and_gives_up_with_1_when_it_cannot_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "firstlight", "up", "--home", str(tmp_path), "--slots", "0", "--port"]
+    up = subprocess.Popen([*command, "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert up.stdout is not None
+    url = up.stdout.readline().decode().split()[1]
+    [api] = [child for child in psutil.Process(up.pid).children() if "api" in child.cmdline()]
+    taken = subprocess.run(
+        [*command[:5], str(tmp_path / "other"), "--port", url.rpartition(":")[2]], capture_output=True, check=False
+    )
+    assert taken.returncode == 1
+    assert b"cannot listen" in taken.stderr
+    api.kill()
+
+    def answers_again() -> bool:
+        assert up.poll() is None, "the service ended with its API"
+        try:
+            return not api.is_running() and httpx.get(f"{url}/healthz").is_success
+        except httpx.TransportError:
+            return False
+
+    try:
+        eventually(answers_again, "the API to be started again")
+    finally:
+        up.send_signal(signal.SIGTERM)
+        up.communicate(timeout=PATIENCE)
+    assert up.returncode == 0
 
 
 def test_a_start_that_is_called_off_leaves_nothing(tmp_path: Path) -> None:

@@ -5,6 +5,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from services.log import MOST_LINE
+
 CODE = """
 import logging, structlog
 from services.log import configure
@@ -33,3 +37,50 @@ def test_every_line_is_json() -> None:
     assert lines[2]["exception"][0]["exc_type"] == "ZeroDivisionError"
     assert all("timestamp" in line for line in lines)
     assert done.stdout == ""
+
+
+LONG = """
+import logging, structlog
+from services.log import configure
+from services.settings import Settings
+secrets = dict(api_keys="a-canary-key", broker_url="redis://x:9", broker_password="hunter2hunter2")
+configure(Settings(log_format=FORMAT, **secrets))
+log = structlog.get_logger("mine")
+
+def deep(number, canary="a-canary-key"):
+    if number == 0:
+        raise RuntimeError("canary: a-canary-key " + "x" * 100_000)
+    try:
+        deep(number - 1)
+    except RuntimeError as error:
+        if number % 10 == 0:
+            raise ValueError("again " + "y" * 50_000) from error
+        raise
+
+try:
+    deep(90)
+except ValueError:
+    headers = {"authorization": "Bearer a-canary-key"}
+    log.exception("broken", path="/a\\nforged line", headers=headers, rows=list(range(10**6)))
+    urls = ("redis://:hunter2hunter2@host:1/0", "postgresql://me:other-secret@h/d")
+    logging.getLogger("library").exception("dsn %s %s", *urls)
+log.info("password=not-ours-but-a-secret", blob="a-canary-key" * 20_000, tail="z" * 65_530 + "a-canary-key" + "z" * 9)
+"""
+
+
+@pytest.mark.parametrize("kind", ["json", "console"])
+def test_no_line_holds_a_secret_or_a_local_variable_or_is_long(kind: str) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
+    code = LONG.replace("FORMAT", repr(kind))
+    done = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True)
+    for secret in ("a-canary-key", "a-canary", "hunter2", "other-secret", "not-ours"):
+        assert secret not in done.stderr
+    assert "broken" in done.stderr
+    assert "deep" in done.stderr
+    assert "\nforged line" not in done.stderr
+    assert "locals" not in done.stderr
+    assert len(done.stderr) <= 3 * MOST_LINE
+    if kind == "json":
+        lines = [json.loads(line) for line in done.stderr.splitlines()]
+        assert lines[0]["exception"][0]["frames"][-1]["name"] == "deep"
+        assert len(lines) == 3

@@ -3,10 +3,11 @@
 The spec tells it what to do:
     epoch_seconds      how long an epoch takes
     crash_seeds        trials that raise a named failure at the start; crash_code is its code
-    kill_seeds         trials that end the process by SIGKILL at epoch 1
+    kill_seeds         trials that end the process by SIGKILL at kill_epoch (1)
     diverge            {"seed": epoch}
     gate               {"epoch": e, "mark": a file}: waits before epoch e for the file, or for a stop
-    once               {"action": "kill" | "hang" | "exit" | "stop", "epoch": e, "mark": a file made when it fired}
+    once               [{"action": "kill" | "hang" | "exit" | "stop", "epoch": e, "mark": a file made when it fired}];
+                       one alone may stand without the list
 """
 
 import hashlib
@@ -76,14 +77,17 @@ def write(folder: Path, epoch: int, values: list[float]) -> dict[str, object]:
 def read(resume: dict) -> list[float]:
     content = Path(resume["path"]).read_bytes()
     assert hashlib.sha256(content).hexdigest() == resume["sha256"]
-    return [float.fromhex(value) for value in json.loads(content)["values"]]
+    values = [float.fromhex(value) for value in json.loads(content)["values"]]
+    return values if resume["slots"] is None else [values[slot] for slot in resume["slots"]]
 
 
 def misbehave(spec: dict, epoch: int, trials: list[dict]) -> None:
-    if epoch == 1 and any(trial["seed"] in spec.get("kill_seeds", ()) for trial in trials):
+    if epoch == spec.get("kill_epoch", 1) and any(trial["seed"] in spec.get("kill_seeds", ()) for trial in trials):
         os.kill(os.getpid(), signal.SIGKILL)
-    once = spec.get("once")
-    if once and once["epoch"] == epoch and not Path(once["mark"]).exists():
+    given = spec.get("once", [])
+    for once in given if isinstance(given, list) else [given]:
+        if once["epoch"] != epoch or Path(once["mark"]).exists():
+            continue
         Path(once["mark"]).touch()
         match once["action"]:
             case "kill":

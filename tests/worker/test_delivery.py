@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select, update
 
 from services.cohorts.requests import request_cancel, request_pause, resume
-from services.db.tables import CheckpointRow, CohortRow, ExperimentRow, TrialRow, WorkerRow
+from services.db.tables import AttemptRow, CheckpointRow, CohortRow, ExperimentRow, TrialRow, WorkerRow
 from tests.support.workers import ENDLESS, PATIENCE, SHORT_LEASE, Workshop, eventually
 
 # What the child does and what becomes of files is the same on either stack: one is enough.
@@ -151,9 +151,35 @@ def test_a_killed_child_is_tried_again_from_its_checkpoint(workshop: Workshop, t
     workshop.check(experiment)
     assert workshop.outcomes(experiment) == ["failed", "done"]
     cohort = workshop.cohort(experiment)
-    assert cohort.failures == 1
+    assert cohort.size == 2
     assert cohort.error is None
     assert worker.poll() is None
+
+
+@ONE_OF_THEM["embedded"]
+def test_kills_far_apart_cost_no_more_than_the_first(workshop: Workshop, tmp_path: Path) -> None:
+    workshop.worker()
+    kills = [{"action": "kill", "epoch": epoch, "mark": str(tmp_path / f"mark-{epoch}")} for epoch in (15, 30, 45)]
+    experiment = workshop.submit((2,), epochs=50, epoch_seconds=0.03, once=kills)
+    assert workshop.wait(experiment) == "succeeded"
+    workshop.check(experiment)
+    assert workshop.outcomes(experiment) == ["failed", "failed", "failed", "done"]
+    assert workshop.cohort(experiment).size == 2  # and no other
+
+
+@ONE_OF_THEM["embedded"]
+def test_the_neighbours_of_a_poisonous_trial_go_on_from_where_they_were(workshop: Workshop) -> None:
+    workshop.worker()
+    experiment = workshop.submit((4,), epochs=40, epoch_seconds=0.03, kill_seeds=[2], kill_epoch=30)
+    assert workshop.wait(experiment) == "failed"
+    workshop.check(experiment)
+    with workshop.database.read() as session:
+        states = dict(session.execute(select(TrialRow.seed, TrialRow.state)).all())
+        later = select(AttemptRow.from_epoch).join(CohortRow, CohortRow.id == AttemptRow.cohort_id)
+        begun = session.scalars(later.where((AttemptRow.attempt > 1) | CohortRow.parent_id.is_not(None))).all()
+    assert states == {seed: "failed" if seed == 2 else "succeeded" for seed in range(4)}
+    assert len(begun) >= 4
+    assert min(begun) > 0, "a part began at the beginning"
 
 
 @ONE_OF_THEM["embedded"]

@@ -79,6 +79,7 @@ def test_a_heartbeat_says_that_the_database_answers_and_every_slot_works(
         register=lambda _session: None,
         draining=lambda: ailing == "draining",
         working=threading.Event().is_set if ailing == "slot" else lambda: True,
+        held=list,
     )
     if ailing == "database":
         with pytest.raises(OperationalError):

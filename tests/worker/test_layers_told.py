@@ -6,7 +6,7 @@ import pytest
 
 from services.experiments.service import create, get
 from services.figures.render import Renderer
-from services.figures.report import collect, write
+from services.reports.report import collect, write
 from services.science.spec import ExperimentSpec
 from tests.support.workers import Workshop
 

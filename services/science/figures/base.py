@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 from services.science.base import Member
 from services.science.figures.study import Study
@@ -63,6 +65,11 @@ class Figure(Member):
     title: ClassVar[str] = ""
     description: ClassVar[str] = ""
     parts: ClassVar[frozenset[Part]] = frozenset()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Take numbers as text too: a figure's parameters are those of a query."""
+        return handler(source)
 
     @abstractmethod
     def numbers(self, study: Study) -> FigureData:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from services.science.base import Strict
-from services.science.claims import ClaimError, Terms, bind, parse
-from services.science.claims.metrics import claimable_metrics
 from services.science.grid import expand
+from services.science.hypotheses import HypothesisError, Terms, bind, parse
+from services.science.hypotheses.metrics import claimable_metrics
 from services.science.presets.base import Preset
 from services.science.spec import ExperimentSpec
 
@@ -70,7 +70,7 @@ def resize(
     for text in parsed.hypotheses:
         try:
             bind(parse(text), terms)
-        except ClaimError as error:
+        except HypothesisError as error:
             shrunk.append(f"without the hypothesis {text!r}: {error.reason}")
         else:
             kept.append(text)

@@ -1,5 +1,7 @@
 """Budgets, backoff and splits: a guilty trial ends alone, its neighbours finish. On both databases."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select, update
 
@@ -8,6 +10,7 @@ from services.cohorts.commit import Outcome, commit_epochs
 from services.cohorts.endings import finish
 from services.cohorts.events import members
 from services.cohorts.failure import BACKOFF_CAP_SECONDS, Failure, backoff, fail, spread
+from services.cohorts.leftovers import unneeded
 from services.cohorts.requests import request_cancel, retry_failed
 from services.cohorts.sweep import sweep
 from services.db.engine import Database
@@ -136,6 +139,81 @@ def test_losses_have_their_own_budget_and_progress_restores_it(database: Databas
         assert row.state == "failed"
         assert row.error is not None
         assert row.error["code"] == "too_many_losses"
+
+
+def saved(epoch: int) -> dict[str, Any]:
+    return {"epoch": epoch, "path": f"cohorts/c/a1/epoch-{epoch}.npz", "sha256": "0" * 64, "bytes": 1}
+
+
+def test_progress_restores_the_budget_of_failures_too(database: Database) -> None:
+    """A child may be killed any number of times in a long life, if each time it got on a little."""
+    with database.write() as session:
+        make_experiment(session, (1,), epochs=50)
+    for epoch in range(6):
+        taken = next_claim(database)
+        assert taken is not None
+        with database.write() as session:
+            commit_epochs(
+                session, taken.cohort_id, taken.attempt, message(epoch, epoch, [0], checkpoint=saved(epoch)), TTL
+            )
+            assert fail(session, taken.cohort_id, taken.attempt, CRASH) == "queued"
+    taken = next_claim(database)
+    assert taken is not None
+    with database.write() as session:  # and then none any more
+        assert fail(session, taken.cohort_id, taken.attempt, CRASH) == "failed"
+
+
+def test_the_parts_of_a_cohort_go_on_from_its_checkpoints(database: Database) -> None:
+    with database.write() as session:
+        make_experiment(session, (5,), epochs=9)
+    taken = next_claim(database)
+    assert taken is not None
+    whole = taken.cohort_id
+    with database.write() as session:
+        for epoch in (1, 3):
+            report = message(epoch - 1, epoch, range(5), checkpoint=saved(epoch))
+            commit_epochs(session, whole, taken.attempt, report, TTL)
+        assert fail(session, whole, taken.attempt, Failure("error", "x", slot=2)) == "split"
+    rest = next_claim(database)
+    assert rest is not None
+    assert [(file.epoch, file.slots) for file in rest.checkpoints] == [(3, [0, 1, 3, 4]), (1, [0, 1, 3, 4])]
+    with database.write() as session:  # the places of a part of a part are those in the file too
+        assert fail(session, rest.cohort_id, rest.attempt, Failure("error", "x", slot=2)) == "split"
+    parts = [next_claim(database) for _ in range(3)]
+    assert [[trial.seed for trial in part.trials] for part in parts if part] == [[0, 1, 4], [2], [3]]
+    for part in parts:
+        assert part is not None
+        seeds = [trial.seed for trial in part.trials]
+        assert [(file.epoch, file.slots) for file in part.checkpoints] == [(3, seeds), (1, seeds)]
+
+
+def test_a_shared_file_goes_with_the_last_part_that_names_it(database: Database) -> None:
+    with database.write() as session:
+        make_experiment(session, (2,), epochs=9)
+    taken = next_claim(database)
+    assert taken is not None
+    whole = taken.cohort_id
+    file = {**saved(1), "path": f"cohorts/{whole}/a1/epoch-1.npz"}
+    with database.write() as session:
+        commit_epochs(session, whole, taken.attempt, message(0, 1, [0, 1], checkpoint=file), TTL)
+        assert fail(session, whole, taken.attempt, Failure("oom", "x")) == "split"
+    stale: list[str] = []
+    for _ in range(2):
+        part = next_claim(database)
+        assert part is not None
+        with database.write() as session:
+            for epoch in (2, 3):
+                seeds = [part.trials[0].seed]
+                report = message(epoch, epoch, seeds, checkpoint=saved(epoch) | {"path": f"{part.cohort_id}/{epoch}"})
+                stale += commit_epochs(session, part.cohort_id, part.attempt, report, TTL).stale
+            commit_epochs(session, part.cohort_id, part.attempt, message(4, 9, seeds), TTL)
+            if part.cohort_id == whole:
+                assert stale == []
+                assert finish(session, whole, part.attempt)
+                assert unneeded(session, [whole, "coh_unknown"]) == ([], ["coh_unknown"])
+    assert stale == [file["path"]]
+    with database.read() as session:
+        assert unneeded(session, [whole]) == ([whole], [])
 
 
 def test_a_damaged_checkpoint_is_dropped(database: Database) -> None:

@@ -20,16 +20,17 @@ from sqlalchemy import func, select, update
 from services.cohorts.claim import Claim, claim, renew
 from services.cohorts.commit import Outcome, commit_epochs
 from services.cohorts.endings import UnfinishedError, finish, release
-from services.cohorts.failure import Failure, fail
+from services.cohorts.failure import Failure, Return, fail, hand_back
 from services.cohorts.messages import EpochsMessage
+from services.cohorts.quarantine import quarantine
 from services.cohorts.requests import request_cancel, request_pause, resume, retry_failed
-from services.cohorts.states import FINAL
 from services.cohorts.sweep import reap, sweep
 from services.db.base import Base
 from services.db.engine import Database
 from services.db.tables import AttemptRow, CheckpointRow, CohortRow, EventRow, ExperimentRow, TrialRow
 from services.errors import ConflictError
 from services.settings import Settings
+from services.states import FINAL, check_move
 from services.trials.rows import read_rows
 from tests.support.experiments import loss, make_experiment, message
 
@@ -58,6 +59,7 @@ class Delivery(RuleBasedStateMachine):
         self.tokens: list[Token] = []
         self.experiments: list[str] = []
         self.finals: dict[str, str] = {}
+        self.states: dict[str, str] = {}
         self.empty()
 
     def empty(self) -> None:
@@ -181,6 +183,27 @@ class Delivery(RuleBasedStateMachine):
             verdict = release(session, token.claim.cohort_id, token.claim.attempt)
         assert verdict == {"run": "queued", "pause": "paused", "cancel": "cancelled"}[wanted]
 
+    @rule(index=place, outcome=st.sampled_from(["lost", "returned"]))
+    @precondition(lambda self: self.held())
+    def hand_back(self, index: int, outcome: Return) -> None:
+        token = self.pick(index)
+        before = self.row(token)
+        with self.database.write() as session:
+            verdict = hand_back(session, token.claim.cohort_id, token.claim.attempt, outcome, "x")
+        assert verdict == {"run": "queued", "pause": "paused", "cancel": "cancelled"}[before.desired]
+        after = self.row(token)
+        assert (after.failures, after.losses, after.size) == (before.failures, before.losses, before.size)
+
+    @rule(index=place)
+    @precondition(lambda self: self.held())
+    def set_apart(self, index: int) -> None:
+        token = self.pick(index)
+        wanted = self.row(token).desired
+        with self.database.write() as session:
+            assert quarantine(session, token.claim.cohort_id, "x", token.claim.attempt)
+            assert not quarantine(session, token.claim.cohort_id, "x")
+        assert self.row(token).state == ("cancelled" if wanted == "cancel" else "failed")
+
     @rule(index=place)
     @precondition(lambda self: self.held())
     def go_silent(self, index: int) -> None:
@@ -214,6 +237,8 @@ class Delivery(RuleBasedStateMachine):
             assert not finish(session, cohort, attempt)
             assert fail(session, cohort, attempt, Failure("crash", "x")) is None
             assert release(session, cohort, attempt) is None
+            assert hand_back(session, cohort, attempt, "lost", "x") is None
+            assert not quarantine(session, cohort, "x", attempt)
 
     @rule(
         index=place, what=st.sampled_from([request_pause, resume, request_pause, resume, retry_failed, request_cancel])
@@ -255,6 +280,8 @@ class Delivery(RuleBasedStateMachine):
                 self.check_experiment(session, experiment)
 
     def check_cohort(self, session: Any, cohort: CohortRow) -> None:
+        check_move(self.states.get(cohort.id), cohort.state)
+        self.states[cohort.id] = cohort.state
         running = cohort.state == "running"
         assert (cohort.lease_owner is not None) == running
         assert (cohort.lease_expires_at > 0) == running
@@ -282,6 +309,8 @@ class Delivery(RuleBasedStateMachine):
             )
         if cohort.state == "succeeded":
             assert cohort.last_epoch == cohort.epochs or len(diverged) == cohort.size
+        places = [list(row.slots) for row in session.scalars(select(CheckpointRow)) if row.slots is not None]
+        assert all(len(set(slots)) == len(slots) for slots in places)
         if cohort.state in FINAL:
             count = select(func.count()).where(CheckpointRow.cohort_id == cohort.id)
             assert session.scalar(count) == 0
@@ -328,6 +357,7 @@ class Delivery(RuleBasedStateMachine):
             while self.report(self.tokens[0], 1, False) is not None:
                 self.commit(0, 4, False)
             self.finish(0)
+        self.states.clear()  # many moves were made since it was looked last
         self.consistent()
         assert all(self.state(experiment) in FINAL for experiment in self.experiments)
 

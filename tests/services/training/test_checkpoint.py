@@ -1,15 +1,17 @@
 """Checkpoint files: whole or not at all, and only for whom they were written."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
 from services.training import checkpoint
 from services.training.checkpoint import CheckpointMismatch, Origin, engine_of, read, write
 
-ORIGIN = Origin("spec", "trials", "data", "eager")
+ORIGIN = Origin("spec", (("arm", 0), ("arm", 1)), "data", "eager")
 STATE = {"steps": np.array([3, 3]), "parameters.dense_0.weight": np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)}
 
 
@@ -28,11 +30,46 @@ def test_the_same_state_makes_the_same_bytes(tmp_path: Path) -> None:
     assert write(tmp_path / "a", 1, STATE, ORIGIN).sha256 == write(tmp_path / "b", 1, STATE, ORIGIN).sha256
 
 
-@pytest.mark.parametrize("field", ["spec_digest", "trials_digest", "dataset_digest"])
+@pytest.mark.parametrize("field", ["spec_digest", "dataset_digest"])
 def test_another_origin_is_refused(tmp_path: Path, field: str) -> None:
     file = write(tmp_path, 1, STATE, ORIGIN)
     with pytest.raises(CheckpointMismatch, match=field):
         read(file.path, file.sha256, 1, replace(ORIGIN, **{field: "other"}))
+
+
+def test_other_trials_are_refused(tmp_path: Path) -> None:
+    file = write(tmp_path, 1, STATE, ORIGIN)
+    for trials in ((("arm", 1), ("arm", 0)), (("arm", 0),), (*ORIGIN.trials, ("arm", 2))):
+        with pytest.raises(CheckpointMismatch, match="other trials"):
+            read(file.path, file.sha256, 1, replace(ORIGIN, trials=trials))
+
+
+def test_a_part_of_the_cohort_gets_its_own_trials(tmp_path: Path) -> None:
+    trials = tuple(("arm", seed) for seed in range(5))
+    state = {"steps": np.arange(5), "parameters.dense_0.weight": np.arange(30.0).reshape(5, 2, 3)}
+    file = write(tmp_path, 1, state, replace(ORIGIN, trials=trials))
+    part = replace(ORIGIN, trials=(trials[1], trials[4]))
+    found = read(file.path, file.sha256, 1, part, [1, 4])
+    assert found.keys() == state.keys()
+    for name, array in state.items():
+        np.testing.assert_array_equal(found[name], array[[1, 4]])
+    for slots in ([1, 3], [4, 1], [1], [1, 4, 4], [1, 5], [1, -1]):
+        with pytest.raises(CheckpointMismatch, match="other trials"):
+            read(file.path, file.sha256, 1, part, slots)
+
+
+def test_a_file_that_names_its_trials_by_a_digest_alone_is_still_read(tmp_path: Path) -> None:
+    """As they were written before the parts of a cohort shared them; such a file has no parts."""
+    header = {"format": checkpoint.FORMAT, "epoch": 1, **vars(ORIGIN), "trials_digest": ORIGIN.trials_digest}
+    del header["trials"]
+    path = tmp_path / "epoch-1.npz"
+    np.savez(path, **{"__origin__": np.frombuffer(orjson.dumps(header), dtype=np.uint8), **STATE})
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert read(path, sha256, 1, ORIGIN).keys() == STATE.keys()
+    with pytest.raises(CheckpointMismatch, match="other trials"):
+        read(path, sha256, 1, replace(ORIGIN, trials=ORIGIN.trials[::-1]))
+    with pytest.raises(CheckpointMismatch, match="other trials"):
+        read(path, sha256, 1, replace(ORIGIN, trials=ORIGIN.trials[:1]), [0])
 
 
 def test_another_engine_and_epoch(tmp_path: Path) -> None:

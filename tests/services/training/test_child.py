@@ -175,7 +175,7 @@ def test_at_most_one_message_is_unacknowledged_and_training_goes_on(
     assert (rest[0]["from"], rest[0]["to"]) == (first + 1, 30)
 
 
-def test_resuming_gives_the_same_numbers_and_reports_only_what_is_new(
+def test_resuming_gives_the_same_numbers_and_reports_only_what_is_new_whole_or_in_part(
     spawn: Callable[..., Child], start_message: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
     first = spawn()
@@ -189,6 +189,14 @@ def test_resuming_gives_the_same_numbers_and_reports_only_what_is_new(
     whole = rows_of(messages)
     assert list(resumed) == [epoch for epoch in whole if epoch > saved["epoch"] + 1]
     assert all(resumed[epoch] == whole[epoch] for epoch in resumed)
+    # A part that was split off, with some of the trials, resumes from the same file.
+    third, slots = spawn(), [1, 2]
+    members = [{**message["trials"][place], "slot": slot} for slot, place in enumerate(slots)]
+    third.send({**message, "trials": members, "resume": {**saved, "slots": slots}})
+    part = rows_of(third.until_end())
+    for epoch, metrics in part.items():
+        assert metrics == {name: [values[slot] for slot in slots] for name, values in whole[epoch].items()}
+    assert list(part) == list(resumed)
 
 
 @pytest.mark.parametrize("mode", ["pause", "drain"])

@@ -1,6 +1,7 @@
 """Both engines: fused against alone, reruns, resumption, isolation of divergence, symmetry."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,21 @@ def test_resuming_after_any_epoch_is_bit_equal(case: dict[str, object], engine: 
         for a, b in zip(whole.reports[epoch + 1 :], rest.reports, strict=True):
             for name, values in a.metrics.items():
                 np.testing.assert_array_equal(values, b.metrics[name])
+
+
+@pytest.mark.parametrize("case", OPTIMIZER_CASES, ids=lambda case: case["kind"])
+def test_a_part_resumes_from_the_state_of_the_whole_bit_for_bit(case: dict[str, object], engine: Choice) -> None:
+    description, rows = regression(optimizer=case)
+    whole = train(description, rows, Kept(keep_states=True), engine)
+    slots = list(range(1, len(description.trials), 2))
+    part = replace(description, trials=tuple(description.trials[slot] for slot in slots))
+    rest = Kept()
+    run = TrainingRun(engine_of(part, rows, engine), part, rows, rest)
+    run.resume(1, {name: array[slots] for name, array in whole.states[1].items()})
+    assert run.run() == "done"
+    for a, b in zip(whole.reports[2:], rest.reports, strict=True):
+        for name, values in a.metrics.items():
+            np.testing.assert_array_equal(values[slots], b.metrics[name])
 
 
 @pytest.mark.parametrize("case", OPTIMIZER_CASES, ids=lambda case: case["kind"])

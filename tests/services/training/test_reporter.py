@@ -41,7 +41,7 @@ def made(wire: Wire, folder: Path, checkpoint_seconds: float = 1e9) -> Reporter:
         report_after=-1,
         checkpoint_dir=folder,
         checkpoint_seconds=checkpoint_seconds,
-        origin=Origin("0" * 64, "1" * 64, "2" * 64, "native"),
+        origin=Origin("0" * 64, (("1" * 16, 0),), "2" * 64, "native"),
     )
 
 

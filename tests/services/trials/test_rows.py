@@ -94,16 +94,16 @@ def test_many_rows_are_packed_a_trial_at_a_time(database: Database, monkeypatch:
     with database.write() as session:
         pack_soon(session, ids)
         assert session.scalar(select(func.count()).select_from(EpochRow)) == 12
-        assert pack_one(session) is None, "the cohort is not final"
+        assert pack_one(session, set()) is None, "the cohort is not final"
         session.execute(update(CohortRow).values(state="succeeded"))
     packed = set()
     for _ in range(3):
         with database.write() as session:
-            packed.add(pack_one(session))
+            packed.add(pack_one(session, set()))
             both = select(func.count()).select_from(EpochRow).where(EpochRow.trial_id.in_(select(CurveRow.trial_id)))
             assert session.scalar(both) == 0
     with database.write() as session:
-        assert pack_one(session) is None
+        assert pack_one(session, set()) is None
     assert packed == set(ids)
 
 

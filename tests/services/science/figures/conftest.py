@@ -10,11 +10,11 @@ import pytest
 from jsonschema import Draft7Validator
 
 from services.science.activations import ACTIVATIONS
+from services.science.comparison.compare import compare
+from services.science.comparison.input import ArmInput, ComparisonInput
 from services.science.figures import Study
 from services.science.initializers import INITIALIZERS
 from services.science.results import ArmResults, LayerRecord, TrialResult
-from services.science.statistics.comparison import compare
-from services.science.statistics.comparison_input import ArmInput, ComparisonInput
 from services.science.streams import Purpose, stream
 
 MakeStudy = Callable[..., Study]

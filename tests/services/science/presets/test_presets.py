@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from services.science.activations import ACTIVATIONS
-from services.science.claims import Terms, bind, parse
-from services.science.claims.metrics import claimable_metrics
 from services.science.grid import expand, size
+from services.science.hypotheses import Terms, bind, parse
+from services.science.hypotheses.metrics import claimable_metrics
 from services.science.initializers import INITIALIZERS
 from services.science.layer_scales import layer_scales
 from services.science.models import Mlp

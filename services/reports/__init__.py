@@ -1,0 +1,1 @@
+"""The report of an experiment: what it read, and one page that tells it."""
