@@ -24,6 +24,7 @@ COLUMNS = (
 )
 """The metrics every epoch row has a column for; others are in its `extra`."""
 IDS_AT_ONCE = 400
+Column = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,21 @@ def _from_rows(
         table = list(zip(*rows, strict=True))
         values = {name: np.array(table[2 + i], dtype=np.float64) for i, name in enumerate(columns)}
         if others != []:
-            extras = [row or {} for row in table[-1]]
-            names = others or sorted({name for extra in extras for name in extra})
-            values |= {name: np.array([extra.get(name) for extra in extras], dtype=np.float64) for name in names}
-        measured = {name: column for name, column in values.items() if not np.isnan(column).all()}
-        found[trial_id] = TrialColumns(trial_id, np.array(table[1], dtype=np.int64), measured)
+            values |= _extra_columns(table[-1], others)
+        found[trial_id] = TrialColumns(trial_id, np.array(table[1], dtype=np.int64), _measured(values))
     return found
+
+
+def _extra_columns(extras: Sequence[dict[str, Any] | None], names: Sequence[str] | None) -> dict[str, Column]:
+    """The metrics that epoch rows keep together; all that any row has where no names are given."""
+    rows = [extra or {} for extra in extras]
+    wanted = names or sorted({name for row in rows for name in row})
+    return {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in wanted}
+
+
+def _measured(values: dict[str, Column]) -> dict[str, Column]:
+    """The metrics that the trial has at any epoch."""
+    return {name: column for name, column in values.items() if not np.isnan(column).all()}
 
 
 def _from_curves(
@@ -109,9 +119,8 @@ def _from_curves(
         cut = {name: curve[low : high + 1] for name, curve in curves.items()}
         epochs = np.arange(low, low + max(curve.size for curve in cut.values()), dtype=np.int64)
         kept = {name: curve for name, curve in cut.items() if wanted is None or name in wanted}
-        measured = {name: curve for name, curve in kept.items() if not np.isnan(curve).all()}
         if epochs.size:
-            found[trial_id] = TrialColumns(trial_id, epochs, measured)
+            found[trial_id] = TrialColumns(trial_id, epochs, _measured(kept))
     return found
 
 

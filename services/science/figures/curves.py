@@ -6,7 +6,17 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, finite, plural, span
+from services.science.figures.base import (
+    Figure,
+    FigureData,
+    NoFigureDataError,
+    Part,
+    Record,
+    finite,
+    number_of,
+    plural,
+    span,
+)
 from services.science.figures.epochs import band, drawn_epochs
 from services.science.figures.facets import Facet, chosen_facet, columns_for, in_panels, line_signs
 from services.science.figures.log_window import SPREAD_RATIO
@@ -98,7 +108,7 @@ class Curves(Figure):
             for seed, epoch in zip(arm.seeds, arm.diverged_at, strict=True)
             if epoch is not None and epoch >= self.epoch_from
         ]
-        counts = [int(str(record["n"])) for record in records]
+        counts = [int(number_of(record, "n")) for record in records]
         percent = f"{100 * self.confidence:g} %"
         band_of = f"band: {percent} t interval of the mean." if max(counts) > 1 else "one seed gives no interval."
         lines = [f"{study.heading()}. Line: mean over {span(counts, 'seed')} per arm; {band_of}"]

@@ -4,7 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, plural, span
+from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, number_of, plural, span
 from services.science.figures.compared import POINT_WORDS, Point, compared, diverged_sentence
 from services.science.figures.metric_titles import metric_title
 from services.science.figures.rows import MOST_ROWS, rows_drawing
@@ -59,7 +59,7 @@ class Differences(Figure):
         title = metric_title(self.metric, study)
         percent = f"{100 * float(found['confidence']):g} %"
         level = f"{1 - float(found['confidence']):.3g}"
-        counts = [int(str(r["n"])) for r in records]
+        counts = [int(number_of(r, "n")) for r in records]
         apart = sum(bool(r["solid"]) for r in records)
         bars = f"bar: its {percent} t interval, not adjusted" if max(counts) > 1 else "one seed gives no interval"
         lines = [

@@ -45,7 +45,7 @@ class Energy(Figure):
             raise NoFigureDataError(f"no finished trial has both its energy and a value of {self.metric!r}")
         title = metric_title(self.metric, study)
         percent = f"{100 * self.confidence:g} %"
-        counts = [int(str(r["n"])) for r in records]
+        counts = [int(number_of(r, "n")) for r in records]
         bars = f"bars: {percent} t intervals of both" if max(counts) > 1 else "one seed gives no interval"
         better = "lower" if lower_is_better(self.metric) else "higher"
         lines = [

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from services.science.figures import palette
-from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, plural, span
+from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, number_of, plural, span
 from services.science.figures.metric_titles import lower_is_better, metric_title
 from services.science.figures.numerals import significant, with_halfwidth
 from services.science.figures.study import Study
@@ -47,7 +47,7 @@ class Heatmap(Figure):
         low = lower_is_better(self.metric)
         best = (min(means) if low else max(means)) if means else None
         percent = f"{100 * self.confidence:g} %"
-        counts = [int(str(r["n"])) for r in records if r["mean"] is not None]
+        counts = [int(number_of(r, "n")) for r in records if r["mean"] is not None]
         lines = [f"{study.heading()}. {title[0].upper()}{title[1:]}, {AT_WORDS[self.at]}."]
         if counts:
             interval = f"± half of the {percent} t interval." if max(counts) > 1 else "One seed gives no interval."

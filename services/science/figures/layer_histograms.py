@@ -38,10 +38,7 @@ class LayerHistograms(Figure):
 
     def numbers(self, study: Study) -> FigureData:
         """Density per bin of the shown layers at the shown epochs, every seed counting the same."""
-        found = layer_records(study, "histogram")
-        keys = {record.arm_key for record in found}
-        arm = self._arm([arm for arm in study.arms if arm.key in keys])
-        own = [record for record in found if record.arm_key == arm.key]
+        arm, own = self._own(study)
         epochs = _epochs([record.epoch for record in own])
         every = depth_order(own)
         layers = [every[place] for place in spread_over(range(len(every)), MOST_LAYERS)]
@@ -52,21 +49,16 @@ class LayerHistograms(Figure):
         records = [record for bins, _ in pooled for record in bins]
         summaries = [summary for _, bins in pooled for summary in bins]
         interval = interval_words(summaries, self.confidence, "mean density")
-        counts = {epoch: [int(str(r["n"])) for r in records if r["epoch"] == epoch] for epoch in epochs}
-        counts = {epoch: found for epoch, found in counts.items() if found}
+        counts = _seeds_by_epoch(records)
         every_n = [n for found in counts.values() for n in found]
-        outside = max(number_of(entry, "outside") for entry in records)
         sure = f"thin lines: {interval}" if interval else "one seed gives no interval"
         lines = [
             (
                 f"{study.heading()}. {arm.label}, mean over {_seeds(every_n, len(arm.seeds))}; {sure}. Layers from "
                 "the input down, epochs across; square-root scale."
-            )
+            ),
+            *_left_out(arm, min(every_n), max(number_of(entry, "outside") for entry in records)),
         ]
-        if arm.diverged and min(every_n) < len(arm.seeds):
-            lines.append(f"{arm.diverged} of its trials diverged and are counted as long as they were measured.")
-        if outside >= 0.0005:
-            lines.append(f"Up to {100 * outside:.1f} % of a layer's values lie outside the axis.")
         if len(layers) < len(every):
             lines.append(f"{len(layers)} of {len(every)} layers are shown.")
         panels = {epoch: f"{_words(epoch)}, n = {_ends(found)}" for epoch, found in counts.items()}
@@ -76,7 +68,7 @@ class LayerHistograms(Figure):
             subtitle=tuple(lines),
             description=f"Histograms of the activations of {plural(len(layers), 'layer')} of {arm.label} after the "
             f"epochs {', '.join(map(str, epochs))}. {' '.join(lines)}",
-            records=tuple({**r, "panel": panels[int(str(r["epoch"]))]} for r in records),
+            records=tuple({**r, "panel": panels[int(number_of(r, "epoch"))]} for r in records),
             meta={
                 "arm": arm.label,
                 "layers": layers,
@@ -85,6 +77,13 @@ class LayerHistograms(Figure):
                 "n": {"min": min(every_n), "max": max(every_n)},
             },
         )
+
+    def _own(self, study: Study) -> tuple[ArmResults, list[LayerRecord]]:
+        """The arm that is shown, and what was measured of it."""
+        found = layer_records(study, "histogram")
+        keys = {record.arm_key for record in found}
+        arm = self._arm([arm for arm in study.arms if arm.key in keys])
+        return arm, [record for record in found if record.arm_key == arm.key]
 
     def _arm(self, measured: list[ArmResults]) -> ArmResults:
         if self.arm is None:
@@ -162,6 +161,24 @@ def _ends(counts: list[int]) -> str:
 def _seeds(counts: list[int], trials: int) -> str:
     """How many of the arm's seeds count."""
     return plural(trials, "seed") if min(counts) == trials else f"{_ends(counts)} of {plural(trials, 'seed')}"
+
+
+def _seeds_by_epoch(records: Sequence[Record]) -> dict[int, list[int]]:
+    """How many seeds each bin of a shown epoch has, epochs in the order of the records."""
+    counts: dict[int, list[int]] = {}
+    for record in records:
+        counts.setdefault(int(number_of(record, "epoch")), []).append(int(number_of(record, "n")))
+    return dict(sorted(counts.items()))
+
+
+def _left_out(arm: ArmResults, fewest: int, outside: float) -> list[str]:
+    """Sentences about what the pictures do not show: seeds that diverged, and the share of values beyond the axis."""
+    lines: list[str] = []
+    if arm.diverged and fewest < len(arm.seeds):
+        lines.append(f"{arm.diverged} of its trials diverged and are counted as long as they were measured.")
+    if outside >= 0.0005:
+        lines.append(f"Up to {100 * outside:.1f} % of a layer's values lie outside the axis.")
+    return lines
 
 
 def _epochs(known: list[int]) -> list[int]:

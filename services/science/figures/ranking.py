@@ -50,7 +50,7 @@ class Ranking(Figure):
             )
         title = metric_title(self.metric, study)
         percent = f"{100 * float(found['confidence']):g} %"
-        counts = [int(str(r["n"])) for r in records if r["mean"] is not None]
+        counts = [int(number_of(r, "n")) for r in records if r["mean"] is not None]
         seeds = f"Dot: mean over {span(counts, 'seed')}; " if counts else ""
         bars = f"bar: {percent} t interval." if counts and max(counts) > 1 else "one seed gives no interval."
         lines = [

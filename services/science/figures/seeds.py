@@ -60,7 +60,7 @@ class Seeds(Figure):
         ]
         title = metric_title(self.metric, study)
         percent = f"{100 * self.confidence:g} %"
-        counts = [int(str(marks[i]["n"])) for i in order if marks[i]["mean"] is not None]
+        counts = [int(number_of(marks[i], "n")) for i in order if marks[i]["mean"] is not None]
         bars = f"blue: their mean and its {percent} t interval" if max(counts) > 1 else "one seed gives no interval"
         lines = [
             (
