@@ -49,6 +49,7 @@ def finish(database: Database, experiment_id: str, ratio: float) -> None:
         assert experiment.quote is not None
         for cohort in session.scalars(select(CohortRow).where(CohortRow.experiment_id == experiment_id)):
             took = timedelta(seconds=ratio * experiment.quote["cohort_seconds"][cohort.position])
+            cohort.state = "running"
             cohort.state, cohort.attempt = "succeeded", 1
             cohort.started_at, cohort.finished_at = now(), now() + took
 
