@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from services.db.engine import Database
 from services.db.tables import CalibrationRow, CohortRow, ExperimentRow, TrialRow, WorkerRow
@@ -28,6 +28,7 @@ def ran(database: Database, seconds: float, beyond: float = 0.5, engine: str = "
     with database.write() as session:
         experiment = create(session, spec(**changes), Settings())
         (cohort,) = session.scalars(select(CohortRow).where(CohortRow.experiment_id == experiment.id))
+        cohort.state = "running"
         cohort.state, cohort.attempt, cohort.device = "succeeded", 1, "cpu"
         cohort.duration_seconds = seconds
         cohort.started_at = experiment.started_at = START
@@ -100,10 +101,8 @@ def test_interrupted_and_diverged_cohorts_teach_nothing(database: Database) -> N
     ran(database, seconds=3.0)
     for change in ({"attempt": 2}, {"state": "failed"}):
         with database.write() as session:
+            session.execute(update(CohortRow).values(change))
             cohort = session.scalars(select(CohortRow)).one()
-            for name, value in change.items():
-                setattr(cohort, name, value)
-            session.flush()
             assert not learn(session, cohort.id, "native")
             session.rollback()
     with database.write() as session:
