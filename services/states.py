@@ -36,11 +36,15 @@ MOVES: Mapping[str, frozenset[str]] = {
 """What the state of a cohort may become; failed becomes queued only by a user's retry."""
 
 
+class IllegalMoveError(RuntimeError):
+    """A cohort was to become what it never becomes: a fault of the code, not of what is stored."""
+
+
 def check_move(before: str | None, after: str) -> None:
     """Refuse a move that no cohort makes; None is a cohort that was not there before.
 
     Raises:
-        ValueError: it is not in `MOVES`.
+        IllegalMoveError: it is not in `MOVES`.
     """
     if before is not None and before != after and after not in MOVES[before]:
-        raise ValueError(f"a cohort that is {before} never becomes {after}")
+        raise IllegalMoveError(f"a cohort that is {before} never becomes {after}")

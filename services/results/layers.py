@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, literal, select
@@ -107,15 +108,10 @@ def _wished(
         return
     chosen = wish.arms([arm for arm in arms if arm.key in known])
     epochs = wish.epochs(sorted({epoch for arm in chosen for epoch in known[arm.key]}))
-    fitting: list[ArmResults] = []
-    total = 0
-    for arm in chosen:
-        total += sum(counts[arm.key].get(epoch, 0) for epoch in epochs)
-        if total > MOST_RECORDS and fitting:
-            left_out[arm.label] = None
-        else:
-            fitting.append(arm)
-    alone = total > MOST_RECORDS and len(fitting) == 1
+    sizes = [sum(counts[arm.key].get(epoch, 0) for epoch in epochs) for arm in chosen]
+    fitting = [arm for arm, total in zip(chosen, accumulate(sizes), strict=True) if total <= MOST_RECORDS] or chosen[:1]
+    left_out.update({arm.label: None for arm in chosen[len(fitting) :]})
+    alone = bool(sizes) and sizes[0] > MOST_RECORDS
     if alone:
         left_out[f"seeds of {fitting[0].label} beyond the first"] = None
     left = MOST_RECORDS

@@ -111,6 +111,15 @@ def test_arms_that_do_not_fit_are_left_out_and_named(database: Database, monkeyp
     assert left_out == ("arm 1", "arm 2", "seeds of arm 0 beyond the first")
 
 
+def test_seeds_that_are_all_shown_are_not_called_left_out(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first arm's two seeds fit, the second arm's do not."""
+    experiment = measured(database, epochs=(0,))
+    monkeypatch.setattr(module, "MOST_RECORDS", 4)
+    records, left_out = read(database, experiment, GradientFlow().layers())
+    assert {(record.arm_key, record.seed) for record in records} == {("arm0", 0), ("arm0", 1)}
+    assert left_out == ("arm 1", "arm 2")
+
+
 def test_nothing_measured_is_nothing_read(database: Database) -> None:
     assert read(database, measured(database, gradient_norm=None), GradientFlow().layers()) == ((), ())
     assert read(database, measured(database, histogram=None), LayerHistograms().layers()) == ((), ())
