@@ -100,13 +100,45 @@ def misbehave(spec: dict, epoch: int, trials: list[dict]) -> None:
                 time.sleep(600)
 
 
-def passes_gate(talk: Talk, spec: dict, epoch: int) -> bool:
-    """Whether the epoch may begin; False where a stop came first."""
-    gate = spec.get("gate")
-    with talk.news:
-        while gate and gate["epoch"] == epoch and not talk.stop and not Path(gate["mark"]).exists():
+class Outbox:
+    """Finished epochs on their way to the supervisor: one message at a time, others wait for its ack."""
+
+    def __init__(self, talk: Talk, start: dict) -> None:
+        self.talk, self.folder, self.every = talk, Path(start["checkpoint_dir"]), start["checkpoint_seconds"]
+        self.pending: list[dict] = []
+        self.sent = talk.acknowledged = start["report_after"]
+        self.saved = time.monotonic()
+
+    def send_if_free(self, values: list[float]) -> None:
+        """Send what waits; `values` are those after its last epoch."""
+        if self.pending and self.talk.acknowledged >= self.sent:
+            save = time.monotonic() - self.saved >= self.every
+            self.send(values, save=save)
+            self.saved = time.monotonic() if save else self.saved
+
+    def send(self, values: list[float], *, save: bool) -> None:
+        first, last = (self.pending[place]["epoch"] for place in (0, -1))
+        self.talk.say(
+            type="epochs",
+            **{"from": first, "to": last},
+            epochs=self.pending,
+            diagnostics=[],
+            checkpoint=write(self.folder, last, values) if save else None,
+        )
+        self.pending, self.sent = [], last
+
+
+def passes_gate(talk: Talk, spec: dict, epoch: int, outbox: Outbox, values: list[float]) -> bool:
+    """Whether the epoch may begin; False where a stop came first. Who waits shows signs of life, as in training."""
+    gate, beat = spec.get("gate"), time.monotonic()
+    while gate and gate["epoch"] == epoch and not talk.stop and not Path(gate["mark"]).exists():
+        outbox.send_if_free(values)
+        if time.monotonic() - beat >= 0.5:
+            beat = time.monotonic()
+            talk.say(type="beat", epoch=epoch, fraction=0.0)
+        with talk.news:
             talk.news.wait(0.01)
-        return not talk.stop
+    return not talk.stop
 
 
 def report(spec: dict, trials: list[dict], epoch: int, values: list[float]) -> dict:
@@ -138,45 +170,27 @@ def main() -> None:
     epoch, resume = 0, start["resume"]
     if resume:
         values, epoch = read(resume), resume["epoch"] + 1
-    saved = time.monotonic()
-    pending: list[dict] = []
-    sent = talk.acknowledged = start["report_after"]
-    while epoch <= spec["epochs"] and passes_gate(talk, spec, epoch):
+    outbox = Outbox(talk, start)
+    while epoch <= spec["epochs"] and passes_gate(talk, spec, epoch, outbox, values):
         misbehave(spec, epoch, trials)
         if epoch > 0:
             time.sleep(spec.get("epoch_seconds", 0.0))
             values = [next_value(value) for value in values]
         if epoch > start["report_after"]:
-            pending.append(report(spec, trials, epoch, values))
-        if pending and talk.acknowledged >= sent:
-            save = time.monotonic() - saved >= start["checkpoint_seconds"]
-            send(talk, pending, write(Path(start["checkpoint_dir"]), epoch, values) if save else None)
-            saved = time.monotonic() if save else saved
-            pending, sent = [], epoch
+            outbox.pending.append(report(spec, trials, epoch, values))
+        outbox.send_if_free(values)
         epoch += 1
     stop = talk.stop
-    if stop != "cancel" and pending:
-        talk.wait_ack(sent)
-        last = pending[-1]["epoch"]
-        send(talk, pending, write(Path(start["checkpoint_dir"]), last, values) if stop else None)
-        sent = last
-    if stop != "cancel" and sent > start["report_after"]:
-        talk.wait_ack(sent)
+    if stop != "cancel" and outbox.pending:
+        talk.wait_ack(outbox.sent)
+        outbox.send(values, save=bool(stop))
+    if stop != "cancel" and outbox.sent > start["report_after"]:
+        talk.wait_ack(outbox.sent)
     if stop:
         talk.say(type="stopped", mode=talk.stop)
     else:
         talk.say(type="done", energy={"joules": 6.0, "method": "made up"}, duration_seconds=1.0)
     os._exit(0)
-
-
-def send(talk: Talk, reports: list[dict], checkpoint: dict | None) -> None:
-    talk.say(
-        type="epochs",
-        **{"from": reports[0]["epoch"], "to": reports[-1]["epoch"]},
-        epochs=reports,
-        diagnostics=[],
-        checkpoint=checkpoint,
-    )
 
 
 if __name__ == "__main__":
