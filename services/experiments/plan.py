@@ -78,6 +78,7 @@ class Prepared:
         self.machine = machine
         self.spec = spec.resolved()
         self.grid: Grid = grids.expand(self.spec)
+        _check_arms(self.grid)
         _check_hypotheses(self.spec, self.grid)
         self.cohorts, self.loads = self._cut(settings.cohort_width)
         self.memory_bytes = _memory(self.loads)
@@ -194,6 +195,15 @@ def _check_size(spec: ExperimentSpec, settings: Settings) -> None:
     if count > settings.max_trials:
         message = f"the grid has {count} trials; this service accepts at most {settings.max_trials}"
         raise GridTooLargeError(message, [FieldProblem("", message)])
+
+
+def _check_arms(grid: Grid) -> None:
+    """Refuse explicit arms that are written differently and are one: what an arm leaves out is the spec's own."""
+    places: dict[str, int] = {}
+    for place, arm in enumerate(grid.arms):
+        if (other := places.setdefault(arm.key(), place)) != place:
+            message = f"is arm {other} once more, when what both leave out is filled in; every arm must differ"
+            raise invalid_spec([FieldProblem(f"/arms/{place}", message)])
 
 
 def _check_hypotheses(spec: ExperimentSpec, grid: Grid) -> None:

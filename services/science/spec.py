@@ -179,20 +179,7 @@ class ExperimentSpec(Strict):
             if any(getattr(arm, axis) is None for arm in self.arms) and (own is None or len(own) > 1):
                 message = f"with explicit `arms`, an arm without `{axis}` needs exactly one `{axis}` beside `arms`"
                 raise ValueError(message)
-        self._check_filled_arms(self.arms)
         return self
-
-    def _check_filled_arms(self, arms: tuple[ArmChoice, ...]) -> None:
-        """Arms that are written differently may still be one: what an arm leaves out is the spec's own."""
-        places: dict[tuple[str, ...], int] = {}
-        for place, arm in enumerate(arms):
-            values = [getattr(arm, axis) for axis in ArmChoice.model_fields]
-            own = [getattr(self, axis) for axis in ArmChoice.model_fields]
-            filled = tuple(_key(one if one is not None else beside[0]) for one, beside in zip(values, own, strict=True))
-            other = places.setdefault(filled, place)
-            if other != place:
-                message = f"`arms` {other} and {place} are the same once the axes that they leave out are filled in"
-                raise ValueError(message)
 
     @model_validator(mode="after")
     def _loss_fits_task(self) -> Self:

@@ -75,12 +75,3 @@ def test_a_parameter_that_one_arm_alone_has_is_named_in_its_siblings() -> None:
     made = grid(seeds=1, activation="relu", arms=[{**arm, "activation": "relu"} for arm in arms])
     found = {label.split(" · ")[-1] for label in made.labels}
     assert found == {"sgd(clip_norm=None, momentum=0.9)", "sgd(clip_norm=1, momentum=0)"}
-
-
-def test_arms_that_are_the_same_once_filled_in_are_refused() -> None:
-    """Two arms under one key would be taken for one, each seed twice."""
-    arms = [{"activation": "relu"}, {"activation": "relu", "batch_size": 32}]
-    with pytest.raises(ValueError, match="`arms` 0 and 1 are the same"):
-        ExperimentSpec.model_validate(
-            {"dataset": "digits", "arms": arms, "initializer": "he_uniform", "batch_size": 32, "epochs": 1, "seeds": 2}
-        )
