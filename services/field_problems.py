@@ -98,11 +98,13 @@ def _message(error: ErrorDetails, model: type[BaseModel]) -> str:  # noqa: PLR09
         case "literal_error" if isinstance(error.get("input"), str):
             return _choice("value", error["input"], _quoted(context["expected"]))
         case "union_tag_not_found":
-            return f"needs a {context['discriminator']} that says which member of the family is meant"
+            names = _names(_classes_at(model, error["loc"]))
+            tag = str(context["discriminator"]).strip("'").removesuffix("()")  # a function is named as one
+            return f"needs a {tag} that says which is meant: {', '.join(names)}"
         case "missing":
             return "is missing and has no default"
         case "model_attributes_type" | "model_type":
-            return f"must be a name or an object, not {_shown(error.get('input'))}"
+            return _not_an_object(error.get("input"), _classes_at(model, error["loc"]))
         case "value_error":
             return str(context.get("error", error["msg"]))
         case _:
@@ -118,6 +120,13 @@ def _named_field(message: str, model: type[BaseModel]) -> str:
     """A rule over several fields speaks of the whole body; its sentence names the field to change first."""
     words = re.findall(r"`(\w+)`", message) + message.split()[:1]
     return next((f"/{word}" for word in words if word in model.model_fields), "")
+
+
+def _not_an_object(value: Any, classes: Sequence[type[BaseModel]]) -> str:
+    if names := _names(classes):
+        return f"must be a name or an object, not {_shown(value)}; names: {', '.join(names)}"
+    fields = dict.fromkeys(name for member in classes for name in member.model_fields)
+    return f"must be an object, not {_shown(value)}; its fields: {', '.join(fields)}"
 
 
 def _choice(what: str, name: str, legal: Sequence[str]) -> str:
@@ -136,7 +145,12 @@ def _quoted(listed: str) -> list[str]:
 
 
 def _legal_fields(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
-    """The fields of the class that stands at `path`: follow fields and union tags from `model`."""
+    """The fields of the classes that may stand at `path`."""
+    return list(dict.fromkeys(name for member in _classes_at(model, path) for name in member.model_fields))
+
+
+def _classes_at(model: type[BaseModel], path: Sequence[int | str]) -> list[type[BaseModel]]:
+    """The classes that may stand at `path`: follow fields and union tags from `model`."""
     candidates: list[type[BaseModel]] = [model]
     for step in path:
         tagged = [c for c in candidates if step in _tags(c)]
@@ -145,7 +159,11 @@ def _legal_fields(model: type[BaseModel], path: Sequence[int | str]) -> list[str
         elif isinstance(step, str):
             fields = [c.model_fields[step].annotation for c in candidates if step in c.model_fields]
             candidates = [found for annotation in fields for found in _classes(annotation)] or candidates
-    return list(dict.fromkeys(name for c in candidates for name in c.model_fields))
+    return candidates
+
+
+def _names(classes: Sequence[type[BaseModel]]) -> list[str]:
+    return [tag for member in classes for tag in _tags(member) if isinstance(tag, str)]
 
 
 def _tags(model: type[BaseModel]) -> tuple[Any, ...]:

@@ -51,6 +51,12 @@ class SeedRounds(Strict):
     @field_validator("until", mode="before")
     @classmethod
     def _named(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != "ranked":
+            message = (
+                f'unknown rule {value[:60]!r}; legal: "ranked", {{"ranked": "best"}}, {{"ranked": "order"}}, '
+                '{"ci_halfwidth": 0.01}'
+            )
+            raise ValueError(message)
         return {"ranked": "best"} if value == "ranked" else value
 
     @field_validator("metric")

@@ -49,6 +49,22 @@ def test_a_pointer_leads_to_the_place_in_the_body(changes: dict[str, Any], point
         here = here[int(step)] if isinstance(here, list) else here[step]
 
 
+@pytest.mark.parametrize(
+    ("changes", "pointer", "sentence"),
+    [
+        ({"seeds": {"max": 8, "until": "separated"}}, "/seeds/until", '"ranked"'),
+        ({"seeds": {"max": 8, "until": 3}}, "/seeds/until", "its fields: ci_halfwidth, ranked, tolerance"),
+        ({"diagnostics": "all"}, "/diagnostics", "its fields: schedule, quantities"),
+        ({"optimizer": 5}, "/optimizer", "names: adagrad, adam, adamw, rmsprop, sgd"),
+        ({"optimizer": {"kind": "sgd", "schedule": 4}}, "/optimizer/schedule", "names: constant, cosine"),
+        ({"dataset": 4}, "/dataset", "needs a name that says which is meant: diamonds"),
+        ({"activation": {"alpha": 1}}, "/activation", "needs a kind that says which is meant: arcsinh"),
+    ],
+)
+def test_what_is_no_object_gets_the_legal_choices(changes: dict[str, Any], pointer: str, sentence: str) -> None:
+    assert sentence in problems({**BASE, **changes})[pointer]
+
+
 def test_a_missing_field_is_named() -> None:
     assert problems({name: value for name, value in BASE.items() if name != "epochs"})["/epochs"].startswith(
         "is missing"
