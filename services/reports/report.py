@@ -22,6 +22,7 @@ from services.hypotheses.service import HypothesisQuestion, StoredHypotheses, de
 from services.reports.divergence import divergences
 from services.reports.pictures import layer_figures, metrics_read, needs_layers, pictures
 from services.reports.reach import ReachRow, last_outputs, reach_rows
+from services.reports.rounds import rounds_sentence
 from services.reports.symmetry import unbroken_symmetry
 from services.reports.tables import effect_rows, pair_table, ranking_rows
 from services.results.loader import load_results
@@ -149,6 +150,7 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
         more_divergences=max(0, len(report.divergences) - ARMS_SHOWN),
         run=report.run,
         failures=report.failures,
+        rounds=rounds_sentence(experiment.rounds, experiment.spec),
         symmetry=report.symmetry,
         reach=report.reach,
         spec=json.dumps(experiment.spec, indent=2, ensure_ascii=False),

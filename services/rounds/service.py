@@ -3,7 +3,7 @@
 The record of an experiment says which round it is in, what each look found, and why it stopped.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -58,13 +58,13 @@ def next_round(session: Session, experiment: ExperimentRow) -> bool:
     rounds = spec.rounds
     assert rounds is not None
     results = load_results(session, experiment)
-    look = _look(results.finals(rounds.metric), rounds, record["round"])
+    labels = {arm.key: arm.label for arm in results.arms}
+    look = _look(results.finals(rounds.metric), list(labels.values()), rounds, record["round"])
     looks: list[dict[str, Any]] = [*record["looks"], {"round": record["round"], "seeds": record["seeds"], **look}]
     changes: dict[str, Any] = {"looks": looks, "stopped": True, "reason": look["reason"]}
     if not look["stop"]:
         number = int(record["round"]) + 1
         after = rounds.seeds_after(number)
-        labels = {arm.key: arm.label for arm in results.arms}
         _add_seeds(session, experiment, spec, range(int(record["seeds"]), after), labels)
         changes = {"looks": looks, "round": number, "seeds": after}
     experiment.rounds = {**record, **changes}
@@ -72,24 +72,24 @@ def next_round(session: Session, experiment: ExperimentRow) -> bool:
     return not look["stop"]
 
 
-def _look(values: NDArray[np.float64], rounds: SeedRounds, number: int) -> dict[str, Any]:
-    """What the statistics say of one round."""
+def _look(values: NDArray[np.float64], labels: Sequence[str], rounds: SeedRounds, number: int) -> dict[str, Any]:
+    """What the statistics say of one round; `best` is the label of the arm that is settled as the best, if one is."""
     # An arm whose every trial diverged has lost already, and no further seed will say more.
-    values = values[np.isfinite(values).any(axis=1)]
+    finite = np.isfinite(values).any(axis=1)
+    values = values[finite]
     if len(values) == 0:
-        return {"stop": True, "reason": f"no trial has a finite {rounds.metric}", "level": None}
+        return {"stop": True, "reason": f"no trial has a finite {rounds.metric}", "level": None, "best": None}
     until = rounds.until
     if isinstance(until, PreciseUntil):
         samples = [row[np.isfinite(row)] for row in values]
-        found = decide_halfwidth(samples, until.ci_halfwidth, rounds.confidence, number, rounds.rounds)
-    else:
-        if len(values) == 1:
-            return {"stop": True, "reason": "there is only one arm to rank", "level": None}
-        lower = metric_direction(rounds.metric) == "lower"
-        found = decide_ranked(
-            values, lower, rounds.confidence, number, rounds.rounds, until.tolerance, goal=until.ranked
-        )
-    return {"stop": found.stop, "reason": found.reason, "level": found.level}
+        precise = decide_halfwidth(samples, until.ci_halfwidth, rounds.confidence, number, rounds.rounds)
+        return {"stop": precise.stop, "reason": precise.reason, "level": precise.level, "best": None}
+    if len(values) == 1:
+        return {"stop": True, "reason": "there is only one arm to rank", "level": None, "best": None}
+    lower = metric_direction(rounds.metric) == "lower"
+    ranked = decide_ranked(values, lower, rounds.confidence, number, rounds.rounds, until.tolerance, goal=until.ranked)
+    best = None if ranked.best is None else labels[int(np.flatnonzero(finite)[ranked.best])]
+    return {"stop": ranked.stop, "reason": ranked.reason, "level": ranked.level, "best": best}
 
 
 def _add_seeds(

@@ -94,6 +94,7 @@ def test_seeds_are_added_until_every_interval_is_narrow(database: Database, tmp_
     assert (rounds["round"], rounds["rounds"], rounds["seeds"], rounds["stopped"]) == (3, 4, 9, True)
     assert [look["seeds"] for look in rounds["looks"]] == [3, 6, 9]
     assert [look["stop"] for look in rounds["looks"]] == [False, False, True]
+    assert [look["best"] for look in rounds["looks"]] == [None, None, None]
     assert rounds["looks"][0]["level"] == pytest.approx(level)
     assert "within" in rounds["reason"]
     assert "0.95" in rounds["guarantee"]
@@ -125,6 +126,7 @@ def test_a_clear_order_stops_at_the_first_look(database: Database, tmp_path: Pat
     state, rounds, trials = record(database, experiment)
     assert (state, trials, rounds["round"]) == ("succeeded", 10, 1)
     assert rounds["reason"] == "the best arm is settled"
+    assert rounds["looks"][-1]["best"] == "relu · he_uniform"
 
 
 def test_the_same_order_is_never_settled_but_by_a_tolerance(database: Database, tmp_path: Path) -> None:
@@ -149,10 +151,12 @@ def test_arms_that_always_diverge_are_no_reason_to_go_on(database: Database, tmp
         return None if kind == "sigmoid" else noisy(kind, 0) + 1e-3 * seed * (1 + (kind == "relu"))
 
     experiment = submit(
-        database, tmp_path, {"min": 4, "max": 20, "until": "ranked"}, activation=["relu", "tanh", "sigmoid"]
+        database, tmp_path, {"min": 4, "max": 20, "until": "ranked"}, activation=["sigmoid", "tanh", "relu"]
     )
     train(database, value)
-    assert record(database, experiment)[1]["seeds"] == 4
+    rounds = record(database, experiment)[1]
+    assert rounds["seeds"] == 4
+    assert rounds["looks"][-1]["best"] == "relu · he_uniform", "the arms that are left keep their names"
     hopeless = submit(database, tmp_path, {"min": 2, "max": 20, "until": "ranked"}, activation=["sigmoid"])
     train(database, value)
     state, rounds, _ = record(database, hopeless)
