@@ -14,7 +14,7 @@ from services.errors import FieldProblem, GridTooLargeError, SpecInvalidError
 from services.experiments.population import live_slots
 from services.field_problems import MOST_PROBLEMS, field_problems, left_out
 from services.plain_text import wrong_character
-from services.predictions.warnings import spec_warnings
+from services.predictions.warnings import spec_warnings, undrawable_pairs
 from services.quotes.cost import Load, load, stages
 from services.quotes.forecast import Seconds, predict
 from services.quotes.machine import ASSUMED, Machine, present
@@ -79,6 +79,7 @@ class Prepared:
         self.spec = spec.resolved()
         self.grid: Grid = grids.expand(self.spec)
         _check_arms(self.grid)
+        _check_initializers(self.spec, self.grid)
         _check_hypotheses(self.spec, self.grid)
         self.cohorts, self.loads = self._cut(settings.cohort_width)
         self.memory_bytes = _memory(self.loads)
@@ -204,6 +205,18 @@ def _check_arms(grid: Grid) -> None:
         if (other := places.setdefault(arm.key(), place)) != place:
             message = f"is arm {other} once more, when what both leave out is filled in; every arm must differ"
             raise invalid_spec([FieldProblem(f"/arms/{place}", message)])
+
+
+def _check_initializers(spec: ExperimentSpec, grid: Grid) -> None:
+    """Refuse pairs that no network can start from; they would only fail once it is their turn."""
+    reasons = undrawable_pairs(spec, grid)
+    if reasons:
+        way_out = "" if spec.arms is not None else "; leave it out, or name the pairs you want in `arms`"
+        problems = [
+            FieldProblem(f"/arms/{position}/initializer" if spec.arms is not None else "/initializer", reason + way_out)
+            for position, reason in list(reasons.items())[:MOST_PROBLEMS]
+        ]
+        raise invalid_spec([*problems, *left_out(len(reasons) - len(problems))])
 
 
 def _check_hypotheses(spec: ExperimentSpec, grid: Grid) -> None:

@@ -34,6 +34,30 @@ def spec_warnings(spec: ExperimentSpec, grid: Grid) -> list[str]:
     return found
 
 
+def undrawable_pairs(spec: ExperimentSpec, grid: Grid) -> dict[int, str]:
+    """Arms whose initializer has no weights for their activation and layers, with the reason; by position in the grid.
+
+    Each pair of activation and initializer is named once, and the first `MOST_PAIRS` are looked at: a pair behind them
+    fails when it is to be trained.
+    """
+    model = spec.resolved().model
+    assert model is not None
+    pairs: dict[tuple[str, str], int] = {}
+    for position, arm in enumerate(grid.arms):
+        pairs.setdefault((arm.activation.label(), arm.initializer.label()), position)
+    reasons: dict[int, str] = {}
+    for (activation, initializer), position in list(pairs.items())[:MOST_PAIRS]:
+        arm = grid.arms[position]
+        layers = model.weight_layers(spec.dataset.input_shape, spec.outputs, arm.activation.width_factor)
+        # One layer of each sort says as much as all that are like it.
+        sorts = {(layer.shape, layer.index == 0, layer.is_output): layer for layer in layers}
+        try:
+            layer_scales(arm.activation, arm.initializer, tuple(sorts.values()))
+        except ValueError as error:
+            reasons[position] = f"{initializer} with {activation}: {error}"
+    return reasons
+
+
 def _same_weights(spec: ExperimentSpec, grid: Grid) -> list[str]:
     """Where several seeds start from the same weights."""
     if len(spec.seeds) < 2 or not any(arm.initializer.sequential for arm in grid.arms):
@@ -53,8 +77,8 @@ def _arm_warnings(spec: ExperimentSpec, arm: Arm) -> list[str]:
     layers = model.weight_layers(spec.dataset.input_shape, spec.outputs, arm.activation.width_factor)
     try:
         scales = layer_scales(arm.activation, arm.initializer, layers)
-    except ValueError as error:
-        return [f"{arm.initializer.label()} with {arm.activation.label()}: {error}"]
+    except ValueError:
+        return []  # refused by `undrawable_pairs`
     hidden = scales[:-1]
     if hidden and all(scale.weight_variance == 0 for scale in hidden):
         who = f"{arm.initializer.label()} with {arm.activation.label()} at depth {len(hidden)}"

@@ -1,14 +1,16 @@
 """What to choose before the first experiment: ranked, with reasons and sources. Advice to be tested, not a result."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Literal
 
 from services.science.activations import ACTIVATIONS, BaseActivation
 from services.science.activations.advice import GLOROT_2010, HE_2015, LECUN_1998
+from services.science.activations.base import Recommendation as Advice
 from services.science.base import Strict
 from services.science.initializers import INITIALIZERS, LayerContext
-from services.science.theory.propagation import LayerScale, Prediction, predict
-from services.science.theory.warnings import compounding, power_of_scale
+from services.science.theory.propagation import LayerScale, predict
+from services.science.theory.warnings import compounding, drifting, power_of_scale, rows_apart
 
 Task = Literal["binary", "multiclass", "regression"]
 Role = Literal["hidden_activation", "output_activation", "initializer", "bias"]
@@ -107,41 +109,59 @@ def _given(activation: BaseActivation) -> Recommendation:
 
 
 def _initializers(activation: BaseActivation, depth: int) -> Iterator[Recommendation]:
-    for rank, advice in enumerate(activation.recommended_initializers, start=1):
+    """What the catalogue advises: first what theory finds nothing against at this depth, then the rest with warnings.
+
+    Within both the catalogue's order stands. What cannot be had for this activation at all is left out.
+    """
+    advised: list[tuple[str | None, Advice]] = []
+    for advice in activation.recommended_initializers:
+        with suppress(ValueError):
+            advised.append((_warning(activation, advice.initializer, depth), advice))
+    ordered = sorted(advised, key=lambda pair: pair[0] is not None)
+    for rank, (warning, advice) in enumerate(ordered, start=1):
         yield Recommendation(
             role="initializer",
             rank=rank,
             choice=advice.initializer,
             reason=f"for {activation.kind}: {advice.reason}",
             source=advice.source,
-            warning=_warning(activation, advice.initializer, depth),
+            warning=warning,
         )
 
 
 def _warning(activation: BaseActivation, kind: str, depth: int) -> str | None:
-    """What signal propagation predicts at this depth, unless all is well."""
-    prediction = _predicted(activation, kind, depth)
+    """What signal propagation predicts at this depth, unless all is well.
+
+    Raises:
+        ValueError: the initializer has no weights for this activation.
+    """
+    layers = _scales(activation, kind, depth)
+    sentences: list[str] = []
+    if layers is not None:
+        with suppress(ValueError):
+            prediction = predict(activation, layers)
+            if prediction.verdict != "ok":
+                sentences.append(prediction.sentence)
     power = power_of_scale(activation, depth)
-    said = [] if prediction is None or prediction.verdict == "ok" else [prediction.sentence]
     if power is not None:
-        said.append(f"After {depth} plain layers {compounding(power)}; layer_norm would keep rows alike.")
-    return " ".join(said) or None
+        sentences.append(f"After {depth} plain layers {compounding(power)}; layer_norm would keep rows alike.")
+    elif layers is not None and not sentences and (apart := rows_apart(activation, layers)) is not None:
+        sentences.append(f"Over {depth} plain layers {drifting(apart)}; layer_norm would keep rows alike.")
+    return " ".join(sentences) or None
 
 
-def _predicted(activation: BaseActivation, kind: str, depth: int) -> Prediction | None:
+def _scales(activation: BaseActivation, kind: str, depth: int) -> list[LayerScale] | None:
+    """The layers of a network of `WIDTH`; None where the data set the scale of the weights."""
     initializer = INITIALIZERS[kind].model_validate({"kind": kind})
     shape = (WIDTH, WIDTH * activation.width_factor)
     layers: list[LayerScale] = []
     for layer in range(depth + 1):
         context = LayerContext.of(shape, layer=layer, depth=depth + 1, activation=activation)
-        try:
-            std = initializer.theory(shape, context).std
-        except ValueError:
-            return None
+        std = initializer.theory(shape, context).std
         if std is None:
             return None
         layers.append(LayerScale(*shape, weight_variance=std**2, bias_variance=initializer.bias_variance_of(context)))
-    return predict(activation, layers)
+    return layers
 
 
 def _fields(entry: tuple[str, str, str]) -> dict[str, str]:

@@ -89,7 +89,7 @@ class HardSilu(BaseActivation):
     limits = ("0", "x")
     references = ("Howard et al. 2019, Searching for MobileNetV3, section 5.2",)
     failure = "Exactly no gradient below -3; small signals are halved."
-    recommended_initializers = (NEAR_HE, PRESERVING)
+    recommended_initializers = (NEAR_HE, PRESERVING, CRITICAL)
 
     @property
     def kinks(self) -> tuple[float, ...]:
@@ -198,7 +198,7 @@ class ESwish(BaseActivation):
     limits = ("0", "beta x")
     references = ("Alcaide 2018, E-swish: adjusting activations to different network depths",)
     failure = SENSITIVE
-    recommended_initializers = (PRESERVING,)
+    recommended_initializers = (PRESERVING, CRITICAL)
 
     def bounds(self) -> tuple[float | None, float | None]:
         return (SILU_MINIMUM * self.beta, None)

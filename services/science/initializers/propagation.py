@@ -13,7 +13,7 @@ from services.science.initializers.base import LARGEST, BaseInitializer, FloatAr
 from services.science.initializers.distributions import NormalDraw, UniformDraw
 from services.science.initializers.shapes import matrix_shape
 from services.science.initializers.structured import SAXE_2014, draw_orthogonal, orthogonal_moments
-from services.science.theory.criticality import critical_point
+from services.science.theory.criticality import CriticalPoint, stable_critical_point
 
 
 def known_activation(kind: str, context: LayerContext) -> BaseActivation:
@@ -29,7 +29,7 @@ def known_activation(kind: str, context: LayerContext) -> BaseActivation:
 
 # Every layer of every trial asks for the same few numbers. A frozen member hashes, though its type does not say so.
 _moments = lru_cache(maxsize=256)(moments)
-_critical_point = lru_cache(maxsize=256)(critical_point)
+_stable_critical_point = lru_cache(maxsize=256)(stable_critical_point)
 
 
 class XavierFanIn(NormalDraw):
@@ -88,11 +88,18 @@ class Critical(NormalDraw):
     """The edge of chaos: normal weights and biases at which the gradient's scale neither grows nor shrinks with depth.
 
     For a bias variance sigma_b^2, the weight variance sigma_w^2 / fan_in is the one with chi_1 = 1 at the fixed point
-    of the signal's scale. The output layer uses the same.
+    of the signal's scale, which has to be one that signals come to by themselves. Where `bias_variance` is left open it
+    is 0 if that has such a point (tanh, relu), else the smallest that has (gelu 0.2, mish 0.11, silu 0.64). The output
+    layer uses the same.
     """
 
     kind: Literal["critical"] = "critical"
-    bias_variance: float = Field(default=0.0, ge=0.0, le=100.0, description="sigma_b^2.")
+    bias_variance: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=100.0,
+        description="sigma_b^2; left open, the smallest at which this activation's signals keep their scale.",
+    )
 
     formula = "N(0, sigma_w^2 / fan_in), biases N(0, sigma_b^2), chi_1(sigma_w^2, sigma_b^2) = 1"
     fan_convention = "fan_in"
@@ -100,20 +107,28 @@ class Critical(NormalDraw):
     references = (
         "Poole, Lahiri, Raghu, Sohl-Dickstein & Ganguli 2016, Exponential expressivity in deep neural networks",
         "Schoenholz, Gilmer, Ganguli & Sohl-Dickstein 2017, Deep information propagation",
+        "Roberts, Yaida & Hanin 2022, The principles of deep learning theory, section 5.3 (half-stable points)",
     )
     needs_activation = True
 
+    def point(self, context: LayerContext) -> CriticalPoint:
+        """The point of the network's activation.
+
+        Raises:
+            ValueError: the context names no activation, or it has no such point.
+        """
+        activation = known_activation(self.kind, context)
+        return _stable_critical_point(activation, self.bias_variance)  # pyright: ignore[reportArgumentType]
+
     def std(self, context: LayerContext) -> float:
         """Standard deviation of a weight."""
-        activation = known_activation(self.kind, context)
-        point = _critical_point(activation, self.bias_variance)  # pyright: ignore[reportArgumentType]
-        return math.sqrt(point.sigma_w_squared / context.fan_in)
+        return math.sqrt(self.point(context).sigma_w_squared / context.fan_in)
 
     def draw_bias(self, shape: Shape, rng: np.random.Generator, context: LayerContext) -> FloatArray:
-        return rng.normal(0.0, math.sqrt(self.bias_variance), shape)
+        return rng.normal(0.0, math.sqrt(self.bias_variance_of(context)), shape)
 
     def bias_variance_of(self, context: LayerContext) -> float:
-        return self.bias_variance
+        return self.point(context).sigma_b_squared
 
 
 class Mup(NormalDraw):

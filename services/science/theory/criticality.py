@@ -7,17 +7,33 @@ Source: Schoenholz et al. (2017), Deep information propagation, section 3; Hayou
 activation function on deep neural networks training.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from itertools import pairwise
+from math import ceil, floor, log10
 
 import numpy as np
 
 from services.science.base import Strict
-from services.science.theory.maps import bracketed_root, derivative_moment, second_moment
+from services.science.theory.maps import (
+    TINY_Q,
+    bracketed_root,
+    chi_1,
+    derivative_moment,
+    limit_of_q,
+    second_moment,
+    variance_slope,
+)
 from services.science.theory.quadrature import ElementwiseActivation
 
 _SMALLEST_Q = 1e-8
 _LARGEST_Q = 1e4
 _GRID = 97
+_MOST_TRIED = 12
+_APART = 1.5
+"""Bias variances that are tried, and the least factor between them."""
+SETTLED_WITHIN = 0.01
+"""chi_1 within this of 1, where the scale settles, is critical in practice: a factor 1.35 over 30 layers."""
 
 
 class CriticalPoint(Strict):
@@ -43,27 +59,136 @@ def critical_point(activation: ElementwiseActivation, bias_variance: float = 0.0
     Raises:
         ValueError: a negative bias variance, or no critical point for it.
     """
+    _check(bias_variance)
+    for point in _points(activation, bias_variance, _Curve(activation)):
+        return point
+    raise ValueError(f"there is no critical point with a bias variance of {bias_variance:g}: choose a smaller one")
+
+
+def stable_critical_point(activation: ElementwiseActivation, bias_variance: float | None = None) -> CriticalPoint:
+    """A critical point to which the scale of a deep network comes by itself from standardized inputs.
+
+    Not every critical point is one: gelu, silu and mish without biases leave theirs (q* = 0) upwards for good, since
+    they pass large signals on in a greater share than small ones.
+
+    Args:
+        activation: with value, derivative and kinks.
+        bias_variance: sigma_b^2, at least 0; None takes the smallest tried that has such a point, of two digits.
+
+    Raises:
+        ValueError: a negative bias variance, or no such point; it says which bias variance has one.
+    """
+    curve = _Curve(activation)
+    if bias_variance is None:
+        found = _least_stable(activation, curve)
+        if found is None:
+            raise ValueError(
+                "there is no critical point at which the scale of signals stays, whatever the bias variance"
+            )
+        return found
+    _check(bias_variance)
+    found = _first_stable(activation, bias_variance, curve)
+    if found is None:
+        other = _least_stable(activation, curve)
+        way_out = f"take {other.sigma_b_squared:g}" if other else "no other bias variance has one either"
+        raise ValueError(
+            f"there is no critical point with a bias variance of {bias_variance:g} at which the scale of signals "
+            f"stays: {way_out}"
+        )
+    return found
+
+
+class _Curve:
+    """E[f^2] / E[f'^2] - q on a grid of q: minus the bias variance of which q is the critical fixed point."""
+
+    def __init__(self, activation: ElementwiseActivation) -> None:
+        self._activation = activation
+
+    @cached_property
+    def points(self) -> list[tuple[float, float]]:
+        """Pairs of q and the excess there, NaN where it cannot be had; computed when first asked for."""
+        grid: list[float] = np.geomspace(_SMALLEST_Q, _LARGEST_Q, _GRID).tolist()
+        return [(q, _or_nan(lambda value: _excess(self._activation, value), q)) for q in grid]
+
+
+def _check(bias_variance: float) -> None:
     if not (bias_variance >= 0 and np.isfinite(bias_variance)):
         raise ValueError(f"bias_variance must be a finite number of at least 0, not {bias_variance}")
 
+
+def _least_stable(activation: ElementwiseActivation, curve: _Curve) -> CriticalPoint | None:
+    """The stable point of the smallest bias variance: 0 where that has one, else found along q*."""
+    without = _first_stable(activation, 0.0, curve)
+    if without is not None:
+        return without
+    tried: list[float] = []
+    for bias in sorted(_attracting(activation, curve)):
+        if len(tried) == _MOST_TRIED:
+            break
+        if tried and bias < _APART * tried[-1]:
+            continue
+        tried.append(bias)
+        found = _first_stable(activation, bias, curve)
+        if found is not None:
+            return found
+    return None
+
+
+def _attracting(activation: ElementwiseActivation, curve: _Curve) -> set[float]:
+    """Bias variances, rounded up to two digits, whose critical q* draws the q around it to itself."""
+    found: set[float] = set()
+    for q, excess in curve.points:
+        if excess < 0 and _or_nan(lambda at: variance_slope(activation, at, _weight(activation, at)), q) < 1:
+            digit = 10.0 ** (floor(log10(-excess)) - 1)
+            found.add(float(f"{ceil(-excess / digit) * digit:.2g}"))
+    return found
+
+
+def _first_stable(activation: ElementwiseActivation, bias_variance: float, curve: _Curve) -> CriticalPoint | None:
+    return next((point for point in _points(activation, bias_variance, curve) if _stays(activation, point)), None)
+
+
+def _stays(activation: ElementwiseActivation, point: CriticalPoint) -> bool:
+    """Whether a network of this scale settles, from standardized inputs, where its gradient neither grows nor fades."""
+    weight, bias = point.sigma_w_squared, point.sigma_b_squared
+    limit = limit_of_q(activation, weight, bias, weight + bias)
+    if not np.isfinite(limit):
+        return False
+    return abs(_or_nan(lambda q: chi_1(activation, q, weight), max(limit, TINY_Q)) - 1) <= SETTLED_WITHIN
+
+
+def _excess(activation: ElementwiseActivation, q: float) -> float:
+    """E[f^2] / E[f'^2] - q, which is -sigma_b^2 at a critical point."""
+    return second_moment(activation, q) / derivative_moment(activation, q) - q
+
+
+def _weight(activation: ElementwiseActivation, q: float) -> float:
+    """sigma_w^2 with chi_1 = 1 at q."""
+    return 1 / derivative_moment(activation, q)
+
+
+def _points(activation: ElementwiseActivation, bias_variance: float, curve: _Curve) -> Iterator[CriticalPoint]:
+    """Every critical point of this bias variance that the grid shows, from the smallest q*."""
+
     def excess(q: float) -> float:
-        return second_moment(activation, q) / derivative_moment(activation, q) + bias_variance - q
+        return _excess(activation, q) + bias_variance
 
     if bias_variance == 0:
         at_zero = _critical_at_zero(activation, excess)
         if at_zero is not None:
-            return at_zero
-    grid = np.geomspace(_SMALLEST_Q, _LARGEST_Q, _GRID)
-    previous_q, previous = float(grid[0]), _or_nan(excess, float(grid[0]))
-    for q in grid[1:].tolist():
-        current = _or_nan(excess, q)
+            yield at_zero
+            if at_zero.every_q:
+                return
+    for (low, before), (high, after) in pairwise(curve.points):
         # From positive to negative or back; a NaN compares false with everything.
-        if previous * current <= 0:
-            q_star = bracketed_root(excess, previous_q, q)
-            weight = 1 / derivative_moment(activation, q_star)
-            return CriticalPoint(sigma_w_squared=weight, sigma_b_squared=bias_variance, q_star=q_star, every_q=False)
-        previous_q, previous = q, current
-    raise ValueError(f"there is no critical point with a bias variance of {bias_variance:g}: choose a smaller one")
+        if (before + bias_variance) * (after + bias_variance) <= 0:
+            q_star = bracketed_root(excess, low, high)
+            yield CriticalPoint(
+                sigma_w_squared=_weight(activation, q_star),
+                sigma_b_squared=bias_variance,
+                q_star=q_star,
+                every_q=False,
+            )
 
 
 def _critical_at_zero(activation: ElementwiseActivation, excess: Callable[[float], float]) -> CriticalPoint | None:

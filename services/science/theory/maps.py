@@ -126,7 +126,7 @@ def fixed_point(activation: ElementwiseActivation, weight: float, bias: float = 
     q* is the first fixed point on the way from `start`, in the direction in which q moves there; where every q is one
     (relu with He's scale), it is `start`.
     """
-    q_star = _limit_of_q(activation, weight, bias, float(np.clip(start, 10 * TINY_Q, HUGE_Q / 10)))
+    q_star = limit_of_q(activation, weight, bias, float(np.clip(start, 10 * TINY_Q, HUGE_Q / 10)))
     q = float(np.clip(q_star, TINY_Q, HUGE_Q**0.5))
     try:
         chi, slope = chi_1(activation, q, weight), variance_slope(activation, q, weight)
@@ -154,7 +154,9 @@ def fixed_point(activation: ElementwiseActivation, weight: float, bias: float = 
     )
 
 
-def _limit_of_q(activation: ElementwiseActivation, weight: float, bias: float, near: float) -> float:
+def limit_of_q(activation: ElementwiseActivation, weight: float, bias: float, near: float) -> float:
+    """The first fixed point of the variance map on the way from `near`; 0 where q fades, infinite where it grows on."""
+
     def excess(q: float) -> float:
         try:
             return variance_map(activation, q, weight, bias) - q

@@ -57,6 +57,10 @@ def submission_warnings(
     power = power_of_scale(activation, len(layers) - 1)
     if power is not None:
         texts.append(f"{compounding(power)}; layer_norm would keep rows alike")
+    elif not texts:
+        apart = rows_apart(activation, layers, input_second_moment)
+        if apart is not None:
+            texts.append(f"{drifting(apart)}; layer_norm would keep rows alike")
     dead = born_dead_probability(activation, layers)
     if dead is not None and dead > 0.01:
         texts.append(f"with probability {dead:.2g} or more some layer is dead from the start, being so narrow")
@@ -83,6 +87,32 @@ def compounding(power: float) -> str:
     """What `power_of_scale` means for a row."""
     size = f"about 2^{round(power)} times as large" if power < BEYOND_FLOAT32 else "larger than numbers can hold"
     return f"a row of twice the usual mean square comes out {size}, at whatever scale the weights start"
+
+
+def rows_apart(
+    activation: ElementwiseActivation, layers: Sequence[LayerScale], input_second_moment: float = 1.0
+) -> float | None:
+    """How far apart two rows come out, of half and of twice the usual mean square, where that is too far; else None.
+
+    The factor between their mean squares in the output, infinite beyond floating point. 4 for relu; about 1 where the
+    scale has an attracting fixed point. Where the fixed point is unstable (gelu and silu at a mean square of 1) depth
+    sends one row to nothing and the other beyond all bounds, although a row of just the usual scale passes unchanged.
+    """
+    try:
+        low, _ = second_moments(activation, layers, input_second_moment / 2)
+        high, _ = second_moments(activation, layers, input_second_moment * 2)
+    except ValueError:
+        return math.inf
+    if not (low[-1] > 0 and math.isfinite(high[-1])):
+        return math.inf
+    factor = high[-1] / low[-1]
+    return factor if health(factor) != "ok" else None
+
+
+def drifting(apart: float) -> str:
+    """What `rows_apart` means."""
+    factor = f"a factor of about 2^{round(math.log2(apart))}" if math.isfinite(apart) else "further than numbers reach"
+    return f"rows of half and of twice the usual mean square are driven {factor} apart"
 
 
 def seed_warnings(arms: int, seeds: int, confidence: float = 0.95) -> list[str]:

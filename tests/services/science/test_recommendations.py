@@ -52,3 +52,16 @@ def test_depth_is_warned_of() -> None:
     assert first(relu, 50).warning is None
     assert first(tanh, 2).warning is None
     assert first(sigmoid, 20).warning is not None
+
+
+@pytest.mark.parametrize("kind", ["gelu", "silu", "hard_silu", "e_swish"])
+def test_what_theory_speaks_against_comes_after_what_it_does_not(kind: str) -> None:
+    """At depth 30 these fade with he_normal and drift apart with gain_matched; their stable critical point holds."""
+    member = ACTIVATIONS[kind].model_validate({"kind": kind})
+    deep = [item for item in recommend("multiclass", 30, member) if item.role == "initializer"]
+    assert (deep[0].choice, deep[0].warning) == ("critical", None)
+    assert all(item.warning for item in deep[1:])
+    assert next(item.warning or "" for item in deep if item.choice == "gain_matched").startswith("Over 30 plain layers")
+    shallow = [item for item in recommend("multiclass", 2, member) if item.role == "initializer"]
+    assert [item.warning for item in shallow] == [None] * len(shallow)
+    assert shallow[0].choice == member.recommended_initializers[0].initializer

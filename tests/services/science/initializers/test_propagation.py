@@ -55,7 +55,7 @@ def test_gain_matched_is_he_for_relu_after_the_first_layer() -> None:
         ("erf", 0.0, math.pi / 4),
         ("tanh", 0.05, 1.760955),
         ("elu", 0.25, 1.705928),
-        ("silu", 0.05, 2.728612),
+        ("silu", 1.0, 1.967041),
     ],
 )
 def test_critical_takes_the_published_points(activation: object, bias_variance: float, weight_variance: float) -> None:
@@ -72,6 +72,16 @@ def test_critical_says_when_there_is_no_such_point() -> None:
     # relu's fixed points are all of q or none: any bias moves them away.
     with pytest.raises(ValueError, match="no critical point"):
         member.theory((9, 9), LayerContext.of((9, 9), activation=ACTIVATION.validate_python("relu")))
+
+
+def test_critical_leaves_the_bias_variance_to_the_activation_unless_it_is_given() -> None:
+    member = INITIALIZER.validate_python("critical")
+    found = {
+        kind: member.bias_variance_of(LayerContext.of((9, 9), activation=ACTIVATION.validate_python(kind)))
+        for kind in ("relu", "tanh", "gelu", "mish", "silu")
+    }
+    assert found == {"relu": 0.0, "tanh": 0.0, "gelu": 0.2, "mish": 0.11, "silu": 0.64}
+    assert member.label() == "critical"
 
 
 def test_critical_tanh_settles_at_its_fixed_point() -> None:

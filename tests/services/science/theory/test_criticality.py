@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from services.science.activations import ACTIVATIONS
+from services.science.activations.base import BaseActivation
 from services.science.activations.exponential_linear import Elu, Selu
 from services.science.activations.hard import HardTanh
 from services.science.activations.linear import Identity
@@ -8,7 +10,7 @@ from services.science.activations.rectifiers import LeakyRelu, Relu, SquaredRelu
 from services.science.activations.self_gated import Gelu, Mish, Silu
 from services.science.activations.shrinkage import TanhShrink
 from services.science.activations.sigmoidal import Arctan, Erf, Sigmoid, Softsign, Tanh
-from services.science.theory.criticality import critical_point
+from services.science.theory.criticality import critical_point, stable_critical_point
 from services.science.theory.maps import chi_1, variance_map
 
 BIASES = (0.0025, 0.01, 0.05, 0.09, 0.25, 1.0)
@@ -77,3 +79,60 @@ def test_nonsense_is_refused() -> None:
     for bias in (-0.1, np.inf, np.nan):
         with pytest.raises(ValueError, match="bias_variance"):
             critical_point(Tanh(), bias)
+
+
+NODES = np.linspace(-10.0, 10.0, 2_000)
+MASSES = np.exp(-np.square(NODES) / 2) / np.exp(-np.square(NODES) / 2).sum()
+"""An integral of its own: a plain sum, which no kink disturbs."""
+ELEMENTWISE = [kind for kind in ACTIVATIONS if ACTIVATIONS[kind].width_factor == 1]
+
+
+def after_layers(activation: BaseActivation, weight: float, bias: float, layers: int) -> tuple[float, float]:
+    """The second moment behind so many layers from standardized inputs, and chi_1 of the last."""
+    q, chi = weight + bias, np.nan
+    for _ in range(layers):
+        x = np.sqrt(q) * NODES
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, slope = activation.value(x), activation.derivative(x)
+            q = weight * float(MASSES @ np.square(value)) + bias
+            chi = weight * float(MASSES @ np.square(slope))
+        if not q < 1e30:
+            return np.inf, chi
+    return q, chi
+
+
+@pytest.mark.parametrize("kind", ELEMENTWISE)
+def test_signals_stay_at_the_point_that_is_called_stable(kind: str) -> None:
+    activation = ACTIVATIONS[kind].model_validate({"kind": kind})
+    try:
+        point = stable_critical_point(activation)  # type: ignore[arg-type]
+    except ValueError:
+        with pytest.raises(ValueError, match="no other bias variance has one"):
+            stable_critical_point(activation, 0.05)  # type: ignore[arg-type]
+        return
+    q, chi = after_layers(activation, point.sigma_w_squared, point.sigma_b_squared, 600)
+    assert q < 1e3
+    assert chi == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("kind", ["gelu", "silu", "mish", "hard_silu", "elish", "e_swish", "snake"])
+def test_signals_leave_the_critical_points_that_are_refused(kind: str) -> None:
+    """Each is critical by its equations; thirty layers multiply the scale all the same, by 12 (snake) to 1e9."""
+    activation = ACTIVATIONS[kind].model_validate({"kind": kind})
+    point = critical_point(activation)  # type: ignore[arg-type]
+    start = point.sigma_w_squared
+    assert after_layers(activation, start, 0.0, 30)[0] > 10 * start
+    with pytest.raises(ValueError, match=r"with a bias variance of 0 at which the scale of signals stays"):
+        stable_critical_point(activation, 0.0)  # type: ignore[arg-type]
+
+
+def test_what_to_take_instead_is_said_and_works() -> None:
+    with pytest.raises(ValueError, match=r"take 0\.2$"):
+        stable_critical_point(Gelu(), 0.0)
+    assert stable_critical_point(Gelu(), 0.2) == stable_critical_point(Gelu())
+    # The half-stable points, behind which stable ones begin: Roberts, Yaida and Hanin (2022), section 5.3.
+    assert 0.17292 < stable_critical_point(Gelu()).sigma_b_squared < 0.21
+    assert 0.55514 < stable_critical_point(Silu()).sigma_b_squared < 0.7
+    assert stable_critical_point(Tanh()) == critical_point(Tanh())
+    with pytest.raises(ValueError, match="bias_variance"):
+        stable_critical_point(Tanh(), -1.0)

@@ -3,7 +3,7 @@ import pytest
 from services.science.activations.base import BaseActivation
 from services.science.activations.gated_linear import Bilinear, Glu, ReGlu, SwiGlu
 from services.science.activations.rectifiers import Relu, SquaredRelu, StarRelu
-from services.science.activations.self_gated import Silu
+from services.science.activations.self_gated import Gelu, Silu
 from services.science.activations.shrinkage import TanhShrink
 from services.science.activations.sigmoidal import Sigmoid, Tanh
 from services.science.activations.softplus_family import Exponential
@@ -35,6 +35,17 @@ def test_the_other_ways_to_fail() -> None:
     assert "beyond floating point" in submission_warnings(Exponential(), network(4.0), "exponential", "he_normal")[0]
     assert "stay equal" in submission_warnings(Relu(), network(0.0, 2), "relu", "zeros")[0]
     assert "dead from the start" in submission_warnings(Relu(), network(2.0, 10, 3), "relu", "he_uniform")[-1]
+
+
+@pytest.mark.parametrize(("activation", "gain"), [(Silu(), 2.8121), (Gelu(), 2.3515)], ids=["silu", "gelu"])
+def test_an_unstable_scale_is_warned_of_although_the_usual_row_passes(activation: BaseActivation, gain: float) -> None:
+    """With the gain that keeps a second moment of 1 the prediction is a ratio of 1 at any depth."""
+    (only,) = submission_warnings(
+        activation, [LayerScale(256, 256, 1 / 256), *network(gain, 29)], activation.kind, "gain_matched"
+    )
+    assert "rows of half and of twice the usual mean square are driven a factor of about 2^2" in only
+    assert submission_warnings(activation, network(gain, 3), activation.kind, "gain_matched") == []
+    assert submission_warnings(Relu(), network(2.0), "relu", "he_uniform") == []
 
 
 @pytest.mark.parametrize("activation", [Bilinear(), ReGlu(), SwiGlu(), SquaredRelu(), StarRelu()], ids=lambda a: a.kind)
