@@ -24,7 +24,7 @@ from services.cohorts.endings import UnfinishedError, finish, release
 from services.cohorts.failure import Failure, fail, hand_back
 from services.cohorts.leftovers import unneeded
 from services.cohorts.messages import CheckpointReport, Energy, EpochsMessage
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.unit_of_work import UnitOfWork, is_transient
 from services.heartbeat import boottime
 from services.quotes.history import learn

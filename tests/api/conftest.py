@@ -20,7 +20,7 @@ from services.cohorts.claim import claim
 from services.cohorts.commit import commit_epochs, started
 from services.cohorts.endings import finish
 from services.cohorts.messages import EpochsMessage
-from services.db.engine import Database
+from services.db.database import Database
 from services.queue import SilentDoorbell
 from services.settings import Settings
 from tests.support.workers import PATIENCE

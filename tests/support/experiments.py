@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from services.cohorts import events
 from services.cohorts.messages import EpochsMessage
 from services.db.base import new_id
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CohortRow, ExperimentRow, TrialRow
 
 

@@ -8,7 +8,7 @@ from services.cohorts.commit import Outcome, commit_epochs
 from services.cohorts.endings import finish, release
 from services.cohorts.failure import Failure, fail
 from services.cohorts.messages import Energy
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CohortRow, TrialRow
 from tests.support.experiments import make_experiment, message
 

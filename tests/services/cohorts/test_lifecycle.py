@@ -10,7 +10,7 @@ from services.cohorts.endings import UnfinishedError, finish, release
 from services.cohorts.events import members
 from services.cohorts.messages import Energy
 from services.cohorts.sweep import reap, sweep, waiting
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import (
     AttemptRow,
     CheckpointRow,

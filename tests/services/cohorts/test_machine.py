@@ -26,7 +26,7 @@ from services.cohorts.quarantine import quarantine
 from services.cohorts.requests import request_cancel, request_pause, resume, retry_failed
 from services.cohorts.sweep import reap, sweep
 from services.db.base import Base
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import AttemptRow, CheckpointRow, CohortRow, EventRow, ExperimentRow, TrialRow
 from services.errors import ConflictError
 from services.settings import Settings

@@ -10,9 +10,9 @@ from services.cohorts.claim import claim
 from services.cohorts.commit import commit_epochs
 from services.cohorts.endings import finish
 from services.cohorts.messages import EpochsMessage
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import DiagnosticRow, TrialRow
-from services.experiments import service
+from services.experiments import store
 from services.reports.report import collect
 from services.science.spec import ExperimentSpec
 from services.settings import Settings
@@ -30,7 +30,7 @@ SPEC = {
 def trained(database: Database, home: Path, *, finished: bool) -> str:
     """An experiment with all epochs of its trials, one of which diverged, and with layers measured."""
     with database.write() as session:
-        experiment = service.create(session, ExperimentSpec.model_validate(SPEC), Settings(home=home)).id
+        experiment = store.create(session, ExperimentSpec.model_validate(SPEC), Settings(home=home)).id
         taken = claim(session, "w1", 30.0)
     assert taken is not None
     size = len(taken.trials)

@@ -14,10 +14,10 @@ from services.cohorts.commit import commit_epochs
 from services.cohorts.endings import finish
 from services.cohorts.messages import EpochsMessage
 from services.cohorts.requests import request_cancel, request_pause, resume
-from services.comparisons.service import Question, comparison
-from services.db.engine import Database
+from services.comparisons.comparison import Question, comparison
+from services.db.database import Database
 from services.db.tables import CohortRow, EventRow, ExperimentRow, TrialRow
-from services.experiments import service
+from services.experiments import store
 from services.experiments.views import view
 from services.science.spec import ExperimentSpec
 from services.settings import Settings
@@ -37,7 +37,7 @@ def submit(database: Database, home: Path, seeds: Any, activation: list[str] | N
         }
     )
     with database.write() as session:
-        return service.create(session, spec, Settings(home=home, **settings)).id
+        return store.create(session, spec, Settings(home=home, **settings)).id
 
 
 def train(database: Database, value: Value, most: int = 100) -> int:
@@ -184,8 +184,8 @@ def test_a_clone_with_other_seeds_has_no_rounds(database: Database, tmp_path: Pa
     experiment = submit(database, tmp_path, {"min": 3, "max": 12, "until": "ranked"})
     with database.read() as session:
         row = session.get_one(ExperimentRow, experiment)
-        assert ExperimentSpec.model_validate(service.clone_spec(row, {})).rounds is not None
-        assert ExperimentSpec.model_validate(service.clone_spec(row, {"seeds": 7})).rounds is None
+        assert ExperimentSpec.model_validate(store.clone_spec(row, {})).rounds is not None
+        assert ExperimentSpec.model_validate(store.clone_spec(row, {"seeds": 7})).rounds is None
 
 
 @pytest.mark.parametrize(("wish", "state", "trials"), [("pause", "paused", 8), ("cancel", "succeeded", 4)])
