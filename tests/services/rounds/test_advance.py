@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 from sqlalchemy import func, select
 
+from services.child_protocol import Divergence, EpochReport, Epochs
 from services.cohorts.claim import Claim, claim
 from services.cohorts.commit import commit_epochs
 from services.cohorts.endings import finish
-from services.cohorts.messages import EpochsMessage
 from services.cohorts.requests import request_cancel, request_pause, resume
 from services.comparisons.comparison import Question, comparison
 from services.db.database import Database
@@ -53,10 +53,10 @@ def train(database: Database, value: Value, most: int = 100) -> int:
 
 def run(database: Database, taken: Claim, value: Value) -> None:
     losses = [value(trial.arm["activation"]["kind"], trial.seed) for trial in taken.trials]
-    gone = [{"slot": slot, "layer": "loss"} for slot, loss in enumerate(losses) if loss is None]
-    start = {"epoch": 0, "seconds": 0.1, "metrics": {"val_loss": [9.0] * len(losses)}}
-    end = {"epoch": 1, "seconds": 0.1, "metrics": {"val_loss": losses}, "diverged": gone}
-    report = EpochsMessage.model_validate({"from": 0, "to": 1, "epochs": [start, end]})
+    gone: list[Divergence] = [{"slot": slot, "layer": "loss"} for slot, loss in enumerate(losses) if loss is None]
+    start: EpochReport = {"epoch": 0, "seconds": 0.1, "metrics": {"val_loss": [9.0] * len(losses)}}
+    end: EpochReport = {"epoch": 1, "seconds": 0.1, "metrics": {"val_loss": losses}, "diverged": gone}
+    report: Epochs = {"type": "epochs", "from": 0, "to": 1, "epochs": [start, end]}
     with database.write() as session:
         commit_epochs(session, taken.cohort_id, taken.attempt, report, 30.0)
         finish(session, taken.cohort_id, taken.attempt)
