@@ -60,7 +60,7 @@ LOCATION = {"Location": {"description": "The new experiment.", "schema": {"type"
     responses={
         200: {"description": "With `dry_run`: what the submission would do.", "model": Plan},
         202: {"description": "Stored and queued.", "headers": LOCATION},
-        **problems(422),
+        **problems(422, takes_spec=True),
     },
 )
 def submit(
@@ -136,7 +136,7 @@ def delete_experiment(context: ContextDep, experiment_id: str) -> Response:
     summary="Submit a copy",
     status_code=202,
     response_model=Experiment,
-    responses={202: {"description": "Stored and queued.", "headers": LOCATION}, **problems(404, 422)},
+    responses={202: {"description": "Stored and queued.", "headers": LOCATION}, **problems(404, 422, takes_spec=True)},
 )
 def clone(
     request: Request,
