@@ -13,7 +13,7 @@ from api.app import create_app
 from api.connection_guard import Limits, guarded
 from api.event_hub import Hub
 from services import log
-from services.db.engine import Database
+from services.db.database import Database
 from services.settings import Settings, get_settings
 
 GRACE_SECONDS = 10

@@ -29,7 +29,7 @@ from api.event_hub import Hub
 from api.head import HeadOfGet
 from api.state import Context
 from api.telemetry import Telemetry
-from services.db.engine import Database
+from services.db.database import Database
 from services.figures.render import Renderer
 from services.queue import CeleryDoorbell, Doorbell
 from services.settings import Settings

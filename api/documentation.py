@@ -1,5 +1,6 @@
 """What every route says of itself in the OpenAPI document: its problems, with an example of each."""
 
+from http import HTTPStatus
 from typing import Any
 
 from api.problems import MEDIA_TYPE, problem
@@ -19,7 +20,7 @@ EXAMPLES: dict[int, dict[str, Any]] = {
     406: {"detail": "this can be served as application/json, text/csv, application/jsonl"},
     408: {"detail": "the body came slower than 2000 bytes/s for 20 s"},
     409: {
-        "detail": "the experiment is succeeded; only a queued, running or paused one can be cancelled",
+        "detail": "the experiment has already succeeded; only one that is not final is cancelled",
         "code": "conflict",
         "title": "The current state forbids this",
     },
@@ -32,10 +33,8 @@ EXAMPLES: dict[int, dict[str, Any]] = {
     415: {"detail": "send the body as application/json"},
     421: {"detail": "this service is not served as 'a.org'; if it should be, add the name to FIRSTLIGHT_ALLOWED_HOSTS"},
     422: {
-        "detail": "/activation/1: unknown name 'tanhh'; did you mean 'tanh'?",
-        "code": "spec_invalid",
-        "title": "The experiment spec is not valid",
-        "fields": [FieldProblem("/activation/1", "unknown name 'tanhh'; did you mean 'tanh'?")],
+        "detail": "limit: should be greater than or equal to 1, not '0'",
+        "fields": [FieldProblem("limit", "should be greater than or equal to 1, not '0'")],
     },
     429: {
         "detail": "all 200 event streams are in use; try again later",
@@ -46,6 +45,13 @@ EXAMPLES: dict[int, dict[str, Any]] = {
     500: {"detail": "an unexpected error; the log has it under this request_id"},
     503: {"detail": "the database does not answer; try again"},
 }
+WRONG_SPEC: dict[str, Any] = {
+    "detail": "/activation/1: unknown name 'tanhh'; did you mean 'tanh'?",
+    "code": "spec_invalid",
+    "title": "The experiment spec is not valid",
+    "fields": [FieldProblem("/activation/1", "unknown name 'tanhh'; did you mean 'tanh'?")],
+}
+"""The 422 of a route that takes a spec."""
 DESCRIPTIONS = {
     400: "The request is not HTTP, its body is not JSON, or its address holds a NUL character.",
     401: "No key, or not one of the service's keys.",
@@ -66,14 +72,15 @@ DESCRIPTIONS = {
 }
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problems(*statuses: int, takes_spec: bool = False) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer with these problems."""
-    return {status: problem_response(status) for status in statuses}
+    return {status: problem_response(status, takes_spec=takes_spec) for status in statuses}
 
 
-def problem_response(status: int) -> dict[str, Any]:
+def problem_response(status: int, *, takes_spec: bool = False) -> dict[str, Any]:
     """One entry of an OpenAPI `responses` object."""
-    example = problem(status, request_id=EXAMPLE_REQUEST, **EXAMPLES[status])
+    fields = WRONG_SPEC if takes_spec and status == HTTPStatus.UNPROCESSABLE_ENTITY else EXAMPLES[status]
+    example = problem(status, request_id=EXAMPLE_REQUEST, **fields)
     return {
         "description": DESCRIPTIONS[status],
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}},

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import ExperimentRow
 from services.errors import BusyError
 

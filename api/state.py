@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 
 from api.event_hub import Hub
 from api.telemetry import Telemetry
-from services.db.engine import Database
+from services.db.database import Database
 from services.figures.render import Renderer
 from services.queue import Doorbell
 from services.settings import Settings

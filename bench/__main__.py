@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import diagnostics_cost, entries, peers, service
+from bench import diagnostics_cost, entries, peers, whole_service
 from bench.findings import Findings, load
 from bench.page import page
 from bench.picture import cost_against_width, draw
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     parts = given.only or PARTS
     if "service" in parts or "diagnostics" in parts:
-        service.fetch()  # before minutes have gone into the races
+        whole_service.fetch()  # before minutes have gone into the races
     rounds = given.rounds or (15 if given.full else 7)
     pythons = peers.pythons(say) if given.peers else {}
     findings = Findings(peers=given.peers)
@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for workload in WORKLOADS:
             findings.alone.append((workload, run(workload.with_trials(1), entries.alone())))
     if "service" in parts:
-        beside = entries.keras(pythons, next(iter(entries.KERAS)), service.STUDY["epochs"]) if pythons else None
-        findings.service = service.measure(9 if given.full else 3, beside)
+        beside = entries.keras(pythons, next(iter(entries.KERAS)), whole_service.STUDY["epochs"]) if pythons else None
+        findings.service = whole_service.measure(9 if given.full else 3, beside)
         findings.loads.append(load())
     if "diagnostics" in parts:
         findings.diagnostics = diagnostics_cost.measure(9 if given.full else 5)

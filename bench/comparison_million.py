@@ -19,8 +19,8 @@ from pydantic import SecretStr
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from services.comparisons.service import Question, comparison
-from services.db.engine import Database
+from services.comparisons.comparison import Question, comparison
+from services.db.database import Database
 from services.db.tables import CohortRow, CurveRow, ExperimentRow, TrialRow
 from services.science.streams import Purpose, stream
 from services.settings import Settings

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.race import CORES, ROOT, ContenderError
-from bench.service import STUDY
+from bench.whole_service import STUDY
 from services.science.grid import expand
 from services.science.spec import ExperimentSpec
 from services.settings import get_settings

@@ -34,11 +34,11 @@ def convolutional() -> list[Entry]:
     several = len(CORES) > 1
     tuned = {"channels_last": True}
     pinned = [
-        Entry(f"{OURS_CNN}, {PINNED}", "engine", {"engine": "auto", "pinned": True}),
+        Entry(f"{OURS_CNN}, {PINNED}", "own_engine", {"engine": "auto", "pinned": True}),
         Entry(f"PyTorch, channels last, {PINNED}", "torch_cnn", {**tuned, "pinned": True}),
     ]
     return [
-        Entry(OURS_CNN, "engine", {"engine": "auto"}),
+        Entry(OURS_CNN, "own_engine", {"engine": "auto"}),
         *(pinned if several else []),
         Entry("PyTorch, channels last", "torch_cnn", tuned),
         Entry("PyTorch, channels last, freed memory kept", "torch_cnn", {**tuned, "keep_memory": True}),
@@ -69,7 +69,7 @@ def keras(pythons: Pythons, backend: str, epochs: int = 0) -> Entry:
 
 
 def _engines() -> list[Entry]:
-    return [Entry(OURS, "engine", {"engine": "native"}), Entry(STACKED, "engine", {"engine": "eager"})]
+    return [Entry(OURS, "own_engine", {"engine": "native"}), Entry(STACKED, "own_engine", {"engine": "eager"})]
 
 
 def _eager() -> Entry:

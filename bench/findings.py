@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bench.diagnostics_cost import Cost
 from bench.race import Result
-from bench.service import ServiceResult
+from bench.whole_service import ServiceResult
 from bench.workload import Workload
 
 PRODUCT_FLOPS = 2 * 1024**3

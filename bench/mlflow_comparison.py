@@ -32,7 +32,7 @@ from scipy import special
 from sqlalchemy import insert
 
 from firstlight.process import free_port
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CohortRow, CurveRow, ExperimentRow, TrialRow
 from services.science.grid import Grid, expand
 from services.science.spec import ExperimentSpec

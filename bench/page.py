@@ -9,7 +9,7 @@ from bench.diagnostics_cost import Cost
 from bench.entries import CEILING, KERAS, OURS_CNN, PINNED
 from bench.findings import Findings, named, span, utilisation
 from bench.race import CORES, Result
-from bench.service import STUDY, ServiceResult
+from bench.whole_service import STUDY, ServiceResult
 from bench.workload import CNN, Workload
 
 

@@ -3,7 +3,7 @@
 import sys
 
 from services.db import schema
-from services.db.engine import Database
+from services.db.database import Database
 from services.settings import get_settings
 
 

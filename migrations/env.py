@@ -7,7 +7,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import JSON, Connection
 
 from services.db.base import Base, UtcDateTime
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import ExperimentRow
 from services.settings import get_settings
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import orjson
 import structlog
 
-from services.db.engine import Database
+from services.db.database import Database
 from services.processes import Group, limited
 from services.quotes.machine import NUMBERS, checked, confirm, store
 from services.settings import Settings

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import structlog
 
+from services.child_protocol import ToChild
 from services.processes import Group
 
 log = structlog.get_logger(__name__)
@@ -64,7 +65,7 @@ class Child:
         """Whether it has not ended."""
         return self.process.poll() is None
 
-    def send(self, message: Mapping[str, Any]) -> None:
+    def send(self, message: ToChild) -> None:
         """Send one message; never waits, for a child that has stopped reading must not stop its supervisor."""
         self._outbox.put(orjson.dumps(message) + b"\n")
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from services.cohorts import workers
 from services.cohorts.sweep import waiting
 from services.db.base import new_id
-from services.db.engine import Database
+from services.db.database import Database
 from services.queue import CeleryDoorbell, make_app
 from services.settings import Settings
 from worker.bell import Bell

@@ -5,7 +5,7 @@ import threading
 import structlog
 
 from services.cohorts.claim import Claim, renew
-from services.db.engine import Database
+from services.db.database import Database
 from services.heartbeat import boottime
 from services.settings import Settings
 from worker.child import Child

@@ -13,7 +13,7 @@ from services.cohorts.leftovers import unneeded
 from services.cohorts.packing import pack_one
 from services.cohorts.sweep import overdue, reap, sweep
 from services.cohorts.workers import Identity
-from services.db.engine import Database
+from services.db.database import Database
 from services.heartbeat import Heartbeat, boottime
 from services.settings import Settings
 from worker.bell import Bell

@@ -15,7 +15,7 @@ from services.settings import Settings, get_settings
 from worker.calibration import COMMAND as PROBE
 from worker.child import COMMAND
 from worker.host import Host
-from worker.signals import StopSignals
+from worker.stop_signals import StopSignals
 
 
 def main(arguments: Sequence[str] | None = None, command: Sequence[str] = COMMAND, probe: Sequence[str] = PROBE) -> int:

@@ -17,14 +17,24 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.artifacts import Artifacts, Condition
+from services.child_protocol import (
+    CheckpointReport,
+    Energy,
+    PlannedTrial,
+    Resume,
+    Start,
+    StopMode,
+    read_energy,
+    read_epochs,
+    read_started,
+)
 from services.cohorts.checkpoints import forget
 from services.cohorts.claim import Claim, desired
 from services.cohorts.commit import Commit, Outcome, OutOfOrderError, commit_epochs, started
 from services.cohorts.endings import UnfinishedError, finish, release
 from services.cohorts.failure import Failure, fail, hand_back
 from services.cohorts.leftovers import unneeded
-from services.cohorts.messages import CheckpointReport, Energy, EpochsMessage
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.unit_of_work import UnitOfWork, is_transient
 from services.heartbeat import boottime
 from services.quotes.history import learn
@@ -57,14 +67,14 @@ class FencedError(Exception):
 
 
 class MalformedError(ValueError):
-    """A message of the child lacks something, or names a place that is not its own."""
+    """A message of the child names a place that is not its own."""
 
 
 @dataclass
 class _Stop:
     """A stop that was asked of the child: how, and since when."""
 
-    mode: str
+    mode: StopMode
     since: float = field(default_factory=time.monotonic)
     termed: bool = False
 
@@ -145,13 +155,13 @@ class Supervisor:
             for cohort_id in unneeded(session, [self._claim.cohort_id])[0]:
                 self._artifacts.remove_cohort(cohort_id)
 
-    def _start_message(self) -> dict[str, Any]:
+    def _start_message(self) -> Start:
         claim, settings = self._claim, self._settings
         folder = self._artifacts.attempt_folder(claim.cohort_id, claim.attempt)
         return {
             "type": "start",
             "spec": claim.spec,
-            "trials": [{"slot": trial.slot, "arm": trial.arm, "seed": trial.seed} for trial in claim.trials],
+            "trials": [PlannedTrial(slot=trial.slot, arm=trial.arm, seed=trial.seed) for trial in claim.trials],
             "resume": self._resume(),
             "report_after": claim.last_epoch,
             "checkpoint_dir": str(folder),
@@ -163,18 +173,18 @@ class Supervisor:
             "watts_per_core": settings.cpu_watts_per_core,
         }
 
-    def _resume(self) -> dict[str, Any] | None:
+    def _resume(self) -> Resume | None:
         """The newest checkpoint whose file is here and whole.
 
         Rows of damaged files are removed. Those of missing ones stay: another host may have them.
         """
         epochs: dict[Condition, list[int]] = {"damaged": [], "missing": []}
-        found: dict[str, Any] | None = None
+        newest: Resume | None = None
         for saved in self._claim.checkpoints:
             condition = self._artifacts.condition(saved.path, saved.sha256)
             if condition == "intact":
                 path = str(self._artifacts.absolute(saved.path))
-                found = {"epoch": saved.epoch, "path": path, "sha256": saved.sha256, "slots": saved.slots}
+                newest = {"epoch": saved.epoch, "path": path, "sha256": saved.sha256, "slots": saved.slots}
                 break
             epochs[condition].append(saved.epoch)
         if damaged := epochs["damaged"]:
@@ -183,8 +193,8 @@ class Supervisor:
         if missing := epochs["missing"]:
             hint = "all workers of one database need the same home folder"
             self._log.warning("checkpoints_missing", epochs=missing, folder=str(self._artifacts.root), hint=hint)
-        self._from_epoch = -1 if found is None else int(found["epoch"])
-        return found
+        self._from_epoch = -1 if newest is None else newest["epoch"]
+        return newest
 
     def _converse(self) -> None:
         """Hear the child out until its last message, its end, or the order to kill it."""
@@ -219,8 +229,7 @@ class Supervisor:
                 case "started":
                     self._begin(message)
                 case "done" | "stopped" | "failed":
-                    energy = message.get("energy")
-                    self._energy = Energy.model_validate(energy) if energy else None
+                    self._energy = read_energy(message)
                     self._last = dict(message)
                 case _:
                     pass  # ready, beat, and whatever a newer child may say
@@ -229,12 +238,13 @@ class Supervisor:
 
     def _begin(self, message: Mapping[str, Any]) -> None:
         claim = self._claim
-        device, digest = (_text(message, name) for name in ("device", "dataset_digest"))
+        report = read_started(message)
+        device, digest = report["device"], report["dataset_digest"]
         outcome = self._write(
             lambda session: started(session, claim.cohort_id, claim.attempt, device, digest, self._from_epoch)
         )
         self._begun = True
-        self._engine = str(message.get("engine", "unknown"))
+        self._engine = report.get("engine", "unknown")
         if outcome is Outcome.FENCED:
             raise FencedError
         if outcome is None:
@@ -243,9 +253,9 @@ class Supervisor:
 
     def _store(self, message: Mapping[str, Any]) -> None:
         claim = self._claim
-        report = EpochsMessage.model_validate(message)
-        if report.checkpoint is not None:
-            report = report.model_copy(update={"checkpoint": self._placed(report.checkpoint)})
+        report = read_epochs(message)
+        if (file := report.get("checkpoint")) is not None:
+            report["checkpoint"] = self._placed(file)
         sent = boottime()
         done: Commit = self._write(
             lambda session: commit_epochs(session, claim.cohort_id, claim.attempt, report, self._settings.lease_seconds)
@@ -253,14 +263,14 @@ class Supervisor:
         if done.outcome is Outcome.FENCED:
             raise FencedError
         self._lease.touched(sent)
-        self._child.send({"type": "ack", "epoch": report.to})
+        self._child.send({"type": "ack", "epoch": report["to"]})
         self._artifacts.remove(done.stale)
         self._follow(done.desired)
 
     def _placed(self, file: CheckpointReport) -> CheckpointReport:
         """The file by its path as the database stores it."""
         try:
-            return file.model_copy(update={"path": self._artifacts.relative(Path(file.path))})
+            return {**file, "path": self._artifacts.relative(Path(file["path"]))}
         except ValueError as error:
             raise MalformedError(str(error)) from error
 
@@ -276,7 +286,9 @@ class Supervisor:
         self._follow(wanted)
 
     def _follow(self, wanted: str) -> None:
-        mode = wanted if wanted in ("cancel", "pause") else "drain" if self._draining() else None
+        mode: StopMode | None = "drain" if self._draining() else None
+        if wanted in ("cancel", "pause"):
+            mode = wanted
         if mode is None or (self._stop is not None and self._stop.mode in (mode, "cancel")):
             return
         if self._stop is None or mode == "cancel":
@@ -363,10 +375,3 @@ class Supervisor:
                     raise FencedError from error
                 self._log.warning("write_delayed", error=type(error).__name__)
                 time.sleep(POLL_SECONDS)
-
-
-def _text(message: Mapping[str, Any], name: str) -> str:
-    value = message.get(name)
-    if not isinstance(value, str):
-        raise MalformedError(f"{message['type']!r} has no {name}")
-    return value

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from api.answers import JsonAnswer, with_etag
 from api.documentation import problems
 from api.state import ContextDep
-from services.hypotheses.service import HypothesisQuestion, claims
+from services.hypotheses.decisions import HypothesisQuestion, claims
 from services.science.hypotheses import ClaimResults
 
 router = APIRouter(prefix="/v1", tags=["comparisons"])

@@ -10,7 +10,7 @@ from api.answers import JsonAnswer, with_etag
 from api.documentation import EXAMPLE_ID, problems
 from api.state import ContextDep
 from api.strict_json import StrictRoute
-from services.comparisons.service import Question, comparison
+from services.comparisons.comparison import Question, comparison
 from services.science.base import Strict
 from services.science.comparison.models import Comparison
 

@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
 from api.state import ContextDep
-from services.experiments import service
+from services.experiments import store
 from services.experiments.population import Population, population
-from services.experiments.service import Listing
+from services.experiments.store import Listing
 from services.experiments.views import ExperimentView, views
 from services.states import FINAL
 
@@ -39,7 +39,7 @@ HEADINGS = "".join(
 def dashboard(context: ContextDep) -> HTMLResponse:
     """The newest experiments; the page reads itself again while something is running."""
     with context.database.read() as session:
-        rows, _ = service.page(session, Listing(), SHOWN)
+        rows, _ = store.page(session, Listing(), SHOWN)
         found, counts = views(session, rows), population(session)
     return HTMLResponse(_page(found, counts), headers={"Content-Security-Policy": POLICY})
 

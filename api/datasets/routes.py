@@ -14,7 +14,7 @@ from api.documentation import problems
 from api.pagination import Cursor, Limit, Page
 from api.state import ContextDep
 from services.catalogue import datasets
-from services.datasets.service import remove_upload, upload_csv
+from services.datasets.uploads import remove_upload, upload_csv
 from services.errors import FieldProblem, InvalidInputError
 from services.plain_text import without_wrong_characters, wrong_character
 from services.science.datasets.csv_table import CsvOptions

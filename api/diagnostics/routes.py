@@ -11,8 +11,8 @@ from api.documentation import problems
 from api.pagination import Cursor, Limit, Page, decode, encode
 from api.state import ContextDep
 from services.diagnostics.filter import QUANTITIES
-from services.diagnostics.service import LayerDiagnostics, Wanted, page
-from services.experiments import service as experiments
+from services.diagnostics.pages import LayerDiagnostics, Wanted, page
+from services.experiments import store as experiments
 from services.science.diagnostics import HISTOGRAM_EDGES
 
 router = APIRouter(prefix="/v1", tags=["trials"])

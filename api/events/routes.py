@@ -10,7 +10,7 @@ from api.documentation import problems
 from api.events.stream import EventStream, Feed
 from api.state import Context, ContextDep
 from services.errors import FieldProblem, InvalidInputError
-from services.experiments import service
+from services.experiments import store
 from services.states import FINAL
 
 router = APIRouter(tags=["experiments"])
@@ -62,5 +62,5 @@ def _after(last_event_id: str | None) -> int:
 
 def _has_everything(context: Context, experiment_id: str, after: int) -> bool:
     with context.database.read() as session:
-        row = service.get(session, experiment_id)
+        row = store.get(session, experiment_id)
         return row.state in FINAL and after >= row.event_seq

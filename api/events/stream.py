@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.event_hub import Hub
-from services.db.engine import Database
+from services.db.database import Database
 from services.experiments.timeline import Entry, News, news
 
 KEEP_ALIVE_SECONDS = 15.0

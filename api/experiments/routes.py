@@ -14,13 +14,13 @@ from api.experiments.schemas import AXES, QUICK, CloneRequest, Experiment
 from api.pagination import Cursor, Limit, Page, decode, encode
 from api.state import Context, ContextDep
 from api.strict_json import StrictRoute
-from services.datasets.service import ensure_available
+from services.datasets.files import ensure_available
 from services.db.unit_of_work import UnitOfWork
 from services.errors import FieldProblem, InvalidInputError
-from services.experiments import idempotency, service
+from services.experiments import idempotency, store
 from services.experiments.control import Action, steer
 from services.experiments.plan import Plan, parse_spec, plan
-from services.experiments.service import Listing
+from services.experiments.store import Listing
 from services.experiments.views import view, views
 from services.instants import instant
 from services.science.spec import ExperimentSpec
@@ -60,7 +60,7 @@ LOCATION = {"Location": {"description": "The new experiment.", "schema": {"type"
     responses={
         200: {"description": "With `dry_run`: what the submission would do.", "model": Plan},
         202: {"description": "Stored and queued.", "headers": LOCATION},
-        **problems(422),
+        **problems(422, takes_spec=True),
     },
 )
 def submit(
@@ -101,7 +101,7 @@ def list_experiments(
     listing = Listing(state, dataset, tag, _instant("created_after", created_after), filter)
     after = decode(cursor, datetime, str)
     with context.database.read() as session:
-        rows, last = service.page(session, listing, limit, after and (after[0], after[1]))
+        rows, last = store.page(session, listing, limit, after and (after[0], after[1]))
         items = [_json(Experiment.of(item)) for item in views(session, rows)]
     return JsonAnswer({"items": items, "next_cursor": encode(*last) if last else None})
 
@@ -119,7 +119,7 @@ def list_experiments(
 def read_experiment(request: Request, context: ContextDep, experiment_id: str) -> Response:
     """The experiment with its trials' states, progress and remaining time."""
     with context.database.read() as session:
-        found = view(session, service.get(session, experiment_id))
+        found = view(session, store.get(session, experiment_id))
     return with_etag(request, JsonAnswer(_json(Experiment.of(found))))
 
 
@@ -127,7 +127,7 @@ def read_experiment(request: Request, context: ContextDep, experiment_id: str) -
 def delete_experiment(context: ContextDep, experiment_id: str) -> Response:
     """Delete a final experiment with its trials, rows and files."""
     with context.database.write() as session:
-        service.remove(session, experiment_id)
+        store.remove(session, experiment_id)
     return Response(status_code=204)
 
 
@@ -136,7 +136,7 @@ def delete_experiment(context: ContextDep, experiment_id: str) -> Response:
     summary="Submit a copy",
     status_code=202,
     response_model=Experiment,
-    responses={202: {"description": "Stored and queued.", "headers": LOCATION}, **problems(404, 422)},
+    responses={202: {"description": "Stored and queued.", "headers": LOCATION}, **problems(404, 422, takes_spec=True)},
 )
 def clone(
     request: Request,
@@ -147,7 +147,7 @@ def clone(
 ) -> Response:
     """Submit the same spec again, with some fields replaced."""
     with context.database.read() as session:
-        body = service.clone_spec(service.get(session, experiment_id), changes.spec if changes else {})
+        body = store.clone_spec(store.get(session, experiment_id), changes.spec if changes else {})
     return _submit(context, parse_spec(body, context.settings.data_path), _scoped(request, idempotency_key))
 
 
@@ -200,7 +200,7 @@ def _submit(context: Context, spec: ExperimentSpec, key: str | None) -> Response
     def work(session: UnitOfWork) -> tuple[dict[str, Any], bool]:
         if key is not None and (known := idempotency.stored_answer(session, key, digest)) is not None:
             return known, True
-        row = service.create(session, spec, context.settings)
+        row = store.create(session, spec, context.settings)
         answer = _json(Experiment.of(view(session, row)))
         if key is not None:
             idempotency.remember(session, key, digest, row.id, answer)

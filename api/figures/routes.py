@@ -12,9 +12,9 @@ from api.documentation import problems
 from api.pagination import Cursor, Limit, Page
 from api.state import ContextDep
 from services.catalogue import figures as catalogue
-from services.comparisons.service import Question
+from services.comparisons.comparison import Question
+from services.figures.figure import chosen, figure
 from services.figures.page import POLICY
-from services.figures.service import chosen, figure
 from services.reports import report
 from services.science.figures.theme import ThemeName
 

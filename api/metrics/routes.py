@@ -12,7 +12,7 @@ from api.documentation import problems
 from api.metrics.schemas import MetricsPage
 from api.pagination import Cursor, Limit, decode, encode
 from api.state import Context, ContextDep
-from services.experiments import service as experiments
+from services.experiments import store as experiments
 from services.trials import series
 from services.trials.downsampling import DESCRIPTION, METHOD
 from services.trials.series import THIN_BY, Selection

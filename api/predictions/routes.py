@@ -7,9 +7,9 @@ from api.answers import JsonAnswer
 from api.documentation import problems
 from api.state import ContextDep
 from api.strict_json import StrictRoute
-from services.experiments import service as experiments
+from services.experiments import store as experiments
+from services.predictions.networks import PredictionRequest, Predictions, predict_networks
 from services.predictions.scorecard import ExperimentCheck, Scorecard, experiment_check, scorecard
-from services.predictions.service import PredictionRequest, Predictions, predict_networks
 
 router = APIRouter(prefix="/v1", tags=["predictions"], route_class=StrictRoute)
 

@@ -9,10 +9,10 @@ from api.answers import JsonAnswer
 from api.documentation import problems
 from api.pagination import Cursor, Limit, Page, decode, encode
 from api.state import ContextDep
-from services.experiments import service as experiments
+from services.experiments import store as experiments
 from services.states import TrialState
-from services.trials import service
-from services.trials.service import Trial
+from services.trials import views
+from services.trials.views import Trial
 
 router = APIRouter(prefix="/v1", tags=["trials"])
 
@@ -35,7 +35,7 @@ def list_trials(
     after = decode(cursor, int)
     with context.database.read() as session:
         experiments.get(session, experiment_id)
-        trials, last = service.page(session, experiment_id, limit, after[0] if after else None, state=state, arm=arm)
+        trials, last = views.page(session, experiment_id, limit, after[0] if after else None, state=state, arm=arm)
     items = [trial.model_dump(mode="json") for trial in trials]
     return JsonAnswer({"items": items, "next_cursor": encode(last) if last is not None else None})
 
@@ -44,4 +44,4 @@ def list_trials(
 def read_trial(context: ContextDep, trial_id: str) -> Response:
     """One network: its arm, seed, state, final and best epoch, and how it diverged if it did."""
     with context.database.read() as session:
-        return JsonAnswer(service.get(session, trial_id).model_dump(mode="json"))
+        return JsonAnswer(views.get(session, trial_id).model_dump(mode="json"))

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
+from services.child_protocol import CheckpointReport, DiagnosticReport, EpochReport, Epochs
 from services.cohorts import events
 from services.cohorts.checkpoints import keep_newest
 from services.cohorts.energy import add_energy
 from services.cohorts.fence import hold
-from services.cohorts.messages import CheckpointReport, DiagnosticReport, EpochReport, EpochsMessage
 from services.cohorts.progress import progress
 from services.db.base import now
 from services.db.clock import CLOCK
@@ -79,43 +79,45 @@ def started(
     return Outcome.COMMITTED if seen == dataset_digest else None
 
 
-def commit_epochs(session: Session, cohort_id: str, attempt: int, message: EpochsMessage, ttl: float) -> Commit:
+def commit_epochs(session: Session, cohort_id: str, attempt: int, message: Epochs, ttl: float) -> Commit:
     """Store the message's epochs if they follow the last stored one and `attempt` still holds the lease.
 
     Raises:
         OutOfOrderError: the message leaves a gap or is not dense in itself.
     """
-    if [report.epoch for report in message.epochs] != list(range(message.first, message.to + 1)):
-        raise OutOfOrderError(f"epochs {message.first} to {message.to} are not all there, or not in order")
-    seconds = math.fsum(report.seconds for report in message.epochs)
+    first, last, reports = message["from"], message["to"], message["epochs"]
+    if [report["epoch"] for report in reports] != list(range(first, last + 1)):
+        raise OutOfOrderError(f"epochs {first} to {last} are not all there, or not in order")
+    seconds = math.fsum(report["seconds"] for report in reports)
     cohort = hold(
         session,
         cohort_id,
         attempt,
         {
-            "last_epoch": message.to,
+            "last_epoch": last,
             "lease_expires_at": CLOCK + ttl,
             "duration_seconds": CohortRow.duration_seconds + seconds,
         },
-        CohortRow.last_epoch == message.first - 1,
+        CohortRow.last_epoch == first - 1,
     )
     if cohort is None:
         return _refused(session, cohort_id, attempt, message)
     cohort.seconds_per_epoch = _rate(cohort.seconds_per_epoch, message)
-    add_energy(cohort, message.energy)
+    add_energy(cohort, message.get("energy"))
     trials = _members(session, cohort_id)
-    _insert_rows(session, trials, message.epochs)
-    _insert_diagnostics(session, trials, message.diagnostics)
-    _note_divergence(session, trials, message.epochs)
+    _insert_rows(session, trials, reports)
+    _insert_diagnostics(session, trials, message.get("diagnostics", []))
+    _note_divergence(session, trials, reports)
     session.execute(
         update(TrialRow)
         .where(TrialRow.cohort_id == cohort_id, TrialRow.state == "running")
-        .values(epochs_done=message.to)
+        .values(epochs_done=last)
         .execution_options(synchronize_session=False)
     )
-    stale = _save(session, cohort, attempt, message.checkpoint) if message.checkpoint is not None else ()
+    file = message.get("checkpoint")
+    stale = _save(session, cohort, attempt, file) if file is not None else ()
     session.flush()
-    told = {"from": message.first, "epoch": message.to, "epochs": cohort.epochs, "trials": cohort.size}
+    told = {"from": first, "epoch": last, "epochs": cohort.epochs, "trials": cohort.size}
     events.append(
         session,
         cohort.experiment_id,
@@ -124,7 +126,7 @@ def commit_epochs(session: Session, cohort_id: str, attempt: int, message: Epoch
     return Commit(Outcome.COMMITTED, cohort.desired, stale)
 
 
-def _refused(session: Session, cohort_id: str, attempt: int, message: EpochsMessage) -> Commit:
+def _refused(session: Session, cohort_id: str, attempt: int, message: Epochs) -> Commit:
     """Tell a lost acknowledgement from a lost lease."""
     found = session.execute(
         select(CohortRow.last_epoch, CohortRow.desired).where(
@@ -134,14 +136,15 @@ def _refused(session: Session, cohort_id: str, attempt: int, message: EpochsMess
     if found is None:
         return Commit(Outcome.FENCED)
     last_epoch, desired = found
-    if message.to <= last_epoch:
+    if message["to"] <= last_epoch:
         return Commit(Outcome.ALREADY, desired)
-    raise OutOfOrderError(f"epochs {message.first} to {message.to} do not follow the last stored epoch, {last_epoch}")
+    span = f"epochs {message['from']} to {message['to']}"
+    raise OutOfOrderError(f"{span} do not follow the last stored epoch, {last_epoch}")
 
 
-def _rate(old: float | None, message: EpochsMessage) -> float | None:
+def _rate(old: float | None, message: Epochs) -> float | None:
     """The moving average of seconds per epoch; epoch 0 trains nothing and does not count."""
-    trained = [report.seconds for report in message.epochs if report.epoch > 0]
+    trained = [report["seconds"] for report in message["epochs"] if report["epoch"] > 0]
     if not trained:
         return old
     new = math.fsum(trained) / len(trained)
@@ -158,17 +161,25 @@ def _insert_rows(session: Session, trials: Mapping[int, _Member], reports: list[
     silent = {slot for slot, trial in trials.items() if trial.diverged}
     rows: list[dict[str, Any]] = []
     for report in reports:
-        columns = {name: report.metrics[name] for name in COLUMNS if name in report.metrics}
-        others = {name: values for name, values in report.metrics.items() if name not in columns} | (report.extra or {})
+        metrics = report["metrics"]
+        columns = {name: metrics[name] for name in COLUMNS if name in metrics}
+        others = {name: values for name, values in metrics.items() if name not in columns}
+        others |= report.get("extra") or {}
         for slot, trial in trials.items():
             if slot not in silent:
                 row: dict[str, Any] = dict.fromkeys(COLUMNS)
                 row.update((name, values[slot]) for name, values in columns.items())
                 extra = {name: values[slot] for name, values in others.items()} or None
                 rows.append(
-                    {"trial_id": trial.id, "epoch": report.epoch, **row, "seconds": report.seconds, "extra": extra}
+                    {
+                        "trial_id": trial.id,
+                        "epoch": report["epoch"],
+                        **row,
+                        "seconds": report["seconds"],
+                        "extra": extra,
+                    }
                 )
-        silent.update(item.slot for item in report.diverged)
+        silent.update(item["slot"] for item in report.get("diverged", []))
     if rows:
         session.execute(insert(EpochRow.__table__), rows)  # pyright: ignore[reportArgumentType]
 
@@ -176,14 +187,14 @@ def _insert_rows(session: Session, trials: Mapping[int, _Member], reports: list[
 def _insert_diagnostics(session: Session, trials: Mapping[int, _Member], reports: list[DiagnosticReport]) -> None:
     rows = [
         {
-            "trial_id": trials[item.slot].id,
-            "epoch": item.epoch,
-            "layer": item.layer,
-            "layer_index": item.layer_index,
-            "values": item.values,
+            "trial_id": trials[item["slot"]].id,
+            "epoch": item["epoch"],
+            "layer": item["layer"],
+            "layer_index": item["layer_index"],
+            "values": item["values"],
         }
         for item in reports
-        if not trials[item.slot].diverged
+        if not trials[item["slot"]].diverged
     ]
     if rows:
         session.execute(insert(DiagnosticRow.__table__), rows)  # pyright: ignore[reportArgumentType]
@@ -191,15 +202,15 @@ def _insert_diagnostics(session: Session, trials: Mapping[int, _Member], reports
 
 def _note_divergence(session: Session, trials: Mapping[int, _Member], reports: list[EpochReport]) -> None:
     for report in reports:
-        for item in report.diverged:
+        for item in report.get("diverged", []):
             # A second attempt computes the same divergence again: the first note stands.
             session.execute(
                 update(TrialRow)
-                .where(TrialRow.id == trials[item.slot].id, TrialRow.state == "running")
+                .where(TrialRow.id == trials[item["slot"]].id, TrialRow.state == "running")
                 .values(
                     state="diverged",
-                    diverged={"epoch": report.epoch, "layer": item.layer},
-                    epochs_done=report.epoch,
+                    diverged={"epoch": report["epoch"], "layer": item["layer"]},
+                    epochs_done=report["epoch"],
                     finished_at=now(),
                 )
                 .execution_options(synchronize_session=False)
@@ -207,16 +218,16 @@ def _note_divergence(session: Session, trials: Mapping[int, _Member], reports: l
 
 
 def _save(session: Session, cohort: CohortRow, attempt: int, file: CheckpointReport) -> tuple[str, ...]:
-    if file.epoch != cohort.last_epoch:
-        raise OutOfOrderError(f"a checkpoint of epoch {file.epoch} came with epoch {cohort.last_epoch}")
+    if file["epoch"] != cohort.last_epoch:
+        raise OutOfOrderError(f"a checkpoint of epoch {file['epoch']} came with epoch {cohort.last_epoch}")
     session.add(
         CheckpointRow(
             cohort_id=cohort.id,
-            epoch=file.epoch,
+            epoch=file["epoch"],
             attempt=attempt,
-            path=file.path,
-            sha256=file.sha256,
-            bytes=file.bytes,
+            path=file["path"],
+            sha256=file["sha256"],
+            bytes=file["bytes"],
         )
     )
     cohort.losses = cohort.failures = 0  # whatever ended earlier attempts, this cohort gets on

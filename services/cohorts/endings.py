@@ -5,10 +5,10 @@ from typing import Any, Literal
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from services.child_protocol import Energy
 from services.cohorts.checkpoints import keep_newest
 from services.cohorts.energy import add_energy
 from services.cohorts.fence import NO_LEASE, end_attempt, hold, move_trials
-from services.cohorts.messages import Energy
 from services.cohorts.packing import pack_soon, summaries
 from services.cohorts.settle import settle
 from services.db.base import now

@@ -4,7 +4,7 @@ A message carries the energy since the one before it and is stored exactly once,
 and resumed attempts. What an attempt used after its last stored message, when it was killed, is not in it.
 """
 
-from services.cohorts.messages import Energy
+from services.child_protocol import Energy
 from services.db.tables import CohortRow
 
 MIXED = "mixed"
@@ -15,9 +15,10 @@ def add_energy(cohort: CohortRow, energy: Energy | None) -> None:
     """Add a reported stretch to the cohort, which is locked."""
     if energy is None:
         return
-    same = cohort.energy_method in (None, energy.method)
-    cohort.energy_joules = (cohort.energy_joules or 0.0) + energy.joules
-    cohort.energy_method = energy.method if same else MIXED
+    joules, method = energy["joules"], energy["method"]
+    same = cohort.energy_method in (None, method)
+    cohort.energy_joules = (cohort.energy_joules or 0.0) + joules
+    cohort.energy_method = method if same else MIXED
 
 
 def share(cohort: CohortRow, other: CohortRow) -> None:

@@ -88,7 +88,7 @@ def _another_round(session: Session, experiment_id: str) -> bool:
     if not session.execute(in_rounds).scalar_one():
         return False
     # A worker that runs no such experiment needs neither the spec nor the statistics, nor their second to import.
-    from services.rounds.service import next_round  # noqa: PLC0415
+    from services.rounds.advance import next_round  # noqa: PLC0415
 
     with session.begin_nested():  # what was added before something was found malformed is taken back
         experiment = lock_experiment(session, experiment_id)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from services.cohorts import requests
 from services.db.tables import ExperimentRow
-from services.experiments import service
+from services.experiments import store
 
 
 class Action(StrEnum):
@@ -35,9 +35,9 @@ def steer(session: Session, experiment_id: str, action: Action) -> ExperimentRow
         NotFoundError: no such experiment.
         ConflictError: the state forbids it.
     """
-    service.get(session, experiment_id)
+    store.get(session, experiment_id)
     REQUESTS[action](session, experiment_id)
     session.flush()
-    row = service.get(session, experiment_id)
+    row = store.get(session, experiment_id)
     session.refresh(row)
     return row

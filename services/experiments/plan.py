@@ -9,7 +9,7 @@ import psutil
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.orm import Session
 
-from services.datasets.service import fill_upload
+from services.datasets.uploads import fill_upload
 from services.errors import FieldProblem, GridTooLargeError, SpecInvalidError
 from services.experiments.population import live_slots
 from services.field_problems import MOST_PROBLEMS, field_problems, left_out

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.db.tables import DiagnosticRow, ExperimentRow, TrialRow
-from services.results.layers import untrained_layers
+from services.results.layer_loader import untrained_layers
 from services.results.loader import load_results, read_arms
 from services.science.results import ArmResults, LayerRecord
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from services.db.base import now
 from services.db.tables import CalibrationRow, CohortRow, ExperimentRow, TrialRow
+from services.quotes.calibration_keys import Place, RateKey, read_rate_key, shape_prefix, startup_key
 from services.science.datasets import plan_rows
 from services.science.spec import Arm, ExperimentSpec
 
@@ -85,39 +86,37 @@ def learn(session: Session, cohort_id: str, engine: str) -> bool:
     spec = ExperimentSpec.model_validate(stored).resolved()
     first = session.execute(select(TrialRow.arm).where(TrialRow.cohort_id == cohort_id).limit(1)).scalar_one()
     arm = Arm.model_validate(first)
-    where = f"{engine}:{cohort.device}"
-    key = f"{shape_key(spec, arm, cohort.size)}:{where}"
+    key = RateKey(shape_key(spec, arm, cohort.size), Place(engine, str(cohort.device)))
     measured = cohort.duration_seconds / trial_steps(spec, arm.batch_size, cohort.size) * 1e6
     beyond = (cohort.finished_at - cohort.started_at).total_seconds() - cohort.duration_seconds
-    known = session.get(CalibrationRow, key)
-    if known is not None:
-        _average(session, f"{key}:spread", abs(math.log(measured / known.value)))
-    _average(session, key, measured)
-    _average(session, f"startup:{where}", max(0.0, beyond))
+    average = session.get(CalibrationRow, str(key))
+    if average is not None:
+        _average(session, key.spread, abs(math.log(measured / average.value)))
+    _average(session, str(key), measured)
+    _average(session, startup_key(key.place), max(0.0, beyond))
     return True
 
 
-def known_rate(session: Session, key: str) -> Rate | None:
+def known_rate(session: Session, shape: str) -> Rate | None:
     """What was measured last for a shape, on whatever engine and device; None when nothing was."""
     rows = {
         row.key: row
         for row in session.scalars(
-            select(CalibrationRow).where(CalibrationRow.key.startswith(f"{key}:", autoescape=True))
+            select(CalibrationRow).where(CalibrationRow.key.startswith(shape_prefix(shape), autoescape=True))
         )
     }
-    rates = [row for row in rows.values() if not row.key.endswith(":spread")]
+    rates = [(row, key) for row in rows.values() if (key := read_rate_key(row.key)) is not None]
     if not rates:
         return None
-    row = max(rates, key=lambda rate: rate.updated_at)
-    where = row.key.partition(":")[2]
-    startup = session.get(CalibrationRow, f"startup:{where}")
-    spread = rows.get(f"{row.key}:spread")
+    row, key = max(rates, key=lambda rate: rate[0].updated_at)
+    startup = session.get(CalibrationRow, startup_key(key.place))
+    spread = rows.get(key.spread)
     return Rate(
         row.value,
         0.0 if startup is None else startup.value,
         FIRST_SPREAD if spread is None else spread.value,
         row.samples,
-        where,
+        str(key.place),
     )
 
 

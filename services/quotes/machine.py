@@ -1,7 +1,7 @@
 """The rates of the machine that trains: those assumed at first, those a worker measured, and where they are kept.
 
 A set of measured numbers belongs to one machine, its threads and its software, told by a digest. Each number is a row
-of the calibrations table under ``machine:<name>:<digest>``; a set is written in one transaction.
+of the calibrations table (`calibration_keys.py`); a set is written in one transaction.
 """
 
 import math
@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from services.db.base import now
 from services.db.tables import CalibrationRow
+from services.quotes.calibration_keys import MACHINE_PREFIX, MachineKey, read_machine_key
 
-PREFIX = "machine:"
 READY_SECONDS = 0.2
 """From the claim to the end beyond the training, where a process that has imported everything waits for work."""
 FORGET = timedelta(days=90)
@@ -99,16 +99,18 @@ def store(session: Session, digest: str, numbers: Mapping[str, float]) -> None:
     """Keep a checked set, in place of one with the same digest; those of machines long gone are forgotten."""
     session.execute(
         delete(CalibrationRow).where(
-            CalibrationRow.key.startswith(PREFIX, autoescape=True), CalibrationRow.updated_at < now() - FORGET
+            CalibrationRow.key.startswith(MACHINE_PREFIX, autoescape=True), CalibrationRow.updated_at < now() - FORGET
         )
     )
     for name in NUMBERS:
-        session.merge(CalibrationRow(key=_key(name, digest), value=numbers[name], samples=1, updated_at=now()))
+        session.merge(
+            CalibrationRow(key=str(MachineKey(name, digest)), value=numbers[name], samples=1, updated_at=now())
+        )
 
 
 def confirm(session: Session, digest: str) -> bool:
     """Whether there is a whole set for the machine; it is then the newest, for it is the machine now at work."""
-    keys = [_key(name, digest) for name in NUMBERS]
+    keys = [str(MachineKey(name, digest)) for name in NUMBERS]
     if len(session.scalars(select(CalibrationRow.key).where(CalibrationRow.key.in_(keys))).all()) < len(keys):
         return False
     session.execute(update(CalibrationRow).where(CalibrationRow.key.in_(keys)).values(updated_at=now()))
@@ -119,19 +121,15 @@ def present(session: Session) -> Machine:
     """The newest whole set, of whatever worker wrote or confirmed it last; what is assumed while there is none."""
     rows = session.scalars(
         select(CalibrationRow)
-        .where(CalibrationRow.key.startswith(PREFIX, autoescape=True))
+        .where(CalibrationRow.key.startswith(MACHINE_PREFIX, autoescape=True))
         .order_by(CalibrationRow.updated_at.desc(), CalibrationRow.key)
     )
     sets: dict[str, dict[str, float]] = {}
     for row in rows:
-        _, name, digest = row.key.split(":")
-        sets.setdefault(digest, {})[name] = row.value
+        key = read_machine_key(row.key)
+        sets.setdefault(key.digest, {})[key.name] = row.value
     for digest, numbers in sets.items():
         if all(name in numbers for name in NUMBERS):
-            known = {name: numbers[name] for name in NUMBERS}
-            return replace(ASSUMED, **known, startup_seconds=READY_SECONDS, digest=digest)
+            rates = {name: numbers[name] for name in NUMBERS}
+            return replace(ASSUMED, **rates, startup_seconds=READY_SECONDS, digest=digest)
     return ASSUMED
-
-
-def _key(name: str, digest: str) -> str:
-    return f"{PREFIX}{name}:{digest}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from services.comparisons.service import Question
+from services.comparisons.comparison import Question
 from services.figures.render import Renderer
 from services.science.figures import (
     Convergence,

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from services.db.tables import DiagnosticRow
 from services.reports.tables import NONE
-from services.results.layers import last_layers
+from services.results.layer_loader import last_layers
 from services.science.figures.numerals import significant
 from services.science.figures.over_seeds import OverSeeds, mean_over_seeds
 from services.science.results import ArmResults

@@ -11,14 +11,14 @@ from datetime import datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from sqlalchemy.orm import Session
 
-from services.comparisons.service import Question, compare_results
+from services.comparisons.comparison import Question, compare_results
 from services.db.tables import ExperimentRow
 from services.errors import ConflictError, InvalidInputError
-from services.experiments.service import get
+from services.experiments.store import get
 from services.experiments.views import ExperimentView, view
 from services.figures.render import Renderer
-from services.figures.study import study_of
-from services.hypotheses.service import HypothesisQuestion, StoredHypotheses, decide_hypotheses, stored_hypotheses
+from services.figures.study_loader import study_of
+from services.hypotheses.decisions import HypothesisQuestion, StoredHypotheses, decide_hypotheses, stored_hypotheses
 from services.reports.divergence import divergences
 from services.reports.pictures import layer_figures, metrics_read, needs_layers, pictures
 from services.reports.reach import ReachRow, last_outputs, reach_rows

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from services.db.tables import DiagnosticRow
-from services.results.layers import last_layers, measured_trials
+from services.results.layer_loader import last_layers, measured_trials
 from services.science.results import ArmResults, ExperimentResults, LayerRecord
 
 

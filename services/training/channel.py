@@ -4,9 +4,11 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import orjson
+
+from services.child_protocol import FromChild, Start, StopMode
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +22,9 @@ class Channel:
     """
 
     def __init__(self, source: BinaryIO, sink: int, at_end: Callable[[], None]) -> None:
-        self.stop_mode: str | None = None
+        self.stop_mode: StopMode | None = None
         self.acknowledged = -1
-        self._start: dict[str, Any] | None = None
+        self._start: Start | None = None
         self._source = source
         self._sink = sink
         self._at_end = at_end
@@ -30,7 +32,7 @@ class Channel:
         self._writing = threading.Lock()
         threading.Thread(target=self._listen, name="channel", daemon=True).start()
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, message: FromChild) -> None:
         """Write one message; non-finite numbers become null. Ends the process when nobody reads any more."""
         line = orjson.dumps(message, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
         with self._writing:
@@ -41,7 +43,7 @@ class Channel:
             except BrokenPipeError:
                 self._at_end()
 
-    def wait_start(self) -> dict[str, Any]:
+    def wait_start(self) -> Start:
         """Wait for the start message."""
         with self._news:
             self._news.wait_for(lambda: self._start is not None)

@@ -10,10 +10,10 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from services.child_protocol import Failed, FailureCode, Last, Start
 from services.science.datasets.errors import DatasetInvalid, DatasetUnavailable
 from services.training import checkpoint, device
 from services.training.channel import Channel
@@ -39,6 +39,7 @@ def main() -> None:
     message = channel.wait_start()
     beat = Beat(channel)
     beat.start()
+    last: Last
     try:
         last = _train(message, channel, beat)
     except Exception as error:  # noqa: BLE001 - the supervisor must hear of every failure, whatever it is
@@ -51,7 +52,7 @@ def main() -> None:
     os._exit(0)
 
 
-def _train(message: dict[str, Any], channel: Channel, beat: Beat) -> dict[str, Any]:
+def _train(message: Start, channel: Channel, beat: Beat) -> Last:
     began = time.perf_counter()
     where = device.configure(message["device"], message["threads"])
     meter = start_meter(where, message.get("watts_per_core", WATTS_PER_CORE))
@@ -87,14 +88,15 @@ def _train(message: dict[str, Any], channel: Channel, beat: Beat) -> dict[str, A
     if run.run() == "stopped":
         if channel.stop_mode != "cancel":
             reporter.flush(run.state)
+        assert channel.stop_mode is not None
         return {"type": "stopped", "mode": channel.stop_mode, "energy": energy.take()}
     reporter.flush(None)
     return {"type": "done", "energy": energy.take(), "duration_seconds": time.perf_counter() - began}
 
 
-def _failure(error: Exception) -> dict[str, Any]:
+def _failure(error: Exception) -> Failed:
     """The message that names a failure by its class."""
-    code = "error"
+    code: FailureCode = "error"
     match error:
         case MemoryError() | torch.OutOfMemoryError():
             code = "oom"

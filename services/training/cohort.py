@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from services.child_protocol import Start
 from services.science.datasets import prepare
 from services.science.spec import Arm, ExperimentSpec
 from services.training import faults
@@ -26,7 +26,7 @@ class Cohort:
     measuring: Measuring | None
 
 
-def build(message: dict[str, Any], device: str) -> Cohort:
+def build(message: Start, device: str) -> Cohort:
     """Load the data, draw the weights and build the engine.
 
     With ``auto``, a cohort that resumes goes on with the engine that wrote its checkpoint, where that can be had.

@@ -16,7 +16,7 @@ Quantities and where they are measured:
 A pre-activation is what goes into the activation, after a normalisation that comes before it. Batch norm takes the
 statistics of the rows measured, `SIGNAL_ROWS` at a time where all are, and dropout rests. Convolutional networks are
 measured on `IMAGE_ROWS`, each place of a channel counting as a row. Whatever trains a cohort also runs the rows through
-its layers: the kernel (`services.training.native.signals`) or PyTorch (`services.training.network_signals`).
+its layers: the kernel (`services.training.native.kernel_signals`) or PyTorch (`services.training.network_signals`).
 """
 
 from collections.abc import Sequence
@@ -31,13 +31,13 @@ from services.science.diagnostics import Diagnostics, Quantity
 from services.science.limits import LARGEST_RANK
 from services.training.engine import CohortDescription, Engine, LayerParameters, Reach, Rows, State
 from services.training.expectations import expected_layers
+from services.training.layer_signals import RowCounts
 from services.training.layer_statistics import EigenvaluesOf, distinct_units, effective_ranks, relative_changes
 from services.training.native.eigenvalues import eigenvalues
 from services.training.native.engine import NativeEngine
-from services.training.native.signals import KernelSignals
+from services.training.native.kernel_signals import KernelSignals
 from services.training.network_signals import NetworkSignals
 from services.training.observer import LayerReport, Values
-from services.training.signals import RowCounts
 
 SIGNAL_ROWS = 128
 PROBE_ROWS = 128

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
+
+from services import child_protocol
 
 Method = Literal["rapl_measured", "nvml_measured", "cpu_time_estimate"]
 
@@ -45,7 +47,7 @@ class Stretches:
         self.meter = meter
         self._told = 0.0
 
-    def take(self) -> dict[str, Any]:
+    def take(self) -> child_protocol.Energy:
         """The energy since the last call, or since the meter was made."""
         total = self.meter.read()
         joules, self._told = max(0.0, total.joules - self._told), total.joules

@@ -11,11 +11,11 @@ from torch import Tensor
 from services.science.diagnostics import Quantity
 from services.training.eager import network_rows, to_tensor
 from services.training.engine import CohortDescription, LayerParameters, Rows, State
+from services.training.layer_signals import LayerSignals, RowCounts, silent
 from services.training.losses import row_losses
 from services.training.network import StackedNetwork, Watch
 from services.training.normalization import by_batch
 from services.training.observer import Values
-from services.training.signals import LayerSignals, RowCounts, silent
 
 PIECE = 2048
 """Rows that are searched for signs of life at once."""

@@ -5,8 +5,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from services import child_protocol
+from services.child_protocol import CheckpointReport, DiagnosticReport, Energy
 from services.training import checkpoint, faults
 from services.training.channel import Channel
 from services.training.observer import EpochReport, StateOf
@@ -39,7 +40,7 @@ class Reporter:
         checkpoint_dir: Path,
         checkpoint_seconds: float,
         origin: checkpoint.Origin,
-        energy: Callable[[], object] | None = None,
+        energy: Callable[[], Energy] | None = None,
     ) -> None:
         self._channel = channel
         self._beat = beat
@@ -103,7 +104,7 @@ class Reporter:
         """How many reports, counted from the first, are complete."""
         return next((place for place, report in enumerate(self._pending) if not report.settled), len(self._pending))
 
-    def _save(self, epoch: int, state: StateOf) -> dict[str, Any] | None:
+    def _save(self, epoch: int, state: StateOf) -> CheckpointReport | None:
         """Write a checkpoint; None when there is no room for it: a loss of it then costs time and no number."""
         began = time.monotonic()
         try:
@@ -185,7 +186,7 @@ class Beat:
         return max(SILENT_AFTER_SECONDS, SILENT_AFTER_GAPS * self._longest)
 
 
-def _epoch(report: EpochReport) -> dict[str, Any]:
+def _epoch(report: EpochReport) -> child_protocol.EpochReport:
     extra = {name: values.tolist() for name, values in report.extra.items()}
     return {
         "epoch": report.epoch,
@@ -196,7 +197,7 @@ def _epoch(report: EpochReport) -> dict[str, Any]:
     }
 
 
-def _diagnostics(report: EpochReport) -> list[dict[str, Any]]:
+def _diagnostics(report: EpochReport) -> list[DiagnosticReport]:
     return [
         {
             "slot": row.slot,

@@ -16,11 +16,11 @@ from pydantic import SecretStr
 
 from api.__main__ import Server, configuration
 from api.app import create_app
+from services.child_protocol import EpochReport, Epochs
 from services.cohorts.claim import claim
 from services.cohorts.commit import commit_epochs, started
 from services.cohorts.endings import finish
-from services.cohorts.messages import EpochsMessage
-from services.db.engine import Database
+from services.db.database import Database
 from services.queue import SilentDoorbell
 from services.settings import Settings
 from tests.support.workers import PATIENCE
@@ -65,17 +65,17 @@ class Served:
                 finish(session, found.cohort_id, found.attempt)
 
 
-def epochs_message(epoch: int, size: int, diverged: int | None = None) -> EpochsMessage:
+def epochs_message(epoch: int, size: int, diverged: int | None = None) -> Epochs:
     """One epoch of `size` trials, every number its own; the `diverged` slot stops being finite at epoch 2."""
     gone = [slot == diverged and epoch >= 2 for slot in range(size)]
     values = [None if gone[slot] else 1.0 / (1 + epoch) + 0.1 * slot + 0.001 * slot * epoch for slot in range(size)]
-    report = {
+    report: EpochReport = {
         "epoch": epoch,
         "seconds": 0.01,
         "metrics": {"train_loss": [None] * size if epoch == 0 else values, "val_loss": values, "val_accuracy": values},
         "diverged": [{"slot": diverged, "layer": "dense_1"}] if diverged is not None and epoch == 2 else [],
     }
-    return EpochsMessage.model_validate({"from": epoch, "to": epoch, "epochs": [report]})
+    return {"type": "epochs", "from": epoch, "to": epoch, "epochs": [report]}
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from bench.findings import PRODUCT_FLOPS, Findings, limit
 from bench.goals import Goal
 from bench.page import page
 from bench.race import Entry, Result
-from bench.service import Passage, ServiceResult
+from bench.whole_service import Passage, ServiceResult
 from bench.workload import CNN, DIAMONDS, DIAMONDS_256, WORKLOADS, Workload
 
 CORES_RATE = 200e3
@@ -151,8 +151,8 @@ def test_a_part_is_printed_and_the_page_stays(
 
     monkeypatch.setattr(command, "ROOT", tmp_path)
     monkeypatch.setattr(command, "race", race)
-    monkeypatch.setattr(command.service, "fetch", lambda: tmp_path)
-    monkeypatch.setattr(command.service, "measure", lambda *_: measured().service)
+    monkeypatch.setattr(command.whole_service, "fetch", lambda: tmp_path)
+    monkeypatch.setattr(command.whole_service, "measure", lambda *_: measured().service)
     monkeypatch.setattr(command.diagnostics_cost, "measure", no_costs)
     assert command.main(arguments) == 0
     assert not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ from sqlalchemy import inspect
 
 from services.db import schema
 from services.db.base import Base
-from services.db.engine import Database, _migration_engine
+from services.db.database import Database, _migration_engine
 from services.db.tables import ExperimentRow
 from services.settings import Settings
 from tests.support.workers import PATIENCE

@@ -52,7 +52,7 @@ def test_a_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tm
 def test_a_password_of_its_own_is_put_into_the_database_url(
     url: str, shown: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from services.db.engine import database_url
+    from services.db.database import database_url
 
     secret = tmp_path / "password"
     secret.write_text("p@s:s/%\n")

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from services.child_protocol import CheckpointReport, EpochReport, Epochs
 from services.cohorts import events
-from services.cohorts.messages import EpochsMessage
 from services.db.base import new_id
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CohortRow, ExperimentRow, TrialRow
 
 
@@ -67,13 +67,13 @@ def message(
     seeds: Sequence[int],
     *,
     diverged: dict[int, int] | None = None,
-    checkpoint: dict[str, Any] | None = None,
+    checkpoint: CheckpointReport | None = None,
     seconds: float = 0.1,
     energy: float | None = None,
-) -> EpochsMessage:
+) -> Epochs:
     """Epochs `first` to `to` of trials with these seeds, by slot; `diverged` maps a slot to its epoch of divergence."""
     gone = diverged or {}
-    reports = []
+    reports: list[EpochReport] = []
     for epoch in range(first, to + 1):
         finite = [epoch < gone.get(slot, to + 1) for slot in range(len(seeds))]
         values = [loss(seed, epoch) if ok else None for seed, ok in zip(seeds, finite, strict=True)]
@@ -86,9 +86,14 @@ def message(
                 "diverged": [{"slot": slot, "layer": "dense_1"} for slot, at in gone.items() if at == epoch],
             }
         )
-    joules = None if energy is None else {"joules": energy, "method": "measured"}
-    told = {"from": first, "to": to, "epochs": reports, "checkpoint": checkpoint, "energy": joules}
-    return EpochsMessage.model_validate(told)
+    return {
+        "type": "epochs",
+        "from": first,
+        "to": to,
+        "epochs": reports,
+        "checkpoint": checkpoint,
+        "energy": None if energy is None else {"joules": energy, "method": "measured"},
+    }
 
 
 def seeds_of(session: Session, cohort_id: str) -> list[int]:

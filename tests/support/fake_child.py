@@ -19,23 +19,36 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from services.training.parent import die_with_parent
+
+if TYPE_CHECKING:  # their making would take longer than most of its lives
+    from services.child_protocol import (
+        CheckpointReport,
+        EpochReport,
+        FromChild,
+        PlannedTrial,
+        Resume,
+        Start,
+        StopMode,
+        ToChild,
+    )
 
 
 class Talk:
     """stdin and stdout."""
 
     def __init__(self) -> None:
-        self.stop = None
+        self.stop: StopMode | None = None
         self.acknowledged = -1
-        self.start = queue.Queue()
+        self.start: queue.Queue[Start] = queue.Queue()
         self.news = threading.Condition()
         threading.Thread(target=self.listen, daemon=True).start()
 
     def listen(self) -> None:
         for line in sys.stdin:
-            message = json.loads(line)
+            message: ToChild = json.loads(line)
             with self.news:
                 if message["type"] == "start":
                     self.start.put(message)
@@ -46,7 +59,7 @@ class Talk:
                 self.news.notify_all()
         os._exit(1)
 
-    def say(self, **message: object) -> None:
+    def say(self, message: "FromChild") -> None:
         sys.stdout.write(json.dumps(message) + "\n")
         sys.stdout.flush()
 
@@ -65,7 +78,7 @@ def next_value(value: float) -> float:
     return 3.99 * value * (1.0 - value)
 
 
-def write(folder: Path, epoch: int, values: list[float]) -> dict[str, object]:
+def write(folder: Path, epoch: int, values: list[float]) -> "CheckpointReport":
     content = json.dumps({"epoch": epoch, "values": [value.hex() for value in values]}).encode()
     path = folder / f"epoch-{epoch}.npz"
     temporary = folder / f".{epoch}.tmp"
@@ -74,14 +87,14 @@ def write(folder: Path, epoch: int, values: list[float]) -> dict[str, object]:
     return {"epoch": epoch, "path": str(path), "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
-def read(resume: dict) -> list[float]:
+def read(resume: "Resume") -> list[float]:
     content = Path(resume["path"]).read_bytes()
     assert hashlib.sha256(content).hexdigest() == resume["sha256"]
     values = [float.fromhex(value) for value in json.loads(content)["values"]]
     return values if resume["slots"] is None else [values[slot] for slot in resume["slots"]]
 
 
-def misbehave(spec: dict, epoch: int, trials: list[dict]) -> None:
+def misbehave(spec: dict, epoch: int, trials: "list[PlannedTrial]") -> None:
     if epoch == spec.get("kill_epoch", 1) and any(trial["seed"] in spec.get("kill_seeds", ()) for trial in trials):
         os.kill(os.getpid(), signal.SIGKILL)
     given = spec.get("once", [])
@@ -103,9 +116,9 @@ def misbehave(spec: dict, epoch: int, trials: list[dict]) -> None:
 class Outbox:
     """Finished epochs on their way to the supervisor: one message at a time, others wait for its ack."""
 
-    def __init__(self, talk: Talk, start: dict) -> None:
+    def __init__(self, talk: Talk, start: "Start") -> None:
         self.talk, self.folder, self.every = talk, Path(start["checkpoint_dir"]), start["checkpoint_seconds"]
-        self.pending: list[dict] = []
+        self.pending: list[EpochReport] = []
         self.sent = talk.acknowledged = start["report_after"]
         self.saved = time.monotonic()
 
@@ -119,11 +132,14 @@ class Outbox:
     def send(self, values: list[float], *, save: bool) -> None:
         first, last = (self.pending[place]["epoch"] for place in (0, -1))
         self.talk.say(
-            type="epochs",
-            **{"from": first, "to": last},
-            epochs=self.pending,
-            diagnostics=[],
-            checkpoint=write(self.folder, last, values) if save else None,
+            {
+                "type": "epochs",
+                "from": first,
+                "to": last,
+                "epochs": self.pending,
+                "diagnostics": [],
+                "checkpoint": write(self.folder, last, values) if save else None,
+            }
         )
         self.pending, self.sent = [], last
 
@@ -135,13 +151,13 @@ def passes_gate(talk: Talk, spec: dict, epoch: int, outbox: Outbox, values: list
         outbox.send_if_free(values)
         if time.monotonic() - beat >= 0.5:
             beat = time.monotonic()
-            talk.say(type="beat", epoch=epoch, fraction=0.0)
+            talk.say({"type": "beat", "epoch": epoch, "fraction": 0.0})
         with talk.news:
             talk.news.wait(0.01)
     return not talk.stop
 
 
-def report(spec: dict, trials: list[dict], epoch: int, values: list[float]) -> dict:
+def report(spec: dict, trials: "list[PlannedTrial]", epoch: int, values: list[float]) -> "EpochReport":
     gone = [spec.get("diverge", {}).get(str(trial["seed"]), 10**9) for trial in trials]
     shown = [value if epoch < at else None for value, at in zip(values, gone, strict=True)]
     return {
@@ -156,16 +172,17 @@ def report(spec: dict, trials: list[dict], epoch: int, values: list[float]) -> d
 def main() -> None:
     die_with_parent()
     talk = Talk()
-    talk.say(type="ready", torch=None, devices=["cpu"])
+    talk.say({"type": "ready", "torch": None, "devices": ["cpu"]})
     start = talk.start.get()
     spec, trials = start["spec"], start["trials"]
     for trial in trials:
         if trial["seed"] in spec.get("crash_seeds", ()):
             # Half of them know who is guilty.
             slot = trial["slot"] if spec.get("names_guilty") else None
-            talk.say(type="failed", code=spec.get("crash_code", "error"), detail="asked to fail", slot=slot)
+            code = spec.get("crash_code", "error")
+            talk.say({"type": "failed", "code": code, "detail": "asked to fail", "slot": slot})
             os._exit(0)
-    talk.say(type="started", device="cpu", dataset_digest="f" * 64, engine="fake")
+    talk.say({"type": "started", "device": "cpu", "dataset_digest": "f" * 64, "engine": "fake"})
     values = [first_value(trial["seed"]) for trial in trials]
     epoch, resume = 0, start["resume"]
     if resume:
@@ -187,9 +204,10 @@ def main() -> None:
     if stop != "cancel" and outbox.sent > start["report_after"]:
         talk.wait_ack(outbox.sent)
     if stop:
-        talk.say(type="stopped", mode=talk.stop)
+        assert talk.stop is not None
+        talk.say({"type": "stopped", "mode": talk.stop})
     else:
-        talk.say(type="done", energy={"joules": 6.0, "method": "made up"}, duration_seconds=1.0)
+        talk.say({"type": "done", "energy": {"joules": 6.0, "method": "made up"}, "duration_seconds": 1.0})
     os._exit(0)
 
 

@@ -25,7 +25,7 @@ from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
 from sqlalchemy import URL, make_url
 
-from services.db.engine import Database
+from services.db.database import Database
 from services.settings import Settings
 from tests.support import watchdog
 from tests.support.patience import Patience

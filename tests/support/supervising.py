@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 
 from services.cohorts.claim import Claim, claim
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CheckpointRow, CohortRow
 from services.heartbeat import boottime
 from services.settings import Settings

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from services.cohorts.requests import request_cancel
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import AttemptRow, CohortRow, EventRow, ExperimentRow, TrialRow
 from services.settings import Settings
 from services.trials.rows import read_rows

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.db.engine import Database
+from services.db.database import Database
 from services.settings import Settings
 from worker.bell import Bell
 from worker.slot import Slot

@@ -7,7 +7,7 @@ import pytest
 import structlog
 from sqlalchemy import select
 
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import AttemptRow, CheckpointRow
 from tests.support.supervising import fake, settings_of, supervisor, taken_from
 from tests.support.workers import Workshop, eventually

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from services.cohorts.claim import claim
 from services.cohorts.sweep import sweep
 from services.db.clock import CLOCK
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import AttemptRow, CohortRow
 from services.heartbeat import boottime
 from tests.support.supervising import fake, settings_of, supervisor, taken_from

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import delete, select
 from sqlalchemy.exc import OperationalError
 
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import WorkerRow
 from services.heartbeat import FOLDER, silence
 from services.settings import Settings

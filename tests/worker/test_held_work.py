@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from services.db.clock import CLOCK
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import AttemptRow, CohortRow, WorkerRow
 from tests.support.experiments import make_experiment
 from tests.support.workers import Workshop, eventually

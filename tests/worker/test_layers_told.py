@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.experiments.service import create, get
+from services.experiments.store import create, get
 from services.figures.render import Renderer
 from services.reports.report import collect, write
 from services.science.spec import ExperimentSpec

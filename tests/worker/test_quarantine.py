@@ -14,7 +14,7 @@ from services.cohorts.endings import finish
 from services.cohorts.packing import pack_one
 from services.cohorts.requests import retry_failed
 from services.cohorts.sweep import sweep
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import AttemptRow, CohortRow, CurveRow, EpochRow, EventRow, ExperimentRow, TrialRow
 from services.db.unit_of_work import is_transient, is_unreadable
 from services.errors import ConflictError

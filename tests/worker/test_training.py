@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import select
 
 from services.db.tables import AttemptRow, ExperimentRow, TrialRow
-from services.experiments.service import create
+from services.experiments.store import create
 from services.science.spec import ExperimentSpec
 from services.trials.rows import read_rows
 from tests.support.workers import PATIENCE, Workshop, eventually

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, plural, span
 from services.science.figures.facets import CROWDED, in_panels, line_signs
-from services.science.figures.layers import by_layer, depth_order, layer_records, number, spread_over
+from services.science.figures.layer_records import by_layer, depth_order, layer_records, number, spread_over
 from services.science.figures.log_window import CUT, cut_to, log_window
 from services.science.figures.over_seeds import (
     OverSeeds,

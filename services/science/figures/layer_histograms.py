@@ -9,7 +9,7 @@ from pydantic import Field
 from services.science.diagnostics import HISTOGRAM_EDGES
 from services.science.figures import palette
 from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, number_of, plural
-from services.science.figures.layers import by_layer, depth_order, layer_records, spread_over
+from services.science.figures.layer_records import by_layer, depth_order, layer_records, spread_over
 from services.science.figures.over_seeds import OverSeeds, bounds_of, interval_words, mean_over_seeds
 from services.science.figures.study import Study
 from services.science.figures.theme import THEMES, framed

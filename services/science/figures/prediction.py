@@ -9,7 +9,7 @@ from pydantic import Field
 from services.science.figures import palette
 from services.science.figures.base import Figure, FigureData, NoFigureDataError, Part, Record, number_of, plural, span
 from services.science.figures.energy import SHAPES
-from services.science.figures.layers import by_layer, layer_records, number
+from services.science.figures.layer_records import by_layer, layer_records, number
 from services.science.figures.log_window import CUT, cut_to, log_window
 from services.science.figures.over_seeds import (
     OverSeeds,

@@ -28,7 +28,7 @@ struct Probe {
     const std::uint8_t* healthy;  // per trial: whether it is measured
 };
 
-/// The numbers of one layer of one trial; laid out as LAYER in signals.py.
+/// The numbers of one layer of one trial; laid out as LAYER in structures.py.
 struct LayerNumbers {
     Moments pre, post;
     double gradient_norm, gradient_variance, backward_second_moment;

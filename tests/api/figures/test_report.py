@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import DiagnosticRow, TrialRow
 
 EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)>'

@@ -13,7 +13,7 @@ from services.cohorts.failure import Failure, fail, hand_back
 from services.cohorts.requests import request_pause, resume, retry_failed
 from services.cohorts.sweep import sweep, waiting
 from services.db.clock import CLOCK
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CohortRow
 from tests.support.experiments import make_experiment
 

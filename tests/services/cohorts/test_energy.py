@@ -3,12 +3,12 @@
 import pytest
 from sqlalchemy import select
 
+from services.child_protocol import Energy
 from services.cohorts import claim as claims
 from services.cohorts.commit import Outcome, commit_epochs
 from services.cohorts.endings import finish, release
 from services.cohorts.failure import Failure, fail
-from services.cohorts.messages import Energy
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CohortRow, TrialRow
 from tests.support.experiments import make_experiment, message
 
@@ -25,7 +25,7 @@ def take(database: Database) -> claims.Claim:
 
 def commit(database: Database, taken: claims.Claim, first: int, to: int, joules: float, method: str = CPU) -> Outcome:
     report = message(first, to, [trial.seed for trial in taken.trials])
-    report = report.model_copy(update={"energy": Energy(joules=joules, method=method)})
+    report["energy"] = Energy(joules=joules, method=method)
     with database.write() as session:
         return commit_epochs(session, taken.cohort_id, taken.attempt, report, TTL).outcome
 

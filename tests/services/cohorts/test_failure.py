@@ -13,7 +13,7 @@ from services.cohorts.failure import BACKOFF_CAP_SECONDS, Failure, backoff, fail
 from services.cohorts.leftovers import unneeded
 from services.cohorts.requests import request_cancel, retry_failed
 from services.cohorts.sweep import sweep
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CohortRow, EpochRow, ExperimentRow, TrialRow
 from services.trials.rows import read_rows
 from tests.support.experiments import make_experiment, message

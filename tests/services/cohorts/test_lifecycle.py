@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select, update
 
+from services.child_protocol import Energy
 from services.cohorts import claim as claims
 from services.cohorts.commit import Outcome, OutOfOrderError, commit_epochs, started
 from services.cohorts.endings import UnfinishedError, finish, release
 from services.cohorts.events import members
-from services.cohorts.messages import Energy
 from services.cohorts.sweep import reap, sweep, waiting
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import (
     AttemptRow,
     CheckpointRow,

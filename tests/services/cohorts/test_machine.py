@@ -17,16 +17,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from pydantic import SecretStr
 from sqlalchemy import func, select, update
 
+from services.child_protocol import CheckpointReport, Epochs
 from services.cohorts.claim import Claim, claim, renew
 from services.cohorts.commit import Outcome, commit_epochs
 from services.cohorts.endings import UnfinishedError, finish, release
 from services.cohorts.failure import Failure, Return, fail, hand_back
-from services.cohorts.messages import EpochsMessage
 from services.cohorts.quarantine import quarantine
 from services.cohorts.requests import request_cancel, request_pause, resume, retry_failed
 from services.cohorts.sweep import reap, sweep
 from services.db.base import Base
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import AttemptRow, CheckpointRow, CohortRow, EventRow, ExperimentRow, TrialRow
 from services.errors import ConflictError
 from services.settings import Settings
@@ -95,7 +95,7 @@ class Delivery(RuleBasedStateMachine):
     def live(self) -> list[str]:
         return [experiment for experiment in self.experiments if self.state(experiment) not in FINAL]
 
-    def report(self, token: Token, count: int, save: bool) -> EpochsMessage | None:
+    def report(self, token: Token, count: int, save: bool) -> Epochs | None:
         """The next epochs of this cohort, as its present attempt would report them; None when all are stored."""
         row = self.row(token)
         first = row.last_epoch + 1
@@ -103,7 +103,9 @@ class Delivery(RuleBasedStateMachine):
         if first > row.epochs:
             return None
         seeds = [trial.seed for trial in token.claim.trials]
-        file = {"epoch": to, "path": f"{token.claim.attempt}/{to}", "sha256": "0" * 64, "bytes": 1} if save else None
+        file: CheckpointReport | None = None
+        if save:
+            file = {"epoch": to, "path": f"{token.claim.attempt}/{to}", "sha256": "0" * 64, "bytes": 1}
         # Divergence is a fact of the trial: seed 2 diverges at epoch 2, in whatever attempt.
         gone = {slot: 2 for slot, seed in enumerate(seeds) if seed == 2 and first <= 2 <= to}
         return message(first, to, seeds, checkpoint=file, diverged=gone)

@@ -9,7 +9,7 @@ from services.cohorts.claim import Claim, claim, desired
 from services.cohorts.commit import commit_epochs
 from services.cohorts.endings import finish, release
 from services.cohorts.requests import request_cancel, request_pause, resume, retry_failed
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CohortRow, ExperimentRow, TrialRow
 from services.errors import ConflictError, NotFoundError
 from services.trials.rows import read_rows

@@ -10,8 +10,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from services.datasets import store
-from services.datasets.service import upload_csv
 from services.datasets.store import UploadedTable, UploadStore
+from services.datasets.uploads import upload_csv
 from services.errors import BusyError, DatasetInvalidError, GoneError, NotFoundError
 from services.science.datasets import DatasetChoice, DatasetInvalid, DatasetUnavailable, ensure, prepare
 from services.science.datasets.csv_table import CsvOptions

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from services.diagnostics.service import NAMES
+from services.diagnostics.pages import NAMES
 from services.science.diagnostics import Diagnostics
 from services.training.diagnostics import Probe
 from services.training.initial import draw_layers

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
 from services.db.base import new_id
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import ExperimentRow
 from services.errors import InvalidInputError
 from services.experiments.filter import parse_filter

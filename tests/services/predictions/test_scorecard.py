@@ -5,7 +5,7 @@ import math
 import pytest
 from sqlalchemy import select
 
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import DiagnosticRow, ExperimentRow, TrialRow
 from services.predictions.scorecard import experiment_check, scorecard
 from tests.support.experiments import make_experiment

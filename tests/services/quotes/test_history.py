@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CalibrationRow, CohortRow, ExperimentRow, TrialRow, WorkerRow
 from services.experiments.plan import Prepared, plan
-from services.experiments.service import create
+from services.experiments.store import create
 from services.experiments.views import view
 from services.quotes.forecast import predict
 from services.quotes.history import FIRST_SPREAD, MEMORY, known_rate, learn, shape_key, trial_steps

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import delete, select, update
 
 from services.db.base import now
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CalibrationRow, CohortRow, ExperimentRow
 from services.experiments.plan import Prepared, plan
-from services.experiments.service import create
+from services.experiments.store import create
 from services.quotes.forecast import ASSUMED_RANGE, MEASURED_RANGE, predict
 from services.quotes.machine import (
     ASSUMED,

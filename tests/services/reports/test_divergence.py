@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import ExperimentRow, TrialRow
 from services.reports.divergence import divergences
 from services.results.loader import load_results

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, select
 
+from services.child_protocol import Divergence, EpochReport, Epochs
 from services.cohorts.claim import claim
 from services.cohorts.commit import commit_epochs
 from services.cohorts.endings import finish
-from services.cohorts.messages import EpochsMessage
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import DiagnosticRow, TrialRow
-from services.experiments import service
+from services.experiments import store
 from services.reports.report import collect
 from services.science.spec import ExperimentSpec
 from services.settings import Settings
@@ -30,16 +30,21 @@ SPEC = {
 def trained(database: Database, home: Path, *, finished: bool) -> str:
     """An experiment with all epochs of its trials, one of which diverged, and with layers measured."""
     with database.write() as session:
-        experiment = service.create(session, ExperimentSpec.model_validate(SPEC), Settings(home=home)).id
+        experiment = store.create(session, ExperimentSpec.model_validate(SPEC), Settings(home=home)).id
         taken = claim(session, "w1", 30.0)
     assert taken is not None
     size = len(taken.trials)
     values = [None if slot == 1 else 0.5 + 0.01 * slot for slot in range(size)]
-    start = {"epoch": 0, "seconds": 0.1, "metrics": {"val_loss": [9.0] * size}}
-    gone = [{"slot": 1, "layer": "loss"}]
-    end = {"epoch": 1, "seconds": 0.1, "metrics": {"val_loss": values, "train_loss": values}, "diverged": gone}
+    start: EpochReport = {"epoch": 0, "seconds": 0.1, "metrics": {"val_loss": [9.0] * size}}
+    gone: list[Divergence] = [{"slot": 1, "layer": "loss"}]
+    end: EpochReport = {
+        "epoch": 1,
+        "seconds": 0.1,
+        "metrics": {"val_loss": values, "train_loss": values},
+        "diverged": gone,
+    }
     with database.write() as session:
-        report = EpochsMessage.model_validate({"from": 0, "to": 1, "epochs": [start, end]})
+        report: Epochs = {"type": "epochs", "from": 0, "to": 1, "epochs": [start, end]}
         commit_epochs(session, taken.cohort_id, taken.attempt, report, 30.0)
         if finished:
             finish(session, taken.cohort_id, taken.attempt)

@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import DiagnosticRow, ExperimentRow, TrialRow
 from services.reports.symmetry import unbroken_symmetry
 from services.results.loader import load_results

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CurveRow, EpochRow, ExperimentRow, TrialRow
 from services.results.loader import load_results, read_arms
 from services.science.results import ArmResults, CurveWish, ExperimentResults, Outcome, TrialResult

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from services.cohorts import packing
 from services.cohorts.packing import pack, pack_one, pack_soon
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CohortRow, CurveRow, EpochRow, TrialRow
 from services.trials.rows import COLUMNS, read_rows
 from tests.support.experiments import make_experiment

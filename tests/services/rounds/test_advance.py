@@ -9,15 +9,15 @@ import pytest
 from scipy import stats
 from sqlalchemy import func, select
 
+from services.child_protocol import Divergence, EpochReport, Epochs
 from services.cohorts.claim import Claim, claim
 from services.cohorts.commit import commit_epochs
 from services.cohorts.endings import finish
-from services.cohorts.messages import EpochsMessage
 from services.cohorts.requests import request_cancel, request_pause, resume
-from services.comparisons.service import Question, comparison
-from services.db.engine import Database
+from services.comparisons.comparison import Question, comparison
+from services.db.database import Database
 from services.db.tables import CohortRow, EventRow, ExperimentRow, TrialRow
-from services.experiments import service
+from services.experiments import store
 from services.experiments.views import view
 from services.science.spec import ExperimentSpec
 from services.settings import Settings
@@ -37,7 +37,7 @@ def submit(database: Database, home: Path, seeds: Any, activation: list[str] | N
         }
     )
     with database.write() as session:
-        return service.create(session, spec, Settings(home=home, **settings)).id
+        return store.create(session, spec, Settings(home=home, **settings)).id
 
 
 def train(database: Database, value: Value, most: int = 100) -> int:
@@ -53,10 +53,10 @@ def train(database: Database, value: Value, most: int = 100) -> int:
 
 def run(database: Database, taken: Claim, value: Value) -> None:
     losses = [value(trial.arm["activation"]["kind"], trial.seed) for trial in taken.trials]
-    gone = [{"slot": slot, "layer": "loss"} for slot, loss in enumerate(losses) if loss is None]
-    start = {"epoch": 0, "seconds": 0.1, "metrics": {"val_loss": [9.0] * len(losses)}}
-    end = {"epoch": 1, "seconds": 0.1, "metrics": {"val_loss": losses}, "diverged": gone}
-    report = EpochsMessage.model_validate({"from": 0, "to": 1, "epochs": [start, end]})
+    gone: list[Divergence] = [{"slot": slot, "layer": "loss"} for slot, loss in enumerate(losses) if loss is None]
+    start: EpochReport = {"epoch": 0, "seconds": 0.1, "metrics": {"val_loss": [9.0] * len(losses)}}
+    end: EpochReport = {"epoch": 1, "seconds": 0.1, "metrics": {"val_loss": losses}, "diverged": gone}
+    report: Epochs = {"type": "epochs", "from": 0, "to": 1, "epochs": [start, end]}
     with database.write() as session:
         commit_epochs(session, taken.cohort_id, taken.attempt, report, 30.0)
         finish(session, taken.cohort_id, taken.attempt)
@@ -188,8 +188,8 @@ def test_a_clone_with_other_seeds_has_no_rounds(database: Database, tmp_path: Pa
     experiment = submit(database, tmp_path, {"min": 3, "max": 12, "until": "ranked"})
     with database.read() as session:
         row = session.get_one(ExperimentRow, experiment)
-        assert ExperimentSpec.model_validate(service.clone_spec(row, {})).rounds is not None
-        assert ExperimentSpec.model_validate(service.clone_spec(row, {"seeds": 7})).rounds is None
+        assert ExperimentSpec.model_validate(store.clone_spec(row, {})).rounds is not None
+        assert ExperimentSpec.model_validate(store.clone_spec(row, {"seeds": 7})).rounds is None
 
 
 @pytest.mark.parametrize(("wish", "state", "trials"), [("pause", "paused", 8), ("cancel", "succeeded", 4)])

@@ -9,9 +9,9 @@ from scipy import stats
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from services.comparisons.service import Question, comparison
+from services.comparisons.comparison import Question, comparison
 from services.db.base import new_id
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import CohortRow, CurveRow, ExperimentRow, TrialRow
 from services.errors import ConflictError, InvalidInputError, NotFoundError
 

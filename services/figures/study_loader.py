@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from services.comparisons.service import Question, compare_results
+from services.comparisons.comparison import Question, compare_results
 from services.db.tables import ExperimentRow
-from services.experiments.service import get
-from services.results.layers import read_layers
+from services.experiments.store import get
+from services.results.layer_loader import read_layers
 from services.results.loader import load_results
 from services.science.comparison.models import Comparison
 from services.science.figures import Part, Study

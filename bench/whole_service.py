@@ -100,7 +100,7 @@ def measure(rounds: int, keras: Entry | None = None) -> ServiceResult:
     with tempfile.TemporaryDirectory(prefix="firstlight-bench-") as home, _service(Path(home), data_dir) as running:
         client, parts = running
         processes = {
-            kind: Process(kind, "study", DIAMONDS, {"spec": spec, "data_dir": str(data_dir)}, sys.executable)
+            kind: Process(kind, "own_study", DIAMONDS, {"spec": spec, "data_dir": str(data_dir)}, sys.executable)
             for kind, spec in specs.items()
         }
         if keras is not None:

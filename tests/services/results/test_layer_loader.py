@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-import services.results.layers as module
-from services.db.engine import Database
+import services.results.layer_loader as module
+from services.db.database import Database
 from services.db.tables import DiagnosticRow, ExperimentRow, TrialRow
-from services.results.layers import last_layers, measured_trials, read_layers, untrained_layers
+from services.results.layer_loader import last_layers, measured_trials, read_layers, untrained_layers
 from services.results.loader import load_results
 from services.science.figures import GradientFlow, LayerHistograms, NoFigureDataError, Prediction
 from services.science.results import LayerWish

@@ -17,8 +17,8 @@ from services.experiments.filter import parse_filter
 from services.experiments.plan import Prepared, lanes
 from services.experiments.tags import has_tag
 from services.quotes.machine import present
+from services.rounds.advance import first_round
 from services.rounds.grid import store_grid
-from services.rounds.service import first_round
 from services.science.spec import SPEC_VERSION, ExperimentSpec
 from services.settings import Settings
 from services.states import FINAL

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from services.catalogue.families import find
-from services.comparisons.service import Question
+from services.comparisons.comparison import Question
 from services.errors import ConflictError, FieldProblem, InvalidInputError
-from services.experiments.service import get
+from services.experiments.store import get
 from services.field_problems import field_problems
-from services.figures.study import load_study
+from services.figures.study_loader import load_study
 from services.science.figures import FIGURES, Figure, FigureData, NoFigureDataError
 from services.states import FINAL
 

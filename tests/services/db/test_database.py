@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from services.db.base import now
 from services.db.clock import CLOCK
-from services.db.engine import Database, database_url
+from services.db.database import Database, database_url
 from services.db.tables import CalibrationRow, ExperimentRow
 from services.settings import Settings
 

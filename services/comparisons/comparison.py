@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from services.comparisons.arms import arm_inputs, training_counterpart
 from services.comparisons.comparable import check_comparable
 from services.errors import ConflictError, FieldProblem, InvalidInputError
-from services.experiments.service import get
+from services.experiments.store import get
 from services.results.loader import load_results
 from services.science.comparison.compare import compare
 from services.science.comparison.input import ComparisonInput, pool_arms

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from services.db.engine import Database
+from services.db.database import Database
 from services.db.tables import DiagnosticRow, TrialRow
 from services.diagnostics.filter import parse_where
-from services.diagnostics.service import Wanted, page
+from services.diagnostics.pages import Wanted, page
 from services.errors import InvalidInputError
 from tests.support.experiments import make_experiment
 

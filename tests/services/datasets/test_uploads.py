@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.datasets.service import ensure_available, fill_upload, upload_csv
+from services.datasets.files import ensure_available
+from services.datasets.uploads import fill_upload, upload_csv
 from services.errors import DatasetInvalidError, DatasetUnavailableError, InvalidInputError, SpecInvalidError
 from services.science.datasets import DATASETS
 from services.science.spec import ExperimentSpec

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from services.science.diagnostics import Quantity
 from services.training.engine import State
+from services.training.layer_signals import RowCounts
 from services.training.native.engine import NativeEngine
 from services.training.native.measured import Ask
 from services.training.observer import Values
-from services.training.signals import RowCounts
 
 MOMENTS = ("pre_activation_mean", "pre_activation_variance")
 BEHIND = ("activation_mean", "activation_variance")

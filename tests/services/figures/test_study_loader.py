@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.figures.study import with_axes
+from services.figures.study_loader import with_axes
 from services.science.grid import expand
 from services.science.results import ArmResults
 from services.science.spec import ExperimentSpec

@@ -1,4 +1,4 @@
-"""Data sets as clients meet them: upload a table, name it in a spec, and have the files of a data set ready."""
+"""Uploaded tables as clients meet them: upload one, name it in a spec, delete it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,14 +12,13 @@ from services.db.tables import ExperimentRow
 from services.errors import (
     ConflictError,
     DatasetInvalidError,
-    DatasetUnavailableError,
     FieldProblem,
     GoneError,
     InvalidInputError,
     NotFoundError,
     SpecInvalidError,
 )
-from services.science.datasets import DATASETS, AnyDataset, DatasetFile, DatasetInvalid, DatasetUnavailable, ensure
+from services.science.datasets import DATASETS
 from services.science.datasets.csv_columns import CsvInvalid
 from services.science.datasets.csv_table import CsvLimits, CsvOptions, parse_csv
 from services.science.datasets.members import spelled
@@ -88,18 +87,3 @@ def remove_upload(session: Session, data_dir: Path, name: str) -> None:
         listed = ", ".join(using[:3]) + (" and others" if len(using) > 3 else "")
         raise ConflictError(f"{name} is in use by {listed}; cancel them, or wait until they are final")
     store.delete(name)
-
-
-def ensure_available(choice: AnyDataset, data_dir: Path, *, download: bool) -> DatasetFile:
-    """Check, and when allowed fetch, the files of a data set.
-
-    Raises:
-        DatasetUnavailableError: says what to put where.
-        DatasetInvalidError: a file does not hold what it promised.
-    """
-    try:
-        return ensure(choice, data_dir, download=download)
-    except DatasetUnavailable as error:
-        raise DatasetUnavailableError(str(error), [FieldProblem("/dataset", str(error))]) from error
-    except DatasetInvalid as error:
-        raise DatasetInvalidError(str(error)) from error

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from services.db.tables import ExperimentRow
 from services.errors import FieldProblem, InvalidInputError
-from services.experiments.service import get
+from services.experiments.store import get
 from services.results.loader import load_results
 from services.science.grid import expand
 from services.science.hypotheses import BoundHypothesis, ClaimResults, HypothesisError, evaluate
