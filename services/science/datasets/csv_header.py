@@ -54,17 +54,21 @@ def find_header(sample: Sequence[Record], options: CsvOptions, limits: CsvLimits
     return _named(_aligned(first.values, body, width), first.line)
 
 
-def check_names(names: Sequence[str], options: CsvOptions) -> list[CsvFault]:
+def check_names(header: Header, options: CsvOptions) -> list[CsvFault]:
     """What the options ask of columns that are not there, or against each other."""
+    names = header.names
     asked = (("target", [options.target] if options.target is not None else []), ("drop", options.drop))
     faults = [
-        CsvFault(f"{what} names {shown(name)}, which is none of the columns {listed(tuple(names))}")
+        CsvFault(f"{what} names {shown(name)}, which is none of the columns {listed(names)}")
         for what, wanted in (*asked, ("text_columns", options.text_columns))
         for name in wanted
         if name not in names
     ]
     if options.target is not None and options.target in options.drop:
         faults.append(CsvFault(f"the target {shown(options.target)} cannot be dropped"))
+    elif options.target is None and names[-1] in options.drop and len(names) - 1 not in header.unnamed:
+        message = f"the target {shown(names[-1])} cannot be dropped: it is the last column; say another with target="
+        faults.append(CsvFault(message))
     return faults
 
 

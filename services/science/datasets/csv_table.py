@@ -67,7 +67,7 @@ def parse_csv(stream: BinaryIO, options: CsvOptions | None = None, limits: CsvLi
     options, limits = options or CsvOptions(), limits or CsvLimits()
     dialect, sample = find_dialect(stream, options, limits.bytes)
     header = find_header(sample, options, limits)
-    faults = check_names(header.names, options)
+    faults = check_names(header, options)
     if faults:
         raise CsvInvalid(*faults)
     survey = _survey(stream, dialect, header, options, limits)
@@ -143,7 +143,7 @@ class _Table:
         if rows * width > self.limits.values and self._drops_nothing():
             raise CsvInvalid(CsvFault(f"{rows} rows of {width} columns are more than {self.limits.values} values"))
         # Pages of an array of zeros that are never written take no memory: rows that are dropped cost nothing here.
-        self.x = np.zeros((min(rows, self.limits.values // width + 1), width))
+        self.x = np.zeros((min(rows, self.limits.values // width), width))
         self.y = np.zeros(len(self.x), np.int64 if self.target.kind == "text" else np.float64)
         self.classes = {level: code for code, level in enumerate(self.target.levels)}
 

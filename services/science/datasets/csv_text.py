@@ -103,7 +103,7 @@ def records(stream: BinaryIO, dialect: Dialect) -> Iterator[Record]:
         except StopIteration:
             return
         except csv.Error as error:
-            way_out = "; quote=none reads quotes as letters" if "delimiter" in str(error) else ""
+            way_out = "" if "field limit" in str(error) else "; quote=none reads quotes as letters"
             raise CsvInvalid(CsvFault(f"not readable as CSV: {error}{way_out}", line=start)) from error
         if row:
             yield Record(start, row)
@@ -126,7 +126,8 @@ def text_lines(stream: BinaryIO, codec: str) -> Iterator[str]:
                 raise CsvInvalid(CsvFault(f"the line is longer than {LONGEST_LINE} characters", line=position))
             yield line
     finally:
-        text.detach()
+        if not stream.closed:
+            text.detach()
 
 
 def _encoding(stream: BinaryIO, asked: Encoding | None, most_bytes: int) -> tuple[Encoding, str]:
