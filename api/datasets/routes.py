@@ -1,6 +1,6 @@
 """Data sets: those the service knows by name, and the tables its users upload."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
@@ -9,6 +9,7 @@ from starlette.responses import Response
 from api.answers import JsonAnswer, with_etag
 from api.catalogue.pages import page
 from api.datasets.body import uploaded_file
+from api.datasets.options import UploadOptions, with_fields
 from api.datasets.schemas import UPLOAD_EXAMPLE, DatasetEntry, UploadEntry
 from api.documentation import problems
 from api.pagination import Cursor, Limit, Page
@@ -17,22 +18,23 @@ from services.catalogue import datasets
 from services.datasets.uploads import remove_upload, upload_csv
 from services.errors import FieldProblem, InvalidInputError
 from services.plain_text import without_wrong_characters, wrong_character
-from services.science.datasets.csv_table import CsvOptions
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
-Names = Annotated[list[str] | None, Query(max_length=1_000)]
 FILE: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "A CSV file in UTF-8; its first line names the columns.",
+        "description": "A CSV file. In a form every option may be a field beside it.",
         "content": {
             "text/csv": {"schema": {"type": "string"}, "example": "area,age,price\n120,30,250\n80,12,210\n95,3,230\n"},
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
-                    "properties": {"file": {"type": "string", "contentMediaType": "text/csv"}},
+                    "properties": {
+                        "file": {"type": "string", "contentMediaType": "text/csv"},
+                        **UploadOptions.model_json_schema()["properties"],
+                    },
                 }
             },
         },
@@ -53,6 +55,11 @@ def list_datasets(request: Request, context: ContextDep, limit: Limit = 100, cur
     response_model=UploadEntry,
     openapi_extra=FILE,
     responses={
+        200: {
+            "description": "With `dry_run`: what would be stored. Nothing is kept.",
+            "model": UploadEntry,
+            "content": {"application/json": {"example": {**UPLOAD_EXAMPLE, "available": False}}},
+        },
         201: {
             "description": "Stored; its `name` is what a spec calls it.",
             "headers": {"Location": {"description": "The new data set.", "schema": {"type": "string"}}},
@@ -64,42 +71,31 @@ def list_datasets(request: Request, context: ContextDep, limit: Limit = 100, cur
 async def upload(
     request: Request,
     context: ContextDep,
-    name: Annotated[str, Query(max_length=200, description="A title for people. Default: the file's name.")] = "",
-    target: Annotated[str | None, Query(max_length=200, description="Column to predict. Default: the last.")] = None,
-    task: Annotated[
-        Literal["regression", "classification"] | None,
-        Query(description="Default: classes if the target is text or few whole numbers."),
-    ] = None,
-    categorical: Annotated[
-        Literal["one_hot", "drop", "error"],
-        Query(description="Text columns become one 0/1 column for each text, are left out, or refused."),
-    ] = "one_hot",
-    missing: Annotated[
-        Literal["error", "drop_row"], Query(description="Refuse a missing value, or drop its row.")
-    ] = "error",
-    delimiter: Annotated[Literal[",", ";", "\t", "|"], Query(description="Between two values.")] = ",",
-    drop: Annotated[Names, Query(description="Columns to leave out.")] = None,
-    text_columns: Annotated[Names, Query(description="Columns to read as text although they hold numbers.")] = None,
+    query: Annotated[UploadOptions, Query()],
 ) -> Response:
     """Read a CSV file and keep it as a table that experiments can train on.
 
-    What cannot be read is refused with its line and column. The same content gets the same id and is kept once.
+    Encoding, delimiter, quotes, header and the way numbers are written are found in the file unless they are given, and
+    the answer tells what was found. What cannot be read is refused with its line and column, everything at once. The
+    same content gets the same id and is kept once. In a form options may also be fields.
     """
-    if why := wrong_character(name):
-        raise InvalidInputError(f"name: {why}", [FieldProblem("name", why)])
-    options = CsvOptions(
-        target=target,
-        task=task,
-        delimiter=delimiter,
-        missing=missing,
-        categorical=categorical,
-        drop=tuple(drop or ()),
-        text_columns=tuple(text_columns or ()),
-    )
-    async with uploaded_file(request) as (stream, filename):
-        title = name or without_wrong_characters(filename[:200])
-        table = await run_in_threadpool(upload_csv, context.settings.data_path, stream, options, title=title)
-    return JsonAnswer(datasets.upload_entry(table), status_code=201, headers={"Location": f"/v1/datasets/{table.id}"})
+    async with uploaded_file(request) as posted:
+        options = with_fields(query, posted.fields)
+        if why := wrong_character(options.name):
+            raise InvalidInputError(f"name: {why}", [FieldProblem("name", why)])
+        title = options.name or without_wrong_characters(posted.name[:200])
+        table = await run_in_threadpool(
+            upload_csv,
+            context.settings.data_path,
+            posted.stream,
+            options.of_file(),
+            title=title,
+            dry_run=options.dry_run,
+        )
+    entry = datasets.upload_entry(table)
+    if options.dry_run:
+        return JsonAnswer({**entry, "available": False})
+    return JsonAnswer(entry, status_code=201, headers={"Location": f"/v1/datasets/{table.id}"})
 
 
 @router.get(

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from services.science.datasets.csv_columns import ColumnReading
+
 
 class DatasetEntry(BaseModel):
     """A data set: `name` is what a spec calls it."""
@@ -37,7 +39,10 @@ class UploadEntry(DatasetEntry):
     title: str
     dropped_rows: int
     notes: list[str] = Field(description="What was decided while the file was read.")
-    options: dict[str, Any] = Field(description="How the file was read.")
+    options: dict[str, Any] = Field(description="How the file was read: as asked, or as found in it.")
+    columns: list[ColumnReading] = Field(
+        description="How each column of the file was read; empty for tables stored before 0.3."
+    )
     created_at: datetime
 
 
@@ -51,7 +56,7 @@ UPLOAD_EXAMPLE = {
     "test_rows": 0,
     "input_shape": [3],
     "outputs": 1,
-    "features": ["area", "age", "street=paved"],
+    "features": ["street=gravel", "street=paved", "area"],
     "target": "price",
     "classes": [],
     "licence": "",
@@ -62,7 +67,20 @@ UPLOAD_EXAMPLE = {
     "available": True,
     "parameters": {"type": "object"},
     "dropped_rows": 0,
-    "notes": ["the text column 'street' was coded as 1 columns of 0 and 1"],
-    "options": {"target": "price"},
+    "notes": ["the text column 'street' was coded as 2 columns of 0 and 1: gravel, paved"],
+    "options": {"target": "price", "delimiter": ",", "header": True},
+    "columns": [
+        {
+            "name": "street",
+            "place": 1,
+            "role": "feature",
+            "kind": "text",
+            "values": 1_460,
+            "missing": 0,
+            "levels": 2,
+            "notation": "",
+            "examples": ["paved", "gravel"],
+        }
+    ],
     "created_at": "2026-01-31T12:00:00Z",
 }

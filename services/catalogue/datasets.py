@@ -58,6 +58,7 @@ def upload_entry(table: UploadedTable) -> Json:
         "dropped_rows": table.dropped_rows,
         "notes": list(table.notes),
         "options": table.options.model_dump(mode="json"),
+        "columns": [column.model_dump(mode="json") for column in table.columns],
         "created_at": table.created_at.isoformat(),
     }
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from services.errors import BusyError, DatasetInvalidError, GoneError, NotFoundError
 from services.science.datasets.base import Task
+from services.science.datasets.csv_columns import ColumnReading
 from services.science.datasets.csv_table import CsvOptions, CsvTable
 from services.science.datasets.digests import digest_of
 from services.science.datasets.errors import DatasetInvalid, DatasetUnavailable
@@ -39,6 +40,8 @@ class UploadedTable(BaseModel):
     dropped_rows: int
     notes: tuple[str, ...]
     options: CsvOptions
+    columns: tuple[ColumnReading, ...] = ()
+    """Empty for tables that were stored before it was kept."""
     created_at: datetime
 
     def facts(self) -> dict[str, object]:
@@ -52,8 +55,8 @@ class UploadStore:
     def __init__(self, data_dir: Path) -> None:
         self._folder = data_dir / UPLOADS
 
-    def add(self, table: CsvTable, title: str, options: CsvOptions) -> UploadedTable:
-        """Store a table; the same content gets the same id and is stored once.
+    def add(self, table: CsvTable, title: str, options: CsvOptions, *, keep: bool = True) -> UploadedTable:
+        """Store a table, or only say what would be stored; the same content gets the same id and is stored once.
 
         Raises:
             BusyError: the folder holds as many tables as allowed.
@@ -62,9 +65,9 @@ class UploadStore:
         identity = json.dumps([digest, table.features, table.target, table.task, table.classes])
         table_id = f"dts_{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
         home = self._folder / table_id
-        if home.is_dir():
+        if keep and home.is_dir():
             return self.get(table_id)
-        if len(self._ids()) >= MOST_UPLOADS:
+        if keep and len(self._ids()) >= MOST_UPLOADS:
             raise BusyError(f"{MOST_UPLOADS} uploaded tables are stored; delete some first")
         uploaded = UploadedTable(
             id=table_id,
@@ -81,8 +84,11 @@ class UploadStore:
             dropped_rows=table.dropped_rows,
             notes=table.notes,
             options=options,
+            columns=table.columns,
             created_at=datetime.now(UTC),
         )
+        if not keep:
+            return uploaded
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self._folder))
         try:

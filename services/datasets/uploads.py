@@ -19,7 +19,7 @@ from services.errors import (
     SpecInvalidError,
 )
 from services.science.datasets import DATASETS
-from services.science.datasets.csv_columns import CsvInvalid
+from services.science.datasets.csv_faults import CsvInvalid
 from services.science.datasets.csv_table import CsvLimits, CsvOptions, parse_csv
 from services.science.datasets.members import spelled
 from services.science.datasets.upload import is_upload_name
@@ -33,19 +33,24 @@ def upload_csv(
     *,
     title: str = "",
     limits: CsvLimits | None = None,
+    dry_run: bool = False,
 ) -> UploadedTable:
-    """Parse and store a CSV file.
+    """Parse a CSV file and store it, unless it is a dry run.
 
     Raises:
-        InvalidInputError: the file breaks a rule; the problem names line and column.
+        InvalidInputError: the file breaks rules; each problem names line and column.
         BusyError: too many tables are stored.
     """
-    options = options or CsvOptions()
     try:
         table = parse_csv(stream, options, limits)
     except CsvInvalid as error:
-        raise InvalidInputError(f"the CSV file cannot be used: {error}", [FieldProblem("/file", str(error))]) from error
-    return UploadStore(data_dir).add(table, title, options)
+        problems = [FieldProblem("/file", str(fault)) for fault in error.faults]
+        raise InvalidInputError(f"the CSV file cannot be used: {error}", problems) from error
+    stored = UploadStore(data_dir).add(table, title, table.options, keep=not dry_run)
+    if title in ("", stored.title):
+        return stored
+    note = f"the same table was stored before and keeps its title {stored.title!r}"
+    return stored.model_copy(update={"notes": (*stored.notes, note)})
 
 
 def fill_upload(spec: Any, data_dir: Path) -> Any:

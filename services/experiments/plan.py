@@ -248,5 +248,5 @@ def _data_notes(spec: ExperimentSpec, data_dir: Path) -> list[str]:
     dataset = spec.dataset
     missing = [source.path for source in dataset.files if locate(source, data_dir) is None]
     if not missing:
-        return []
+        return [*dataset.notes(data_dir)]
     return [f"{dataset.name} is not here yet: {', '.join(missing)} will be fetched at first use"]

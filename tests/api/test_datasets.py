@@ -49,9 +49,9 @@ def test_a_form_carries_the_same_table(served: Any) -> None:
 
 @pytest.mark.parametrize(
     ("files", "data"),
-    [({"a": b"x,y\n1,2\n", "b": b"x,y\n1,2\n"}, None), ({"a": b"x,y\n1,2\n"}, {"target": "x"}), ({}, {"target": "x"})],
+    [({"a": b"x,y\n1,2\n", "b": b"x,y\n1,2\n"}, None), ({}, {"target": "x"})],
 )
-def test_a_form_holds_one_file_and_nothing_else(served: Any, files: Any, data: Any) -> None:
+def test_a_form_holds_exactly_one_file(served: Any, files: Any, data: Any) -> None:
     answer = served.http.post("/v1/datasets", files=files or {"x": (None, "1")}, data=data)
     assert answer.status_code in (400, 422)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -70,7 +70,7 @@ def test_options_are_query_parameters(served: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "query", "words"),
     [
-        ("a,b\n1,2\n3\n", {}, "line 3: 1 values instead of 2"),
+        ("a,b\n1,2\n3,4\n5\n", {}, "line 4: 1 values instead of 2"),
         ("a,b\n1,2\n3,x\n", {}, "line 3, column 'b': "),
         ("a,b\n1,2\n,4\n", {}, "line 3, column 'a': the value is missing"),
         ("a,b\nx,2\ny,4\n", {"categorical": "error"}, "code it with categorical=one_hot"),
@@ -131,3 +131,95 @@ def test_pages_hold_every_data_set_once(served: Any) -> None:
         seen += part["items"]
         cursor = part["next_cursor"]
     assert seen == whole
+
+
+def test_a_dry_run_tells_how_every_column_is_read_and_keeps_nothing(served: Any) -> None:
+    text = "id,when,size,kind,y\n" + "".join(
+        f"{i},2020-01-0{1 + i % 9},{'?' if i == 3 else i},{'ab'[i % 2]},{i}.5\n" for i in range(1, 41)
+    )
+    query = {"dates": "days", "missing": "mean", "drop": ["id"], "name": "trees"}
+    told = upload(served, text, **query, dry_run=True)
+    assert told.status_code == 200, told.text
+    assert "location" not in told.headers
+    found = told.json()
+    assert [(column["name"], column["role"], column["kind"], column["missing"]) for column in found["columns"]] == [
+        ("id", "left_out", "unread", 0),
+        ("when", "feature", "date", 0),
+        ("size", "feature", "number", 1),
+        ("kind", "feature", "text", 0),
+        ("y", "target", "number", 0),
+    ]
+    assert found["available"] is False
+    assert served.http.get(f"/v1/datasets/{found['id']}").status_code == 404
+    assert served.http.get("/v1/datasets").json()["items"][-1]["source"] != "uploaded"
+    kept = upload(served, text, **query)
+    assert kept.status_code == 201
+    same = {name for name in found if kept.json()[name] == found[name]}
+    assert set(found) - same <= {"available", "created_at"}
+    assert served.http.get(kept.headers["location"]).json() == kept.json()
+    assert upload(served, "a,b\n1,2\n3,x\n", dry_run=True).status_code == 422
+
+
+def test_options_may_be_fields_of_the_form(served: Any) -> None:
+    text = "id;kind;size\n1;a;1,5\n2;b;2,5\n3;a;3,5\n4;b;4,5\n"
+    form = {"name": "sizes", "drop": ["id"], "target": "size", "header": "true", "dry_run": "false"}
+    answer = served.http.post("/v1/datasets", files={"file": ("t.csv", text.encode())}, data=form)
+    assert answer.status_code == 201, answer.text
+    found = answer.json()
+    assert (found["title"], found["features"], found["target"]) == ("sizes", ["kind=a", "kind=b"], "size")
+    assert (found["options"]["delimiter"], found["options"]["header"]) == (";", True)
+
+
+@pytest.mark.parametrize(
+    ("data", "query", "pointer", "words"),
+    [
+        ({"titel": "x"}, {}, "titel", "name"),
+        ({"missing": "guess"}, {}, "missing", "drop_row"),
+        ({"header": "perhaps"}, {}, "header", "boolean"),
+        ({"name": "x"}, {"name": "y"}, "name", "in the query and in the form"),
+        ({"target": ["a", "b"]}, {}, "target", "2 times"),
+        ({}, {"titel": "x"}, "titel", ""),
+    ],
+)
+def test_a_wrong_option_is_named(served: Any, data: Any, query: Any, pointer: str, words: str) -> None:
+    answer = served.http.post("/v1/datasets", files={"file": ("t.csv", CSV.encode())}, data=data, params=query)
+    assert answer.status_code == 422, answer.text
+    problem = answer.json()
+    assert problem["errors"][0]["pointer"] == pointer
+    assert words in problem["errors"][0]["message"]
+    assert served.http.get("/v1/datasets").json()["items"][-1]["source"] != "uploaded"
+
+
+def test_all_faults_of_a_file_come_in_one_answer(served: Any) -> None:
+    text = (
+        "a,b,c\n" + "".join(f"{'x' if i == 5 else i},{'' if i == 7 else i},2020-01-01\n" for i in range(20)) + "1,2\n"
+    )
+    problem = upload(served, text, target="a").json()
+    assert [item["message"].partition(":")[0] for item in problem["errors"]] == [
+        "line 22",
+        "line 7, column 'a'",
+        "line 9, column 'b'",
+        "line 2, column 'c'",
+    ]
+    assert {item["pointer"] for item in problem["errors"]} == {"/file"}
+
+
+def test_a_second_upload_of_the_same_table_says_whose_title_it_keeps(served: Any) -> None:
+    first = upload(served, name="streets").json()
+    second = upload(served, name="roads").json()
+    assert (second["id"], second["title"]) == (first["id"], "streets")
+    assert second["notes"][-1] == "the same table was stored before and keeps its title 'streets'"
+    assert served.http.get(f"/v1/datasets/{first['id']}").json() == first
+
+
+def test_a_tail_split_of_a_sorted_table_is_warned_of_at_submission(served: Any) -> None:
+    rows = "".join(f"{i % 7},{i % 11},{('oak', 'pine', 'fir')[i // 20]}\n" for i in range(60))
+    table = upload(served, "a,b,kind\n" + rows).json()["id"]
+    spec = {"activation": "relu", "initializer": "he_uniform", "epochs": 1, "seeds": 1}
+    for split, warned in (("tail", True), ("random", False)):
+        body = {**spec, "dataset": {"name": table, "split": split}}
+        plan = served.http.post("/v1/experiments?dry_run=true", json=body).json()
+        assert any("ordered in the file" in warning for warning in plan["warnings"]) == warned
+    unseen = {**spec, "dataset": {"name": table, "split": "tail", "validation_fraction": 0.4}}
+    plan = served.http.post("/v1/experiments?dry_run=true", json=unseen).json()
+    assert any("the classes [fir]" in warning for warning in plan["warnings"])

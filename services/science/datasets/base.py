@@ -24,7 +24,6 @@ class RawData:
         y: float64 ``[n]`` for regression, int64 class numbers ``[n]`` for classification.
         x_test, y_test: the set's own test rows, which then validate; None where it has none.
         digest: SHA-256 of the raw data.
-        notes: what a reader of results should know about these bytes.
     """
 
     x: NDArray[Any]
@@ -32,7 +31,6 @@ class RawData:
     digest: str
     x_test: NDArray[Any] | None = None
     y_test: NDArray[Any] | None = None
-    notes: tuple[str, ...] = ()
 
 
 class BaseDataset(Strict):
@@ -66,6 +64,10 @@ class BaseDataset(Strict):
             DatasetInvalid: a file does not hold what it promised.
         """
         raise NotImplementedError
+
+    def notes(self, data_dir: Path) -> tuple[str, ...]:  # noqa: ARG002 - for members whose files tell something
+        """Warnings that need a look into `data_dir`, for a plan; files that are missing are no matter here."""
+        return ()
 
     @abstractmethod
     def row_count(self) -> tuple[int, int]:

@@ -1,59 +1,25 @@
-"""A user's CSV file as a table that can train: bounded, typed column by column, and refused with a line number."""
+"""A user's CSV file as a table that can train: read as it is meant, told how, or refused with all that is wrong."""
 
-import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from services.science.base import Strict
 from services.science.datasets.base import Task
-from services.science.datasets.csv_columns import (
-    MISSING,
-    Column,
-    CsvInvalid,
-    NumberColumn,
-    TextColumn,
-    number,
-    shown,
-)
+from services.science.datasets.csv_columns import ColumnPlan, ColumnReading, Decision, decide, unread
+from services.science.datasets.csv_faults import CsvFault, CsvInvalid
+from services.science.datasets.csv_header import Header, check_names, find_header
+from services.science.datasets.csv_notes import bounded, costs_of_missing, target_notes, worth_knowing
+from services.science.datasets.csv_options import CsvLimits, CsvOptions
+from services.science.datasets.csv_survey import ColumnTally, Survey, chunks
+from services.science.datasets.csv_text import Dialect, find_dialect, records
+from services.science.datasets.csv_values import MISSING, days, numbers_of
 
 MOST_INFERRED_CLASSES = 20
 """A target of so few different whole numbers is taken as classes unless the task is given."""
-
-
-class CsvOptions(Strict):
-    """How to read a CSV file. The first line that is not blank names the columns."""
-
-    target: str | None = Field(default=None, description="Column to predict. Default: the last one.")
-    task: Task | None = Field(default=None, description="Default: classes if the target is text or few whole numbers.")
-    delimiter: Literal[",", ";", "\t", "|"] = Field(default=",", description="Between two values.")
-    missing: Literal["error", "drop_row"] = Field(
-        default="error", description="Refuse a missing value, or drop its row."
-    )
-    categorical: Literal["one_hot", "drop", "error"] = Field(
-        default="one_hot",
-        description="Text columns become one 0/1 column for each text, are left out, or refused.",
-    )
-    drop: tuple[str, ...] = Field(default=(), max_length=1_000, description="Columns to leave out.")
-    text_columns: tuple[str, ...] = Field(
-        default=(), max_length=1_000, description="Columns to read as text although they start with numbers."
-    )
-
-
-@dataclass(frozen=True)
-class CsvLimits:
-    """Bounds of what is read. `values` bounds rows times columns after coding (8 bytes each)."""
-
-    bytes: int = 256 * 2**20
-    rows: int = 2_000_000
-    columns: int = 1_000
-    levels: int = 64
-    classes: int = 1_000
-    values: int = 50_000_000
+FILLED = ("mean", "median", "level")
 
 
 @dataclass(frozen=True)
@@ -65,7 +31,9 @@ class CsvTable:
         y: float64 ``[n]`` or int64 class numbers ``[n]``.
         features: names of x's columns; a level's is ``column=level``.
         classes: names of the classes in the order of their numbers; empty for regression.
-        notes: what was decided or left out.
+        notes: what was found, decided or left out.
+        columns: how every column of the file was read.
+        options: how the file was read, with what was found in it.
     """
 
     x: NDArray[np.float64]
@@ -76,6 +44,8 @@ class CsvTable:
     classes: tuple[str, ...]
     dropped_rows: int
     notes: tuple[str, ...]
+    columns: tuple[ColumnReading, ...]
+    options: CsvOptions
 
     @property
     def outputs(self) -> int:
@@ -84,228 +54,254 @@ class CsvTable:
 
 
 def parse_csv(stream: BinaryIO, options: CsvOptions | None = None, limits: CsvLimits | None = None) -> CsvTable:
-    """Read a CSV file (UTF-8, RFC 4180 quoting) in one pass.
+    """Read a CSV file: once for what its columns hold, by all their values, and once for the values themselves.
 
-    A column's first value decides whether it holds numbers or text.
+    Args:
+        stream: at any place; it is read from its start, several times.
+        options: what is not given is found in the file.
+        limits: how much is read.
 
     Raises:
-        CsvInvalid: the file breaks a rule or a limit; names line and column.
+        CsvInvalid: the file breaks rules or a limit; names all of them, with line and column.
     """
-    reading = _Reading(options or CsvOptions(), limits or CsvLimits())
-    return reading.run(stream)
+    options, limits = options or CsvOptions(), limits or CsvLimits()
+    dialect, sample = find_dialect(stream, options, limits.bytes)
+    header = find_header(sample, options, limits)
+    faults = check_names(header, options)
+    if faults:
+        raise CsvInvalid(*faults)
+    survey = _survey(stream, dialect, header, options, limits)
+    decision = decide(survey, header, options, limits, dialect.delimiter)
+    faults = [*survey.faults(), *decision.faults]
+    if survey.rows < 2 and not survey.ragged_rows:
+        faults = [CsvFault(f"the table has {survey.rows} rows; at least 2 are needed")]
+    if faults:
+        raise CsvInvalid(*faults)
+    table = _Table(survey, decision, options, limits)
+    for rows, lines in chunks(_body(stream, dialect, header), survey.width, limits):
+        table.take(rows, lines)
+    found = {"encoding": dialect.encoding, "delimiter": dialect.delimiter, "quote": dialect.quote}
+    notes = [*dialect.guessed, *header.notes]
+    if survey.trimmed:
+        notes.append(f"{survey.trimmed} lines end in empty values behind the last column; they were left off")
+    return table.finished(notes, header, options.model_copy(update={**found, "header": header.present}))
+
+
+def _body(stream: BinaryIO, dialect: Dialect, header: Header) -> Any:
+    body = records(stream, dialect)
+    if header.present:
+        next(body)
+    return body
+
+
+def _survey(stream: BinaryIO, dialect: Dialect, header: Header, options: CsvOptions, limits: CsvLimits) -> Survey:
+    most = max(limits.levels, limits.classes) + 1
+    spellings = MISSING | set(options.missing_values)
+    tallies = {
+        place: ColumnTally(most, spellings, forced=name in options.text_columns)
+        for place, name in enumerate(header.names)
+        if name not in options.drop
+    }
+    survey = Survey(len(header.names), tallies)
+    for rows, lines in chunks(_body(stream, dialect, header), survey.width, limits, survey):
+        survey.take(rows, lines)
+    return survey
 
 
 @dataclass
-class _Reading:
-    """One pass over a file."""
+class _Table:
+    """The values of a file while they are read."""
 
+    survey: Survey
+    decision: Decision
     options: CsvOptions
     limits: CsvLimits
-    names: list[str] = field(default_factory=list)
-    target: str = ""
-    columns: dict[str, Column | None] = field(default_factory=dict)
-    """Used columns by name; None until the first value decides."""
     kept: int = 0
     dropped: int = 0
-    notes: list[str] = field(default_factory=list)
+    lost: list[NDArray[Any]] = field(default_factory=list[NDArray[Any]])
+    """Targets of dropped rows."""
+    costs: dict[str, int] = field(default_factory=dict[str, int])
+    """Rows in which a column's value was missing, by the column's name."""
 
-    def run(self, stream: BinaryIO) -> CsvTable:
-        for rows, lines in self._chunks(self._records(stream)):
-            self._take(rows, lines)
-        if self.kept < 2:
-            left = f"; {self.dropped} were dropped for missing values" if self.dropped else ""
-            raise CsvInvalid(f"the table has {self.kept} rows{left}; at least 2 are needed")
-        if self.dropped:
-            self.notes.append(f"{self.dropped} rows with a missing value were dropped")
-        y, task, classes = self._targets()
-        x, features = self._inputs()
-        return CsvTable(x, y, features, self.target, task, classes, self.dropped, tuple(self.notes))
+    def __post_init__(self) -> None:
+        assert self.decision.target is not None
+        self.target = self.decision.target
+        self.fills = self.options.missing in FILLED
+        self.spelled = MISSING | set(self.options.missing_values)
+        self.plans: list[tuple[ColumnPlan, int, dict[str, int]]] = []
+        width = 0
+        self.features: list[str] = []
+        for column in self.decision.features():
+            codes = {level: code for code, level in enumerate(column.levels)}
+            names = [f"{column.name}={level}" for level in column.levels] if column.kind == "text" else [column.name]
+            if self._marks_missing(column):
+                names.append(self._name_of_missing(column))
+            self.plans.append((column, width, codes))
+            self.features += names
+            width += len(names)
+        rows = self.survey.rows
+        if rows * width > self.limits.values and self._drops_nothing():
+            raise CsvInvalid(CsvFault(f"{rows} rows of {width} columns are more than {self.limits.values} values"))
+        # Pages of an array of zeros that are never written take no memory: rows that are dropped cost nothing here.
+        self.x = np.zeros((min(rows, self.limits.values // width), width))
+        self.y = np.zeros(len(self.x), np.int64 if self.target.kind == "text" else np.float64)
+        self.classes = {level: code for code, level in enumerate(self.target.levels)}
 
-    def _records(self, stream: BinaryIO) -> Iterator[tuple[int, list[str]]]:
-        """Yield each record that is not blank with the line it starts on."""
-        reader = csv.reader(self._lines(stream), delimiter=self.options.delimiter, strict=True)
-        start = 1
-        while True:
-            try:
-                row = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                raise CsvInvalid(f"not readable as CSV: {error}", line=start) from error
-            if row:
-                yield start, row
-            start = reader.line_num + 1
+    def _drops_nothing(self) -> bool:
+        return self.survey.incomplete[0] == self.survey.rows or (self.fills and not self.target.tally.missing)
 
-    def _lines(self, stream: BinaryIO) -> Iterator[str]:
-        total = 0
-        for position, raw in enumerate(iter(lambda: stream.readline(self.limits.bytes + 1), b""), start=1):
-            total += len(raw)
-            if total > self.limits.bytes:
-                raise CsvInvalid(f"the file is larger than {self.limits.bytes} bytes", line=position)
-            try:
-                yield raw.decode("utf-8-sig" if position == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                message = f"byte {error.start + 1} of the line is not UTF-8; save the file as UTF-8"
-                raise CsvInvalid(message, line=position) from error
+    def _marks_missing(self, column: ColumnPlan) -> bool:
+        """Whether missing values of this column get a 0/1 column."""
+        return self.fills and column.tally.missing > 0 and (column.kind == "text" or self.options.missing == "level")
 
-    def _chunks(self, records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[list[list[str]], list[int]]]:
-        """Read the header, then the records in chunks of bounded size."""
-        first = next(records, None)
-        if first is None:
-            raise CsvInvalid("the file is empty; its first line must name the columns")
-        self._header(*first)
-        width, most = len(self.names), max(1, 200_000 // len(self.names))
-        rows: list[list[str]] = []
-        lines: list[int] = []
-        for count, (line, row) in enumerate(records, start=1):
-            if len(row) != width:
-                raise CsvInvalid(f"{len(row)} values instead of {width}", line=line)
-            if count > self.limits.rows:
-                raise CsvInvalid(f"more than {self.limits.rows} rows", line=line)
-            rows.append(row)
-            lines.append(line)
-            if len(rows) == most:
-                yield rows, lines
-                rows, lines = [], []
-        if rows:
-            yield rows, lines
+    @staticmethod
+    def _name_of_missing(column: ColumnPlan) -> str:
+        name = "missing"
+        while name in column.levels:
+            name += "_"
+        return f"{column.name}={name}"
 
-    def _header(self, line: int, row: list[str]) -> None:
-        self.names = [name.strip() for name in row]
-        if len(self.names) > self.limits.columns:
-            raise CsvInvalid(f"{len(self.names)} columns; at most {self.limits.columns} are allowed", line=line)
-        seen: dict[str, int] = {}
-        for place, name in enumerate(self.names, start=1):
-            if not name:
-                raise CsvInvalid(f"column {place} has no name", line=line)
-            if not name.isprintable():
-                raise CsvInvalid(f"the name of column {place}, {shown(name)}, holds control characters", line=line)
-            if name in seen:
-                raise CsvInvalid(f"columns {seen[name]} and {place} are both named {shown(name)}", line=line)
-            seen[name] = place
-        if all(number(name) is not None for name in self.names):
-            raise CsvInvalid("only numbers; the first line must name the columns", line=line)
-        options = self.options
-        self.target = self.names[-1] if options.target is None else options.target
-        for what, asked in (("target", [self.target]), ("drop", options.drop), ("text_columns", options.text_columns)):
-            for name in asked:
-                if name not in seen:
-                    raise CsvInvalid(f"{what} names {shown(name)}, which is none of the columns {_listed(self.names)}")
-        if self.target in options.drop:
-            raise CsvInvalid(f"the target {shown(self.target)} cannot be dropped")
-        self.columns = {name: None for name in self.names if name not in options.drop}
-        if len(self.columns) < 2:
-            raise CsvInvalid("a table needs a target and at least one other column", line=line)
-
-    def _take(self, rows: list[list[str]], lines: list[int]) -> None:
-        """Read a chunk column by column, then keep the rows in which nothing is missing."""
-        whole = np.ones(len(rows), bool)
-        parts: list[tuple[Column, NDArray[Any]]] = []
-        for name, values in zip(self.names, zip(*rows, strict=True), strict=True):
-            if name not in self.columns:
-                continue
-            column = self.columns[name] or self._decide(name, values, lines)
-            if name not in self.columns:
-                continue
-            if column is None:
-                missing = np.ones(len(rows), bool)
-            else:
-                part, missing = column.read(values, lines)
-                parts.append((column, part))
-            if missing.any() and self.options.missing == "error":
-                message = "the value is missing; fill it in, or drop such rows with missing=drop_row"
-                raise CsvInvalid(message, line=lines[int(missing.argmax())], column=name)
-            whole &= ~missing
+    def take(self, rows: Sequence[list[str]], lines: Sequence[int]) -> None:
+        """Add a chunk, less the rows that are dropped."""
+        columns = list(zip(*rows, strict=True))
+        y, whole = self._values(self.target, columns[self.target.place], self.classes)
+        complete = whole.copy()
+        if not whole.all():
+            self._count_missing(self.target, len(rows) - int(whole.sum()))
+        parts: list[tuple[ColumnPlan, int, NDArray[Any], NDArray[np.bool_]]] = []
+        for column, at, codes in self.plans:
+            values, there = self._values(column, columns[column.place], codes)
+            if not there.all():
+                self._count_missing(column, len(rows) - int(there.sum()))
+                if not self.fills:
+                    whole &= there
+            parts.append((column, at, values, there))
         kept = int(whole.sum())
-        self.kept += kept
+        self.lost.append(y[complete & ~whole])
         self.dropped += len(rows) - kept
-        if kept:
-            for column, part in parts:
-                column.keep(part[whole])
-        if self.kept * len(self.columns) > self.limits.values:
-            raise CsvInvalid(f"more than {self.limits.values} values", line=lines[-1])
+        start, self.kept = self.kept, self.kept + kept
+        if self.kept > len(self.x):
+            raise CsvInvalid(CsvFault(f"more than {self.limits.values} values", line=lines[-1]))
+        block = self.x[start : self.kept]
+        self.y[start : self.kept] = y[whole]
+        places = np.arange(kept)
+        for column, at, read, found in parts:
+            values, there = read[whole], found[whole]
+            if column.kind == "text":
+                block[places[there], at + values[there]] = 1.0
+                if not there.all():
+                    block[places[~there], at + len(column.levels)] = 1.0
+            else:
+                block[:, at] = values
+                if self._marks_missing(column):
+                    block[:, at + 1] = ~there
 
-    def _decide(self, name: str, values: Iterable[str], lines: list[int]) -> Column | None:
-        """Type a column by its first value that is not missing; None while there is none."""
-        first = next(((line, v) for line, v in zip(lines, values, strict=True) if v.strip() not in MISSING), None)
-        if first is None:
-            return None
-        line, value = first
-        options, limits = self.options, self.limits
-        column: Column
-        if name not in options.text_columns and number(value.strip()) is not None:
-            column = NumberColumn(name)
-        elif name == self.target:
-            if options.task == "regression":
-                raise CsvInvalid(f"the target of a regression holds {shown(value)}, no number", line=line, column=name)
-            column = TextColumn(name, limits.classes, "choose another target")
-        elif options.categorical == "drop":
-            del self.columns[name]
-            self.notes.append(f"the text column {name!r} was left out")
-            return None
-        elif options.categorical == "error":
-            message = f"{shown(value)} is not a number; drop the column, or code it with categorical=one_hot"
-            raise CsvInvalid(message, line=line, column=name)
+    def _count_missing(self, column: ColumnPlan, count: int) -> None:
+        self.costs[column.name] = self.costs.get(column.name, 0) + count
+
+    def _values(
+        self, column: ColumnPlan, values: Sequence[str], codes: dict[str, int]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """A chunk of a column as numbers or codes of its levels, and where the values are not missing."""
+        if column.kind == "text":
+            found = np.fromiter((codes.get(value.strip(), -1) for value in values), np.int64, len(values))
+            return found, found >= 0
+        missing = self.spelled if column.tally.missing else frozenset[str]()
+        if column.kind == "date":
+            read = [None if value.strip() in missing else days(value, column.date_order) for value in values]
+            numbers = np.array([np.nan if value is None else value for value in read])
         else:
-            column = TextColumn(name, limits.levels, "drop the column, or correct its values if it should hold numbers")
-        self.columns[name] = column
-        return column
+            numbers = numbers_of(values, column.notation, missing)
+        return numbers, ~np.isnan(numbers)
 
-    def _targets(self) -> tuple[NDArray[Any], Task, tuple[str, ...]]:
-        column = self.columns.pop(self.target)
-        if isinstance(column, TextColumn):
-            classes, y = column.coded()
-            return self._classified(y, classes)
-        assert isinstance(column, NumberColumn)
-        numbers = column.numbers()
-        levels, codes = np.unique(numbers, return_inverse=True)
+    def finished(self, notes: list[str], header: Header, options: CsvOptions) -> CsvTable:
+        """The table, and what is worth knowing of it."""
+        notes = [*notes, *self.decision.notes]
+        notes += costs_of_missing(self.costs, self.survey.rows, self.dropped, options.missing, self.target.name)
+        if self.kept < 2:
+            left = f"; {self.dropped} were dropped for missing values: {_counted(self.costs)}" if self.dropped else ""
+            raise CsvInvalid(CsvFault(f"the table has {self.kept} rows{left}; at least 2 are needed"))
+        x, y = self.x[: self.kept], self.y[: self.kept]
+        if self.fills:
+            notes += self._fill(x)
+        y, task, classes = self._targets(y, notes)
+        x, features = self._without_lost_levels(x, notes)
+        notes += worth_knowing(x, y, features, self.plans, task, self.target.name)
+        used = [column.told() for column in self.decision.columns]
+        places = [place for place in range(len(header.names)) if place not in self.survey.tallies]
+        columns = sorted([*used, *unread(header.names, places)], key=lambda column: column.place)
+        return CsvTable(
+            x, y, features, self.target.name, task, classes, self.dropped, bounded(notes), tuple(columns), options
+        )
+
+    def _fill(self, x: NDArray[np.float64]) -> list[str]:
+        notes: list[str] = []
+        for column, at, _ in self.plans:
+            if not column.tally.missing or column.kind == "text":
+                continue
+            values = x[:, at]
+            gaps = np.isnan(values)
+            if gaps.all():
+                message = "no row with a target holds a value of this column; drop it"
+                raise CsvInvalid(CsvFault(message, column=column.name))
+            fill = float(np.median(values[~gaps]) if self.options.missing == "median" else values[~gaps].mean())
+            values[gaps] = fill
+            name = "median" if self.options.missing == "median" else "mean"
+            notes.append(f"{int(gaps.sum())} missing values of {column.name!r} became its {name}, {fill:.6g}")
+        return notes
+
+    def _targets(self, y: NDArray[Any], notes: list[str]) -> tuple[NDArray[Any], Task, tuple[str, ...]]:
         task = self.options.task
+        lost = np.concatenate(self.lost) if self.lost else y[:0]
+        if self.target.kind == "text":
+            codes, places = np.unique(y, return_inverse=True)
+            names = [self.target.levels[code] for code in codes.tolist()]
+            gone = [self.target.levels[code] for code in sorted({*lost.tolist()} - {*codes.tolist()})]
+            return self._classified(places, tuple(names), gone, notes)
+        levels, places = np.unique(y, return_inverse=True)
         if task is None:
-            few = 2 <= len(levels) <= min(MOST_INFERRED_CLASSES, len(numbers) // 2)
-            whole = bool(np.all(levels == np.round(levels)))
-            task = "classification" if few and whole else "regression"
+            few = 2 <= len(levels) <= min(MOST_INFERRED_CLASSES, len(y) // 2)
+            task = "classification" if few and bool(np.all(levels == np.round(levels))) else "regression"
+            if self.target.kind == "date":
+                task = "regression"
             if task == "classification":
-                self.notes.append(
-                    f"the target {self.target!r} holds {len(levels)} different whole numbers and was taken as classes; "
-                    f"task=regression says otherwise"
+                notes.append(
+                    f"the target {self.target.name!r} holds {len(levels)} different whole numbers and was taken as "
+                    f"classes; task=regression says otherwise"
                 )
         if task == "regression":
-            return numbers, task, ()
-        return self._classified(codes.astype(np.int64), tuple(f"{level:.12g}" for level in levels))
+            return y, task, ()
+        gone = [f"{level:.12g}" for level in sorted({*lost.tolist()} - {*levels.tolist()})]
+        return self._classified(places, tuple(f"{level:.12g}" for level in levels), gone, notes)
 
-    def _classified(self, y: NDArray[np.int64], classes: tuple[str, ...]) -> tuple[NDArray[Any], Task, tuple[str, ...]]:
+    def _classified(
+        self, y: NDArray[np.intp], classes: tuple[str, ...], gone: list[str], notes: list[str]
+    ) -> tuple[NDArray[Any], Task, tuple[str, ...]]:
         if not 2 <= len(classes) <= self.limits.classes:
             message = f"{len(classes)} classes; between 2 and {self.limits.classes} are legal"
-            raise CsvInvalid(message, column=self.target)
-        return y, "classification", classes
+            raise CsvInvalid(CsvFault(message, column=self.target.name))
+        notes += target_notes(y, classes, gone, self.target.name)
+        return y.astype(np.int64), "classification", classes
 
-    def _inputs(self) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-        features: list[str] = []
-        parts: list[tuple[Column, NDArray[np.int64] | None]] = []
-        for name, column in self.columns.items():
-            if isinstance(column, TextColumn):
-                levels, codes = column.coded()
-                features.extend(f"{name}={level}" for level in levels)
-                parts.append((column, codes))
-                self.notes.append(f"the text column {name!r} was coded as {len(levels)} columns of 0 and 1")
-            elif column is not None:
-                features.append(name)
-                parts.append((column, None))
-        if not features:
-            raise CsvInvalid("no column is left to predict the target from")
-        if self.kept * len(features) > self.limits.values:
-            raise CsvInvalid(f"{self.kept} rows of {len(features)} columns are more than {self.limits.values} values")
-        x = np.zeros((self.kept, len(features)))
-        at = 0
-        for column, codes in parts:
-            if isinstance(column, NumberColumn):
-                x[:, at] = column.numbers()
-                at += 1
-            elif codes is not None:
-                x[np.arange(self.kept), at + codes] = 1.0
-                at += int(codes.max()) + 1
-        return x, tuple(features)
+    def _without_lost_levels(
+        self, x: NDArray[np.float64], notes: list[str]
+    ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+        """Leave out levels that only dropped rows had."""
+        used = np.ones(len(self.features), bool)
+        for column, at, _ in self.plans:
+            if column.kind == "text":
+                width = len(column.levels) + self._marks_missing(column)
+                used[at : at + width] = x[:, at : at + width].any(axis=0)
+                names = [name.partition("=")[2] for name in self.features[at : at + width]]
+                count = int(used[at : at + width].sum())
+                shown = ", ".join(names[:6]) + (", …" if count > 6 else "")
+                notes.append(f"the text column {column.name!r} was coded as {count} columns of 0 and 1: {shown}")
+        names = tuple(name for name, kept in zip(self.features, used, strict=True) if kept)
+        return (x if used.all() else np.ascontiguousarray(x[:, used])), names
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(map(shown, names[:20])) + (", …" if len(names) > 20 else "")
+def _counted(costs: dict[str, int]) -> str:
+    worst = sorted(costs.items(), key=lambda item: -item[1])
+    named = ", ".join(f"{name!r} misses {count}" for name, count in worst[:5])
+    more = f" and {len(worst) - 5} other columns some" if len(worst) > 5 else ""
+    return f"{named}{more}; drop or missing=drop_column leaves such columns out"

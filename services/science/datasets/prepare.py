@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from services.science.datasets.base import BuiltIn, RawData, Task
 from services.science.datasets.files import DatasetFile, check_all
-from services.science.datasets.order import order_notes
 from services.science.datasets.upload import Upload
 from services.science.streams import Purpose, stream
 
@@ -25,7 +24,6 @@ class PreparedData:
         outputs: 1 for regression, else the number of classes.
         target_mean, target_std: to turn a prediction back into the target's unit; 0 and 1 where not standardized.
         digest: SHA-256 of the raw data.
-        notes: what a reader of results should know.
     """
 
     x_train: NDArray[np.float32]
@@ -37,7 +35,6 @@ class PreparedData:
     target_mean: float
     target_std: float
     digest: str
-    notes: tuple[str, ...] = ()
 
 
 def plan_rows(choice: BuiltIn | Upload) -> tuple[int, int]:
@@ -103,7 +100,6 @@ def prepare(choice: BuiltIn | Upload, data_dir: Path, *, download: bool = False)
         y_train, y_validation = (
             ((y - target_mean) / target_std).astype(np.float32)[:, None] for y in (y_train, y_validation)
         )
-    notes = (*raw.notes, *unused_fraction(choice), *order_notes(choice, raw))
     return PreparedData(
         x_train=x_train,
         y_train=y_train,
@@ -114,7 +110,6 @@ def prepare(choice: BuiltIn | Upload, data_dir: Path, *, download: bool = False)
         target_mean=target_mean,
         target_std=target_std,
         digest=raw.digest,
-        notes=notes,
     )
 
 

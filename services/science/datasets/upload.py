@@ -15,6 +15,7 @@ from services.science.datasets.base import BaseDataset, RawData, Task
 from services.science.datasets.digests import digest_of
 from services.science.datasets.errors import DatasetInvalid, DatasetUnavailable
 from services.science.datasets.files import SourceFile
+from services.science.datasets.order import order_notes
 from services.science.models import Mlp, Model
 
 UPLOAD_NAME = r"^dts_[0-9a-f]{24}$"
@@ -75,6 +76,16 @@ class Upload(BaseDataset):
     def fetch(self, data_dir: Path) -> None:
         """Nothing to fetch: the table came with the upload."""
 
+    def notes(self, data_dir: Path) -> tuple[str, ...]:
+        """Warn of a tail split when the target is ordered in the file."""
+        if self.split != "tail":
+            return ()
+        try:
+            y, classes = read_target(data_dir / UPLOADS / self.name)
+        except (DatasetUnavailable, DatasetInvalid):
+            return ()
+        return order_notes(y, self.split_rows()[0], classes)
+
     def load(self, data_dir: Path) -> RawData:
         folder = data_dir / UPLOADS / self.name
         x, y = read_table(folder)
@@ -97,14 +108,30 @@ def read_table(folder: Path) -> tuple[NDArray[np.float64], NDArray[Any]]:
         DatasetUnavailable: there is no table.
         DatasetInvalid: the file is damaged.
     """
+    x, y = _arrays(folder, "x", "y")
+    return x, y
+
+
+def _arrays(folder: Path, *names: str) -> list[NDArray[Any]]:
     path = folder / TABLE
     if not path.is_file():
         raise DatasetUnavailable(f"{folder.name}: the uploaded table {path} is not there; upload it again")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            return arrays["x"], arrays["y"]
+            return [arrays[name] for name in names]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DatasetInvalid(f"{folder.name}: {path} cannot be read ({error}); upload the table again") from error
+
+
+def read_target(folder: Path) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Read only the targets of an uploaded table, and the names of its classes.
+
+    Raises:
+        DatasetUnavailable: there is no table.
+        DatasetInvalid: the file is damaged.
+    """
+    classes = read_manifest(folder).get("classes", ())
+    return _arrays(folder, "y")[0], tuple(map(str, classes))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

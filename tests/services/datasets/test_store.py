@@ -35,12 +35,15 @@ def test_an_uploaded_table_trains_like_any_other(table: UploadedTable, tmp_path:
     np.testing.assert_array_equal(data.x_train[:, 0], np.arange(32))
     np.testing.assert_array_equal(data.y_validation[:, 0], 2 * np.arange(32, 40) + 0.5)
     assert data.digest == table.digest == ensure(choice_of(table), tmp_path, download=True).digest
-    assert any("ordered" in note for note in data.notes)
+    assert any("ordered" in note for note in choice_of(table, split="tail").notes(tmp_path))
+    assert choice_of(table).notes(tmp_path) == ()
 
 
 def test_the_same_content_is_stored_once(table: UploadedTable, tmp_path: Path) -> None:
     again = upload_csv(tmp_path, io.BytesIO(TEXT.replace(b"\n", b"\r\n")), title="other")
-    assert again == table
+    assert again.notes == (*table.notes, "the same table was stored before and keeps its title 'trees'")
+    assert again == table.model_copy(update={"notes": again.notes})
+    assert upload_csv(tmp_path, io.BytesIO(TEXT), title="trees") == upload_csv(tmp_path, io.BytesIO(TEXT)) == table
     other = upload_csv(tmp_path, io.BytesIO(TEXT), CsvOptions(drop=("kind",)))
     assert other.id != table.id
     found = UploadStore(tmp_path)

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -73,12 +74,13 @@ def test_files_put_there_by_hand_are_used_and_said_to_be_unverified(
     for name, content in small_cifar.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
-    data = prepare(Cifar10(standardize=False, split="tail"), tmp_path)
+    choice = Cifar10(standardize=False, split="tail")
+    data = prepare(choice, tmp_path)
     assert data.x_train.shape == (20, 3, 32, 32)
     assert data.x_validation.shape == (4, 3, 32, 32)
     np.testing.assert_array_equal(data.x_train[4:8], (cifar_records(4, 1)[1] / 255).astype(np.float32))
     np.testing.assert_array_equal(data.y_validation, cifar_records(4, 5)[2])
-    assert data.notes == (images.UNVERIFIED,)
+    assert choice.notes(tmp_path) == (images.UNVERIFIED,)
 
 
 def test_the_archive_is_fetched_checked_and_extracted(
@@ -93,10 +95,14 @@ def test_the_archive_is_fetched_checked_and_extracted(
     folder = tmp_path / "cifar-10-batches-bin"
     assert {path.name for path in folder.iterdir()} == {Path(name).name for name in small_cifar} | {"origin.txt"}
     data = prepare(choice, tmp_path)
-    assert data.notes == ()
+    assert choice.notes(tmp_path) == ()
     assert data.digest == found.digest
     (folder / "data_batch_3.bin").write_bytes(cifar_records(4, 9)[0])
-    assert prepare(choice, tmp_path).notes == (images.UNVERIFIED,)
+    later = (folder / "origin.txt").stat().st_mtime + 1
+    os.utime(folder / "data_batch_3.bin", (later, later))
+    assert choice.notes(tmp_path) == (images.UNVERIFIED,)
+    (folder / "test_batch.bin").unlink()
+    assert choice.notes(tmp_path) == ()
 
 
 def test_a_wrong_archive_is_refused(tmp_path: Path) -> None:

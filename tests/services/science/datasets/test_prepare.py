@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from services.science.datasets import DATASETS, BuiltIn, RawData, plan_notes, plan_rows, prepare
+from services.science.datasets.order import order_correlation, order_notes
 from services.science.datasets.synthetic import Circles
 from services.science.datasets.tabular import DIAMONDS_SHA256
+from services.science.streams import Purpose, stream
 
 
 def independent(x: Any, y: Any, *, fraction: float, order: Any, keep: int | None, regression: bool) -> tuple[Any, ...]:
@@ -95,10 +97,10 @@ def test_without_standardization_the_values_are_kept(data_dir: Path, diamonds: t
 
 def test_a_tail_split_of_an_ordered_target_is_warned_of(data_dir: Path) -> None:
     tail = DATASETS["diamonds"](split="tail")
-    notes = prepare(tail, data_dir).notes
+    notes = order_notes(tail.load(data_dir).y, tail.split_rows()[0])
     assert any("ordered in the file" in note and "split=tail" in note for note in notes)
     assert any("ordered" in note for note in plan_notes(tail))
-    assert prepare(DATASETS["diamonds"](), data_dir).notes == ()
+    assert plan_notes(DATASETS["diamonds"]()) == ()
 
 
 class Given(Circles):
@@ -176,13 +178,26 @@ def test_images_are_scaled_by_channel() -> None:
     np.testing.assert_array_equal(plain.x_validation, (x_test / 255).astype(np.float32))
     used = prepare(Images(size=40, validation_fraction=0.5), cast("Path", Folder(raw)))
     assert len(used.x_train) == 40
-    assert any("validation_fraction is not used" in note for note in used.notes)
+    assert any(
+        "validation_fraction is not used" in note for note in plan_notes(Images(size=40, validation_fraction=0.5))
+    )
 
 
 def test_a_tail_split_that_hides_a_class_is_warned_of() -> None:
     y = np.repeat(np.arange(5), 20)
-    data = given_data(RawData(np.zeros((100, 2)), y, ""), split="tail")
-    assert any("[4]" in note for note in data.notes)
+    assert any("[4]" in note for note in order_notes(y, 80))
+    assert any("[pine]" in note for note in order_notes(y, 80, ("a", "b", "c", "d", "pine")))
+
+
+def test_classes_in_blocks_of_no_order_are_warned_of_and_shuffled_ones_are_not() -> None:
+    blocks = np.repeat([1, 2, 0, 2, 1], [40, 20, 40, 20, 30])
+    assert abs(order_correlation(blocks.astype(float))) < 0.1
+    (note,) = order_notes(blocks, 120)
+    assert "67 % of the validation rows" in note
+    for seed in range(40):
+        shuffled = stream(seed, Purpose.SPLIT, 0).permutation(blocks)
+        assert order_notes(shuffled, 120) == (), seed
+    assert order_notes(np.array([0, 1, 0]), 2) == ()
 
 
 @pytest.mark.parametrize("name", [name for name, member in DATASETS.items() if not member.needs_download])
