@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from services.cohorts import workers
-from services.cohorts.sweep import waiting
+from services.cohorts.turns import waiting
 from services.db.base import new_id
 from services.db.engine import Database
 from services.queue import CeleryDoorbell, make_app

@@ -15,7 +15,7 @@ from services.artifacts import Artifacts
 from services.cohorts.claim import Claim, claim
 from services.cohorts.failure import hand_back
 from services.cohorts.quarantine import UnreadableError, quarantine, told
-from services.cohorts.sweep import waiting
+from services.cohorts.turns import waiting
 from services.db.engine import Database
 from services.db.unit_of_work import is_unreadable
 from services.heartbeat import boottime
