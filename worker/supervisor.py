@@ -31,6 +31,7 @@ from services.quotes.history import learn
 from services.settings import Settings
 from worker import exits
 from worker.child import Child
+from worker.devices import child_device
 from worker.environment import threads
 from worker.lease import Lease
 
@@ -157,7 +158,7 @@ class Supervisor:
             "checkpoint_dir": str(folder),
             "checkpoint_seconds": settings.checkpoint_seconds,
             "data_dir": str(settings.data_path),
-            "device": settings.device,
+            "device": child_device(settings, claim.spec),
             "threads": threads(settings),
             "engine": settings.engine,
             "watts_per_core": settings.cpu_watts_per_core,

@@ -273,7 +273,7 @@ def test_priority_before_all_then_experiments_in_turn_each_by_position(database:
         second = make_experiment(session, (1,))
     with database.write() as session:
         urgent = make_experiment(session, (1,))
-        session.execute(update(CohortRow).where(CohortRow.experiment_id == urgent).values(priority=-1))
+        session.execute(update(ExperimentRow).where(ExperimentRow.id == urgent).values(priority=-1))
     order = [take(database).experiment_id for _ in range(4)]
     assert order == [urgent, first, second, first]
     with database.read() as session:
