@@ -107,6 +107,11 @@ class Settings(BaseSettings):
     checkpoint_seconds: float = Field(
         default=2.0, ge=0.0, description="Least time between two checkpoints of a cohort."
     )
+    turn_seconds: float = Field(
+        default=5.0,
+        gt=0.0,
+        description="How long a cohort trains before it gives way to an experiment that never began.",
+    )
     hung_seconds: float = Field(default=120.0, gt=1.0, description="A child silent for so long is killed.")
 
     cpu_watts_per_core: float = Field(

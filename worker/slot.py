@@ -15,7 +15,7 @@ from services.artifacts import Artifacts
 from services.cohorts.claim import Claim, claim
 from services.cohorts.failure import hand_back
 from services.cohorts.quarantine import UnreadableError, quarantine, told
-from services.cohorts.turns import waiting
+from services.cohorts.turns import gives_way, waiting
 from services.db.engine import Database
 from services.db.unit_of_work import is_unreadable
 from services.heartbeat import boottime
@@ -173,6 +173,7 @@ class Slot(threading.Thread):
                 claimed_at=since,
                 draining=self._draining.is_set,
                 hurry=self._hurry.is_set,
+                gives_way=lambda: self._gives_way(taken.cohort_id),
                 idle=self._prepare_next,
             )
             self._supervisor.run()
@@ -186,6 +187,14 @@ class Slot(threading.Thread):
             if waiting(session, self._devices.usable):
                 self._bell.ring()
                 self._more_work()
+
+    def _gives_way(self, cohort_id: str) -> bool:
+        try:
+            with self._database.read() as session:
+                return gives_way(session, cohort_id, self._devices.usable)
+        except SQLAlchemyError as error:  # who waits can wait until the database answers again
+            log.warning("turn_not_known", error=type(error).__name__)
+            return False
 
     def _prepare_next(self) -> None:
         """While one cohort trains: if another waits, let its child import what it needs already."""

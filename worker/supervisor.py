@@ -71,7 +71,10 @@ class _Stop:
 
 
 class Supervisor:
-    """One attempt. `draining` tells whether the worker is to end; `idle` is called about once a second meanwhile."""
+    """One attempt. `draining` tells whether the worker is to end; `idle` is called about once a second meanwhile.
+
+    `gives_way` tells whether an experiment that has never begun waits for this very cohort to be set down.
+    """
 
     def __init__(
         self,
@@ -83,6 +86,7 @@ class Supervisor:
         claimed_at: float,
         draining: Callable[[], bool],
         hurry: Callable[[], bool],
+        gives_way: Callable[[], bool],
         idle: Callable[[], None],
     ) -> None:
         self._database = database
@@ -93,7 +97,10 @@ class Supervisor:
         self._lease = Lease(database, settings, claim, child, claimed_at)
         self._draining = draining
         self._hurry = hurry
+        self._gives_way = gives_way
         self._idle = idle
+        self._turn_over = 0.0
+        self._asked_to_give_way = 0
         self._begun = False
         self._from_epoch = -1
         self._engine = ""
@@ -207,6 +214,7 @@ class Supervisor:
             if present - ticked >= 1.0:
                 ticked = present
                 self._idle()
+                self._watch_turn(present)
             if self._failure is not None or self._press():
                 self._child.kill()
                 return
@@ -253,6 +261,7 @@ class Supervisor:
         )
         if done.outcome is Outcome.FENCED:
             raise FencedError
+        self._turn_over = self._turn_over or time.monotonic() + self._settings.turn_seconds
         self._lease.touched(sent)
         self._child.send({"type": "ack", "epoch": report.to})
         self._artifacts.remove(done.stale)
@@ -278,17 +287,27 @@ class Supervisor:
 
     def _follow(self, wanted: str) -> None:
         mode = wanted if wanted in ("cancel", "pause") else "drain" if self._draining() else None
-        if mode is None or (self._stop is not None and self._stop.mode in (mode, "cancel")):
+        if mode is not None:
+            self._ask_to_stop(mode)
+
+    def _watch_turn(self, present: float) -> None:
+        """Set the cohort down when its turn is over and a newcomer waits: seen twice, for another slot may take it."""
+        if self._stop is not None or not self._turn_over or present < self._turn_over:
             return
-        if self._stop is None or mode == "cancel":
+        self._asked_to_give_way = self._asked_to_give_way + 1 if self._gives_way() else 0
+        if self._asked_to_give_way > 1:
+            self._ask_to_stop("give way")
+
+    def _ask_to_stop(self, mode: str) -> None:
+        if self._stop is None or self._patient or (mode == "cancel" and self._stop.mode != "cancel"):
             self._stop = _Stop(mode)
-            self._child.send({"type": "stop", "mode": mode})
+            self._child.send({"type": "stop", "mode": "drain" if mode == "give way" else mode})
             self._log.info("child_asked_to_stop", mode=mode)
 
     def _press(self) -> bool:
         """Whether the child must be killed now: it does not stop, or it does not move."""
         present = time.monotonic()
-        if self._stop is not None:
+        if self._stop is not None and not self._patient:
             if not self._begun:
                 return True  # it is still loading: there is nothing to save
             patience = 0.0 if self._stop.mode == "cancel" else DRAIN_SECONDS
@@ -302,6 +321,11 @@ class Supervisor:
             self._failure = exits.hung(self._settings.hung_seconds)
             return True
         return False
+
+    @property
+    def _patient(self) -> bool:
+        """Whether the child was asked to stop only to let another experiment begin: it has all the time it needs."""
+        return self._stop is not None and self._stop.mode == "give way"
 
     def _conclude(self, status: int) -> str:
         """The child has been reaped: write down how it ended."""

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     ScalarSelect,
     Select,
+    Subquery,
     and_,
     false,
     func,
@@ -82,12 +83,7 @@ def in_turn(devices: tuple[str, ...] = DEVICES) -> Select[str]:
     """
     mine = and_(_fits(devices), _first_due().is_not(None))
     place = (ExperimentRow.priority, ExperimentRow.turn, ExperimentRow.created_at, ExperimentRow.id)
-    running = (
-        select(CohortRow.experiment_id, func.count().label("count"))
-        .where(CohortRow.state == literal_column("'running'"))  # in words, as in the index: no parameter fits that
-        .group_by(CohortRow.experiment_id)
-        .subquery()
-    )
+    running = _counts_of_running()
     idle = [
         select(*place, literal(0).label("running"), literal(begun).label("begun"))
         .where(ExperimentRow.state == state, mine, ExperimentRow.id.not_in(select(running.c.experiment_id)))
@@ -105,6 +101,28 @@ def in_turn(devices: tuple[str, ...] = DEVICES) -> Select[str]:
     found = union_all(*idle, busy).subquery()
     order = (found.c.priority, found.c.running, found.c.turn, found.c.begun, found.c.created_at, found.c.id)
     return select(found.c.id).order_by(*order).limit(CANDIDATES)
+
+
+def gives_way(session: Session, cohort_id: str, devices: Sequence[str] = DEVICES) -> bool:
+    """Whether this running cohort is to be set down at its next checkpoint: an experiment waits that has never begun.
+
+    Of all that run only one is asked, of the experiment that has most running; and never by one of higher `priority`.
+    """
+    mine = select(ExperimentRow.priority).join(CohortRow, CohortRow.experiment_id == ExperimentRow.id)
+    most = mine.where(CohortRow.id == cohort_id).scalar_subquery()
+    newcomer = select(ExperimentRow.id).where(
+        ExperimentRow.state == "queued",
+        ExperimentRow.started_at.is_(None),
+        ExperimentRow.priority <= most,
+        _fits(devices),
+        _first_due().is_not(None),
+    )
+    if session.execute(newcomer.limit(1)).first() is None:
+        return False
+    counts = _counts_of_running()
+    running = select(CohortRow.id).join(counts, counts.c.experiment_id == CohortRow.experiment_id)
+    chosen = running.where(CohortRow.state == "running").order_by(counts.c.count.desc(), CohortRow.id).limit(1)
+    return session.execute(chosen).scalar_one_or_none() == cohort_id
 
 
 def latest_turn(session: Session) -> int:
@@ -131,6 +149,16 @@ def _first_due() -> ScalarSelect[str]:
     """The experiment's first cohort that is due, NULL when none is. A scalar is looked up; a join may read all."""
     mine = select(CohortRow.id).where(CohortRow.experiment_id == ExperimentRow.id, due())
     return mine.limit(1).correlate(ExperimentRow).scalar_subquery()
+
+
+def _counts_of_running() -> Subquery:
+    """How many cohorts run, by experiment; those of which none runs are left out."""
+    return (
+        select(CohortRow.experiment_id, func.count().label("count"))
+        .where(CohortRow.state == literal_column("'running'"))  # in words, as in the index: no parameter fits that
+        .group_by(CohortRow.experiment_id)
+        .subquery()
+    )
 
 
 def _locked(session: Session, cohorts: Select[str]) -> str | None:

@@ -12,7 +12,7 @@ from services.cohorts.claim import Claim, claim
 from services.cohorts.commit import commit_epochs
 from services.cohorts.endings import finish, release
 from services.cohorts.requests import request_pause, resume
-from services.cohorts.turns import CANDIDATES, in_turn, latest_turn, next_cohort, waiting
+from services.cohorts.turns import CANDIDATES, gives_way, in_turn, latest_turn, next_cohort, waiting
 from services.db.base import new_id
 from services.db.engine import Database
 from services.db.tables import CohortRow, ExperimentRow, TrialRow
@@ -140,6 +140,48 @@ def test_a_worker_passes_over_what_asks_for_a_device_that_it_has_not(database: D
         assert not waiting(session, ("cpu",))
         assert waiting(session, ("gpu",))
     assert take(database, "gpu").experiment_id == on_gpu
+
+
+def asked(database: Database, taken: list[Claim], *devices: str) -> list[bool]:
+    with database.read() as session:
+        return [gives_way(session, one.cohort_id, devices or ("cpu", "gpu")) for one in taken]
+
+
+def test_one_of_all_that_run_gives_way_to_what_never_began(database: Database) -> None:
+    large, other = submit(database, *[1] * 4), submit(database, 1)
+    running = [take(database) for _ in range(4)]
+    assert [taken.experiment_id for taken in running].count(large) == 3
+    assert asked(database, running) == [False] * 4, "nobody waits that has never begun"
+    newcomer = submit(database, 1)
+    wanted = asked(database, running)
+    assert wanted.count(True) == 1
+    set_down = running[wanted.index(True)]
+    assert set_down.experiment_id == large != other
+    with database.write() as session:
+        assert release(session, set_down.cohort_id, set_down.attempt) == "queued"
+    assert take(database).experiment_id == newcomer
+    assert not any(asked(database, running)), "what has begun waits for its turn"
+
+
+def test_nothing_gives_way_to_what_could_not_run_or_is_less_urgent(database: Database) -> None:
+    submit(database, 1, 1)
+    running = [take(database)]
+    newcomer = submit(database, 1)
+
+    def change(**values: object) -> None:
+        with database.write() as session:
+            session.execute(update(ExperimentRow).where(ExperimentRow.id == newcomer).values(**values))
+
+    change(device="gpu")
+    assert asked(database, running, "cpu") == [False]
+    assert asked(database, running, "cpu", "gpu") == [True]
+    change(device=None, priority=1)
+    assert asked(database, running) == [False]
+    change(priority=-1)
+    assert asked(database, running) == [True]
+    with database.write() as session:
+        request_pause(session, newcomer)
+    assert asked(database, running) == [False]
 
 
 @pytest.mark.parametrize("sizes", [[1] * 40, [40], [3] * 13])
