@@ -68,7 +68,7 @@ DESCRIPTIONS = {
     429: "A limit is reached; see Retry-After.",
     431: "Too many or too long header fields, or too long an address.",
     500: "Unexpected; the log has it under the request id.",
-    503: "The database does not answer, or all connections are in use; see Retry-After.",
+    503: "The database does not answer, all connections are in use, or the queue is full; see Retry-After.",
 }
 
 

@@ -28,6 +28,7 @@ STATUS: dict[type[errors.FirstlightError], int] = {
     errors.GoneError: 410,
     errors.BusyError: 429,
     errors.UnavailableError: 503,
+    errors.QueueFullError: 503,
 }
 """The status of each error class; `tests/api/test_problems.py` checks that none is missing."""
 

@@ -1,6 +1,7 @@
 """A thin client of the HTTP interface: one method per path, plain dictionaries back."""
 
 import json
+import logging
 import os
 import time
 import uuid
@@ -12,6 +13,10 @@ import httpx
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 FINAL = ("succeeded", "failed", "cancelled")
+BUSY = (429, 503)
+"""What a service answers that asks to come back later, with Retry-After."""
+
+log = logging.getLogger("firstlight")
 
 
 class FirstlightHTTPError(Exception):
@@ -32,14 +37,25 @@ class Client:
         url: base address; default ``FIRSTLIGHT_URL`` or http://127.0.0.1:8000.
         api_key: bearer key; default ``FIRSTLIGHT_API_KEY``.
         timeout: seconds for one request, streams excepted; None waits for as long as the connection lives.
+        patience: most seconds that one call waits altogether when a busy service says when to come back. Only what can
+            be asked twice is asked again: reads, and submissions, which carry a key. Each wait is a line of the
+            logger ``firstlight``, on stderr unless set up otherwise.
     """
 
-    def __init__(self, url: str | None = None, *, api_key: str | None = None, timeout: float | None = 60.0) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout: float | None = 60.0,
+        patience: float = 60.0,
+    ) -> None:
         key = api_key or os.environ.get("FIRSTLIGHT_API_KEY")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         base = (url or os.environ.get("FIRSTLIGHT_URL") or DEFAULT_URL).rstrip("/")
         self._http = httpx.Client(base_url=base, headers=headers, timeout=timeout)
         self.url = base
+        self.patience = patience
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +74,7 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
         for pause in (0.2, 1.0, None):
             try:
-                return self._json("POST", "/v1/experiments", json=spec, headers=headers)
+                return self._json("POST", "/v1/experiments", repeatable=True, json=spec, headers=headers)
             except httpx.TransportError:
                 if pause is None:
                     raise
@@ -67,7 +83,7 @@ class Client:
 
     def plan(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         """The dry run: the expanded grid, predicted seconds and memory, warnings."""
-        return self._json("POST", "/v1/experiments", json=spec, params={"dry_run": "true"})
+        return self._json("POST", "/v1/experiments", repeatable=True, json=spec, params={"dry_run": "true"})
 
     def experiment(self, experiment_id: str) -> dict[str, Any]:
         """One experiment."""
@@ -96,7 +112,7 @@ class Client:
     def download(self, path: str, *, accept: str | None = None, **query: Any) -> bytes:
         """Any answer as bytes, e.g. a figure, the report, metrics as CSV or Parquet."""
         headers = {"Accept": accept} if accept else {}
-        return self._checked(self._http.get(path, params=query, headers=headers)).content
+        return self._send("GET", path, params=query, headers=headers).content
 
     def figure(self, experiment_id: str, kind: str, form: str = "png", **query: Any) -> bytes:
         """A figure as json (Vega-Lite), svg, png, pdf or html."""
@@ -183,8 +199,20 @@ class Client:
                 return
             params["cursor"] = page["next_cursor"]
 
-    def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        return self._checked(self._http.request(method, path, **options)).json()
+    def _json(self, method: str, path: str, *, repeatable: bool = False, **options: Any) -> dict[str, Any]:
+        return self._send(method, path, repeatable=repeatable, **options).json()
+
+    def _send(self, method: str, path: str, *, repeatable: bool = False, **options: Any) -> httpx.Response:
+        """Send, and again when a busy service said so and it fits into the patience."""
+        left = self.patience if repeatable or method == "GET" else 0.0
+        while True:
+            response = self._http.request(method, path, **options)
+            pause = _retry_after(response)
+            if pause is None or pause > left:
+                return self._checked(response)
+            left -= max(pause, 0.1)
+            log.warning("the service is busy (%d); asking again in %g s", response.status_code, pause)
+            time.sleep(pause)
 
     def _checked(self, response: httpx.Response) -> httpx.Response:
         if response.is_error:
@@ -194,3 +222,9 @@ class Client:
                 problem = {"title": response.reason_phrase, "detail": response.text[:500]}
             raise FirstlightHTTPError(response.status_code, problem)
         return response
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """In how many seconds to come back; None when the service does not ask for that."""
+    told = response.headers.get("Retry-After", "")
+    return float(told) if response.status_code in BUSY and told.isascii() and told.isdigit() else None

@@ -12,6 +12,7 @@ FirstlightError
 ├── GoneError                it was here; its files are not any more
 ├── BusyError                a quota or the queue is full; come back later
 └── UnavailableError         the database or another part is away; come back later
+    └── QueueFullError       the service has as much unfinished work as it takes
 """
 
 from collections.abc import Sequence
@@ -120,3 +121,10 @@ class UnavailableError(FirstlightError):
 
     code = "unavailable"
     title = "Temporarily unavailable"
+
+
+class QueueFullError(UnavailableError):
+    """The service has as much unfinished work as it takes."""
+
+    code = "queue_full"
+    title = "The queue is full"

@@ -73,6 +73,12 @@ class Settings(BaseSettings):
         default=(), description="Host names that a service without keys answers to besides this machine's own."
     )
     max_trials: int = Field(default=2_000, ge=1, description="Most trials one experiment may have.")
+    max_unfinished_trials: int = Field(
+        default=200_000, ge=1, description="Most trials of all experiments together that are queued, running or paused."
+    )
+    max_unfinished_experiments: int = Field(
+        default=2_000, ge=1, description="Most experiments that are queued, running or paused."
+    )
     max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="Largest request body, uploads excepted.")
     max_streams: int = Field(default=200, ge=1, description="Most open event streams of one API process.")
 
@@ -100,6 +106,11 @@ class Settings(BaseSettings):
     sweep_seconds: float = Field(default=1.0, gt=0.05, description="Between two searches for work without a doorbell.")
     checkpoint_seconds: float = Field(
         default=2.0, ge=0.0, description="Least time between two checkpoints of a cohort."
+    )
+    turn_seconds: float = Field(
+        default=5.0,
+        gt=0.0,
+        description="How long a cohort trains before it gives way to an experiment that never began.",
     )
     hung_seconds: float = Field(default=120.0, gt=1.0, description="A child silent for so long is killed.")
 
@@ -142,6 +153,16 @@ class Settings(BaseSettings):
     def _lease_outlives_heartbeat(self) -> Self:
         if self.lease_seconds < 2 * self.heartbeat_seconds:
             message = "lease_seconds must be at least twice heartbeat_seconds"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _one_experiment_fits(self) -> Self:
+        if self.max_unfinished_trials < self.max_trials:
+            message = (
+                f"max_unfinished_trials={self.max_unfinished_trials} is less than max_trials={self.max_trials}: "
+                "an experiment as large as allowed would never be taken; raise the first or lower the second"
+            )
             raise ValueError(message)
         return self
 

@@ -37,6 +37,7 @@ class Child:
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.ready = False
+        self.devices: list[str] | None = None
         self._oom_kills = oom_kills()
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         self._group = Group(command, env=dict(environment), **pipes)
@@ -123,6 +124,7 @@ class Child:
                 log.warning("child_spoke_nonsense", pid=self.pid, line=line[:200])
                 continue
             if message["type"] == "ready":
+                self.devices = message.get("devices")
                 self.ready = True
             self.inbox.put(message)
         self.inbox.put(None)

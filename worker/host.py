@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from services.cohorts import workers
-from services.cohorts.sweep import waiting
+from services.cohorts.turns import waiting
 from services.db.base import new_id
 from services.db.database import Database
 from services.queue import CeleryDoorbell, make_app
@@ -18,6 +18,7 @@ from worker.bell import Bell
 from worker.calibration import COMMAND as PROBE
 from worker.calibration import Calibration
 from worker.child import COMMAND
+from worker.devices import Devices
 from worker.identity import identity
 from worker.listener import Listener
 from worker.maintenance import Maintenance
@@ -44,6 +45,7 @@ class Host:
         self.database = Database(settings, application="firstlight-worker")
         self._settings = settings
         self._bell = Bell()
+        self._devices = Devices(settings)
         self._draining = threading.Event()
         self._doorbell = CeleryDoorbell(settings)
         self._identity = identity(os.getpid())
@@ -55,6 +57,7 @@ class Host:
                 settings,
                 self._bell,
                 command=command,
+                devices=self._devices,
                 more_work=self._wake_another,
             )
             for number in range(settings.slots)
@@ -65,6 +68,7 @@ class Host:
             self.database,
             settings,
             self._bell,
+            devices=self._devices,
             register=self._register,
             draining=self._draining.is_set,
             working=lambda: all(slot.is_alive() for slot in self._slots),
@@ -116,7 +120,7 @@ class Host:
         return in_time
 
     def _register(self, session: Session) -> None:
-        device = None if self._settings.device == "auto" else self._settings.device
+        device = " ".join(self._devices.usable)
         workers.register(session, self.worker_id, self._identity, self._settings.slots, device)
 
     def _idle(self) -> bool:

@@ -17,6 +17,7 @@ from services.db.database import Database
 from services.heartbeat import Heartbeat, boottime
 from services.settings import Settings
 from worker.bell import Bell
+from worker.devices import Devices
 from worker.identity import lives
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,7 @@ class Maintenance(threading.Thread):
         settings: Settings,
         bell: Bell,
         *,
+        devices: Devices,
         register: Callable[[Session], None],
         draining: Callable[[], bool],
         working: Callable[[], bool],
@@ -55,6 +57,7 @@ class Maintenance(threading.Thread):
         self._settings = settings
         self._artifacts = Artifacts(settings.home)
         self._bell = bell
+        self._devices = devices
         self._register = register
         self._draining = draining
         self._working = working
@@ -122,9 +125,10 @@ class Maintenance(threading.Thread):
 
         One that was taken off the list, by hand or because it slept for long, puts itself on again.
         """
-        draining, problem = self._draining(), self._artifacts.problem()
+        draining, problem = self._draining(), self._artifacts.problem() or self._devices.problem
+        device = " ".join(self._devices.usable)
         known = self._database.transact(
-            lambda session: workers.beat(session, self._worker_id, draining=draining, problem=problem)
+            lambda session: workers.beat(session, self._worker_id, draining=draining, problem=problem, device=device)
         )
         if not known and not self._ended.is_set():
             log.warning("worker_was_unknown", worker=self._worker_id)

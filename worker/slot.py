@@ -15,13 +15,14 @@ from services.artifacts import Artifacts
 from services.cohorts.claim import Claim, claim
 from services.cohorts.failure import hand_back
 from services.cohorts.quarantine import UnreadableError, quarantine, told
-from services.cohorts.sweep import waiting
+from services.cohorts.turns import gives_way, waiting
 from services.db.database import Database
 from services.db.unit_of_work import is_unreadable
 from services.heartbeat import boottime
 from services.settings import Settings
 from worker.bell import Bell
 from worker.child import Child
+from worker.devices import Devices
 from worker.environment import child_environment
 from worker.supervisor import Supervisor
 
@@ -42,6 +43,7 @@ class Slot(threading.Thread):
         bell: Bell,
         *,
         command: Sequence[str],
+        devices: Devices,
         more_work: Callable[[], None],
     ) -> None:
         super().__init__(name=f"slot-{number}", daemon=True)
@@ -51,6 +53,7 @@ class Slot(threading.Thread):
         self._settings = settings
         self._bell = bell
         self._command = command
+        self._devices = devices
         self._more_work = more_work
         self._draining = threading.Event()
         self._hurry = threading.Event()
@@ -94,15 +97,16 @@ class Slot(threading.Thread):
 
     def _work(self) -> bool:
         """Do one cohort if there is one."""
+        devices = self._devices.usable
         with self._database.read() as session:
-            if not waiting(session):
+            if not waiting(session, devices):
                 return False
         if not self._able():
             return False
         since = boottime()
         try:
             taken: Claim | None = self._database.transact(
-                lambda session: claim(session, self._worker_id, self._settings.lease_seconds)
+                lambda session: claim(session, self._worker_id, self._settings.lease_seconds, devices)
             )
         except UnreadableError as error:
             log.error("cohort_unreadable", cohort=error.cohort_id, detail=error.detail)
@@ -169,6 +173,7 @@ class Slot(threading.Thread):
                 claimed_at=since,
                 draining=self._draining.is_set,
                 hurry=self._hurry.is_set,
+                gives_way=lambda: self._gives_way(taken.cohort_id),
                 idle=self._prepare_next,
             )
             self._supervisor.run()
@@ -179,16 +184,24 @@ class Slot(threading.Thread):
     def _call_others(self) -> None:
         """Another slot, here or in another worker, may be idle: one doorbell wakes only one of them."""
         with self._database.read() as session:
-            if waiting(session):
+            if waiting(session, self._devices.usable):
                 self._bell.ring()
                 self._more_work()
+
+    def _gives_way(self, cohort_id: str) -> bool:
+        try:
+            with self._database.read() as session:
+                return gives_way(session, cohort_id, self._devices.usable)
+        except SQLAlchemyError as error:  # who waits can wait until the database answers again
+            log.warning("turn_not_known", error=type(error).__name__)
+            return False
 
     def _prepare_next(self) -> None:
         """While one cohort trains: if another waits, let its child import what it needs already."""
         if self._spare is None and not self._draining.is_set():
             try:
                 with self._database.read() as session:
-                    if waiting(session):
+                    if waiting(session, self._devices.usable):
                         self._keep_spare()
             except (SQLAlchemyError, OSError) as error:  # what is only to be quick later must not cost what runs now
                 log.warning("spare_not_prepared", error=type(error).__name__)
@@ -200,6 +213,8 @@ class Slot(threading.Thread):
             self._spare = None
         if self._spare is None:
             self._spare = Child(self._command, child_environment(os.environ, self._settings, self._worker_id))
+        if self._spare.ready:
+            self._devices.heard(self._spare.devices)
 
     def _take_spare(self) -> Child:
         self._keep_spare()

@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,8 +40,10 @@ from services.quotes.history import learn
 from services.settings import Settings
 from worker import exits
 from worker.child import Child
+from worker.devices import child_device
 from worker.environment import threads
 from worker.lease import Lease
+from worker.stop_orders import Order, StopOrder
 
 log = structlog.get_logger(__name__)
 
@@ -70,17 +71,11 @@ class MalformedError(ValueError):
     """A message of the child names a place that is not its own."""
 
 
-@dataclass
-class _Stop:
-    """A stop that was asked of the child: how, and since when."""
-
-    mode: StopMode
-    since: float = field(default_factory=time.monotonic)
-    termed: bool = False
-
-
 class Supervisor:
-    """One attempt. `draining` tells whether the worker is to end; `idle` is called about once a second meanwhile."""
+    """One attempt. `draining` tells whether the worker is to end; `idle` is called about once a second meanwhile.
+
+    `gives_way` tells whether an experiment that has never begun waits for this very cohort to be set down.
+    """
 
     def __init__(
         self,
@@ -92,6 +87,7 @@ class Supervisor:
         claimed_at: float,
         draining: Callable[[], bool],
         hurry: Callable[[], bool],
+        gives_way: Callable[[], bool],
         idle: Callable[[], None],
     ) -> None:
         self._database = database
@@ -102,11 +98,14 @@ class Supervisor:
         self._lease = Lease(database, settings, claim, child, claimed_at)
         self._draining = draining
         self._hurry = hurry
+        self._gives_way = gives_way
         self._idle = idle
+        self._turn_over = 0.0
+        self._asked_to_give_way = 0
         self._begun = False
         self._from_epoch = -1
         self._engine = ""
-        self._stop: _Stop | None = None
+        self._stop: StopOrder | None = None
         self._silent = 0.0
         self._last: dict[str, Any] | None = None
         self._energy: Energy | None = None
@@ -167,7 +166,7 @@ class Supervisor:
             "checkpoint_dir": str(folder),
             "checkpoint_seconds": settings.checkpoint_seconds,
             "data_dir": str(settings.data_path),
-            "device": settings.device,
+            "device": child_device(settings, claim.spec),
             "threads": threads(settings),
             "engine": settings.engine,
             "watts_per_core": settings.cpu_watts_per_core,
@@ -216,6 +215,7 @@ class Supervisor:
             if present - ticked >= 1.0:
                 ticked = present
                 self._idle()
+                self._watch_turn(present)
             if self._failure is not None or self._press():
                 self._child.kill()
                 return
@@ -262,6 +262,7 @@ class Supervisor:
         )
         if done.outcome is Outcome.FENCED:
             raise FencedError
+        self._turn_over = self._turn_over or time.monotonic() + self._settings.turn_seconds
         self._lease.touched(sent)
         self._child.send({"type": "ack", "epoch": report["to"]})
         self._artifacts.remove(done.stale)
@@ -289,17 +290,27 @@ class Supervisor:
         mode: StopMode | None = "drain" if self._draining() else None
         if wanted in ("cancel", "pause"):
             mode = wanted
-        if mode is None or (self._stop is not None and self._stop.mode in (mode, "cancel")):
+        if mode is not None:
+            self._ask_to_stop(mode)
+
+    def _watch_turn(self, present: float) -> None:
+        """Set the cohort down when its turn is over and a newcomer waits: seen twice, for another slot may take it."""
+        if self._stop is not None or not self._turn_over or present < self._turn_over:
             return
-        if self._stop is None or mode == "cancel":
-            self._stop = _Stop(mode)
-            self._child.send({"type": "stop", "mode": mode})
+        self._asked_to_give_way = self._asked_to_give_way + 1 if self._gives_way() else 0
+        if self._asked_to_give_way > 1:
+            self._ask_to_stop("give way")
+
+    def _ask_to_stop(self, mode: Order) -> None:
+        if self._stop is None or self._patient or (mode == "cancel" and self._stop.mode != "cancel"):
+            self._stop = StopOrder(mode)
+            self._child.send({"type": "stop", "mode": "drain" if mode == "give way" else mode})
             self._log.info("child_asked_to_stop", mode=mode)
 
     def _press(self) -> bool:
         """Whether the child must be killed now: it does not stop, or it does not move."""
         present = time.monotonic()
-        if self._stop is not None:
+        if self._stop is not None and not self._patient:
             if not self._begun:
                 return True  # it is still loading: there is nothing to save
             patience = 0.0 if self._stop.mode == "cancel" else DRAIN_SECONDS
@@ -313,6 +324,11 @@ class Supervisor:
             self._failure = exits.hung(self._settings.hung_seconds)
             return True
         return False
+
+    @property
+    def _patient(self) -> bool:
+        """Whether the child was asked to stop only to let another experiment begin: it has all the time it needs."""
+        return self._stop is not None and self._stop.mode == "give way"
 
     def _conclude(self, status: int) -> str:
         """The child has been reaped: write down how it ended."""

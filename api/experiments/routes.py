@@ -154,7 +154,7 @@ def clone(
 def _verb(action: Action) -> Callable[[Context, str], Response]:
     def act(context: ContextDep, experiment_id: str) -> Response:
         with context.database.write() as session:
-            row = steer(session, experiment_id, action)
+            row = steer(session, experiment_id, action, context.settings)
             session.after_commit(context.doorbell.ring)
             answer = _json(Experiment.of(view(session, row)))
         return JsonAnswer(answer, status_code=202)

@@ -1,15 +1,16 @@
 """Claim a queued cohort, keep its lease, and hear what is asked of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from services.cohorts.budgets import BACKOFF_CAP_SECONDS
 from services.cohorts.fence import hold, move_trials
 from services.cohorts.quarantine import UnreadableError
 from services.cohorts.settle import settle
+from services.cohorts.turns import DEVICES, next_cohort, served
 from services.db.base import now
 from services.db.clock import CLOCK
 from services.db.tables import AttemptRow, CheckpointRow, CohortRow, ExperimentRow, TrialRow
@@ -56,29 +57,19 @@ class Claim:
     checkpoints: tuple[SavedState, ...]
 
 
-def due() -> ColumnElement[bool]:
-    """Whether a cohort waits for a worker now.
+def claim(session: Session, worker_id: str, ttl: float, devices: Sequence[str] = DEVICES) -> Claim | None:
+    """Take the cohort whose turn it is, raise its attempt and start its lease; None when there is none.
 
-    A time further ahead than any backoff was written by a clock that has been set back since: it is due too.
-    """
-    there = or_(CohortRow.available_at <= CLOCK, CohortRow.available_at > CLOCK + BACKOFF_CAP_SECONDS)
-    return and_(CohortRow.state == "queued", there)
-
-
-def claim(session: Session, worker_id: str, ttl: float) -> Claim | None:
-    """Take the first queued cohort that is due, raise its attempt and start its lease; None when there is none.
+    Args:
+        session: a writing session.
+        worker_id: who claims.
+        ttl: seconds until the lease ends.
+        devices: what the worker trains on.
 
     Raises:
-        UnreadableError: a row of this cohort cannot be read. It stands at the head of the queue until `quarantine`.
+        UnreadableError: a row of this cohort cannot be read. Its turn is the next one until `quarantine`.
     """
-    first = (
-        select(CohortRow.id)
-        .where(due())
-        .order_by(CohortRow.priority, CohortRow.created_at, CohortRow.position, CohortRow.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)  # SQLite has no such clause and needs none: its writers stand in line
-    )
-    cohort_id = session.execute(first).scalar_one_or_none()
+    cohort_id = next_cohort(session, devices)
     if cohort_id is None:
         return None
     try:
@@ -112,6 +103,7 @@ def _taken(session: Session, cohort_id: str, worker_id: str, ttl: float) -> Clai
             worker_id=worker_id,
         )
     )
+    served(session, cohort.experiment_id)
     settle(session, cohort.experiment_id)
     return Claim(
         cohort_id=cohort.id,

@@ -3,10 +3,9 @@
 from collections.abc import Collection, Iterable
 
 import structlog
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
-from services.cohorts.claim import due
 from services.cohorts.failure import lose
 from services.cohorts.quarantine import quarantine, told
 from services.db.clock import CLOCK
@@ -31,11 +30,6 @@ def reap(session: Session, worker_ids: Iterable[str]) -> int:
     """Take back the cohorts of workers that are known to be dead, without waiting for their leases."""
     ids = list(worker_ids)
     return _take_back(session, CohortRow.lease_owner.in_(ids), "its worker is dead") if ids else 0
-
-
-def waiting(session: Session) -> int:
-    """How many cohorts could be claimed now."""
-    return session.execute(select(func.count()).select_from(CohortRow).where(due())).scalar_one()
 
 
 def overdue(session: Session, spared: Collection[str] = ()) -> bool:

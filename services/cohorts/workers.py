@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from services.db.clock import CLOCK
@@ -25,6 +25,17 @@ class Identity:
     pid_start_time: float
 
 
+def trains_on(device: str) -> ColumnElement[bool]:
+    """Workers that train on this device, cpu or gpu.
+
+    A row has both words where both are at hand. Workers of before wrote cuda for a GPU, and nothing where they did not
+    say; one that does not say has a processor at least.
+    """
+    if device == "gpu":
+        return or_(WorkerRow.device.contains("gpu"), WorkerRow.device == "cuda")
+    return or_(WorkerRow.device.contains("cpu"), WorkerRow.device.is_(None))
+
+
 def register(session: Session, worker_id: str, identity: Identity, slots: int, device: str | None) -> None:
     """Put the worker on the list."""
     row = WorkerRow(id=worker_id, **vars(identity), slots=slots, device=device, heartbeat_at=0.0)
@@ -33,12 +44,23 @@ def register(session: Session, worker_id: str, identity: Identity, slots: int, d
     beat(session, worker_id)
 
 
-def beat(session: Session, worker_id: str, *, draining: bool = False, problem: str | None = None) -> bool:
-    """Show that the worker lives, and what keeps it from taking work; false when it is not on the list."""
+def beat(
+    session: Session,
+    worker_id: str,
+    *,
+    draining: bool = False,
+    problem: str | None = None,
+    device: str | None = None,
+) -> bool:
+    """Show that the worker lives, and what keeps it from taking work; false when it is not on the list.
+
+    `device` is what it trains on, None for what was told before.
+    """
+    facts = {"draining": draining, "problem": problem, **({} if device is None else {"device": device})}
     told = (
         update(WorkerRow)
         .where(WorkerRow.id == worker_id)
-        .values(heartbeat_at=CLOCK, draining=draining, problem=problem)
+        .values(heartbeat_at=CLOCK, **facts)
         .returning(WorkerRow.id)
         .execution_options(synchronize_session=False)
     )

@@ -12,7 +12,7 @@ Moves of a cohort (and of its trials):
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, LargeBinary, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from services.db.base import Base, Json, UtcDateTime, now
@@ -24,8 +24,16 @@ def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_legal")
 
 
+_RUNNING = text("state = 'running'")
+
+
 class ExperimentRow(Base):
-    """One submitted spec, with its state and all that came of it."""
+    """One submitted spec, with its state and all that came of it.
+
+    The lowest `priority` is served first, then the lowest `turn`: the higher it is, the later the experiment was served
+    (`services/cohorts/turns.py`).
+    `device` is what the spec asks for, cpu or gpu; NULL for any.
+    """
 
     __tablename__ = "experiments"
     __table_args__ = (
@@ -33,6 +41,7 @@ class ExperimentRow(Base):
         _one_of("desired", DESIRES),
         Index("ix_experiments_created", "created_at", "id"),
         Index("ix_experiments_state", "state", "created_at"),
+        Index("ix_experiments_line", "state", "priority", "turn", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -51,6 +60,9 @@ class ExperimentRow(Base):
     warnings: Mapped[list[str]] = mapped_column(Json, default=list)
     quote: Mapped[dict[str, Any] | None] = mapped_column(Json)
     rounds: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    device: Mapped[str | None] = mapped_column(String(8))
+    priority: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
+    turn: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"), index=True)
     error: Mapped[dict[str, Any] | None] = mapped_column(Json)
     event_seq: Mapped[int] = mapped_column(Integer, default=0)
     version: Mapped[int] = mapped_column(Integer, default=0)
@@ -73,10 +85,12 @@ class CohortRow(Base):
         _one_of("state", STATES),
         _one_of("desired", DESIRES),
         Index("ix_cohorts_claim", "state", "priority", "created_at", "position"),
+        Index("ix_cohorts_experiment", "experiment_id", "state", "priority", "created_at", "position"),
+        Index("ix_cohorts_running", "experiment_id", sqlite_where=_RUNNING, postgresql_where=_RUNNING),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"), index=True)
+    experiment_id: Mapped[str] = mapped_column(ForeignKey("experiments.id", ondelete="CASCADE"))
     position: Mapped[int] = mapped_column(Integer)
     parent_id: Mapped[str | None] = mapped_column(String(40), index=True)
     parent_seq: Mapped[int | None] = mapped_column(Integer)
@@ -230,7 +244,8 @@ class EventRow(Base):
 class WorkerRow(Base):
     """A worker process that may hold leases; (host, boot, pid, start time) identifies it even after a pid is reused.
 
-    `problem` says why it takes no work at present, NULL when it does.
+    `problem` says why it takes no work at present, NULL when it does. `device` names what it can train on
+    (`services/cohorts/workers.py`).
     """
 
     __tablename__ = "workers"

@@ -4,11 +4,14 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from services.cohorts import requests
-from services.db.tables import ExperimentRow
+from services.db.tables import ExperimentRow, TrialRow
 from services.experiments import store
+from services.experiments.admission import admit
+from services.settings import Settings
 
 
 class Action(StrEnum):
@@ -28,14 +31,17 @@ REQUESTS: Mapping[Action, Callable[[Session, str], Any]] = {
 }
 
 
-def steer(session: Session, experiment_id: str, action: Action) -> ExperimentRow:
+def steer(session: Session, experiment_id: str, action: Action, settings: Settings) -> ExperimentRow:
     """Ask for `action`; what is running follows a moment later.
 
     Raises:
         NotFoundError: no such experiment.
         ConflictError: the state forbids it.
+        QueueFullError: there is no room for what would be retried; it stays failed.
     """
-    store.get(session, experiment_id)
+    if store.get(session, experiment_id).state == "failed" and action is Action.RETRY:
+        failed = select(func.count()).where(TrialRow.experiment_id == experiment_id, TrialRow.state == "failed")
+        admit(session, settings, session.execute(failed).scalar_one())
     REQUESTS[action](session, experiment_id)
     session.flush()
     row = store.get(session, experiment_id)

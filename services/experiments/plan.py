@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from services.datasets.uploads import fill_upload
 from services.errors import FieldProblem, GridTooLargeError, SpecInvalidError
-from services.experiments.population import live_slots
+from services.experiments.admission import refusal
+from services.experiments.population import live_slots, no_worker
 from services.field_problems import MOST_PROBLEMS, field_problems, left_out
 from services.plain_text import wrong_character
 from services.predictions.warnings import spec_warnings, undrawable_pairs
@@ -113,9 +114,9 @@ class Prepared:
         return predict(session, self.loads, self.lanes, self.machine)
 
 
-def lanes(session: Session, settings: Settings) -> int:
-    """How many cohorts can train at once: the slots of the workers that are alive, else of a worker set as this one."""
-    return live_slots(session)[1] or max(1, settings.slots)
+def lanes(session: Session, settings: Settings, device: str | None) -> int:
+    """How many cohorts can train at once: slots of live workers with this device, else of a worker set as this one."""
+    return live_slots(session, device)[1] or max(1, settings.slots)
 
 
 def parse_spec(body: Any, data_dir: Path) -> ExperimentSpec:
@@ -151,7 +152,8 @@ def plan(session: Session, spec: ExperimentSpec, settings: Settings) -> Plan:
     Raises:
         GridTooLargeError: more trials or memory than this service accepts.
     """
-    prepared = Prepared(spec, settings, lanes(session, settings), present(session))
+    prepared = Prepared(spec, settings, lanes(session, settings, spec.device), present(session))
+    full = refusal(session, settings, len(prepared.grid.trials))
     train, validation = plan_rows(prepared.spec.dataset)
     arms = prepared.grid.arms
     steps = sum(-(-train // arms[trial.arm_index].batch_size) for trial in prepared.grid.trials) * spec.epochs
@@ -180,15 +182,14 @@ def plan(session: Session, spec: ExperimentSpec, settings: Settings) -> Plan:
         parameters=count_parameters(stages(prepared.spec)),
         predicted_seconds=prepared.seconds(session),
         memory_bytes=prepared.memory_bytes,
-        warnings=[*prepared.warnings, *no_worker(session)],
+        warnings=[
+            *prepared.warnings,
+            *no_worker(session, spec.device),
+            *([f"refused at present: {full}"] if full else []),
+        ],
         spec=prepared.spec.canonical(),
         spec_digest=prepared.spec.digest(),
     )
-
-
-def no_worker(session: Session) -> list[str]:
-    """A warning when nobody is there to run anything; the submission is kept until somebody is."""
-    return [] if live_slots(session)[0] else ["no worker is alive: the experiment waits until one starts"]
 
 
 def _check_size(spec: ExperimentSpec, settings: Settings) -> None:

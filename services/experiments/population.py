@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, func, select, true
 from sqlalchemy.orm import Session
 
+from services.cohorts.workers import trains_on
 from services.db.base import now
 from services.db.clock import CLOCK
 from services.db.tables import CohortRow, ExperimentRow, TrialRow, WorkerRow
@@ -27,12 +28,27 @@ class Population:
     oldest_queued_seconds: float
 
 
-def live_slots(session: Session) -> tuple[int, int]:
-    """Workers that can be had, which are alive, not draining and without a problem, and their slots together."""
+def live_slots(session: Session, device: str | None = None) -> tuple[int, int]:
+    """Workers that can be had, which are alive, not draining and without a problem, and their slots together.
+
+    With a device, cpu or gpu, those that train on it.
+    """
+    suitable = true() if device is None else trains_on(device)
     count, slots = session.execute(
-        select(func.count(), func.coalesce(func.sum(WorkerRow.slots), 0)).where(_alive(), WorkerRow.problem.is_(None))
+        select(func.count(), func.coalesce(func.sum(WorkerRow.slots), 0)).where(
+            _alive(), WorkerRow.problem.is_(None), suitable
+        )
     ).one()
     return int(count), int(slots)
+
+
+def no_worker(session: Session, device: str | None) -> list[str]:
+    """A warning when nobody is there to run what asks for this device; it is kept until somebody is."""
+    if live_slots(session, device)[0]:
+        return []
+    if device is None or not live_slots(session)[0]:
+        return ["no worker is alive: the experiment waits until one starts"]
+    return [f"no live worker trains on a {device}: the experiment waits until one does"]
 
 
 def _alive() -> ColumnElement[bool]:

@@ -10,9 +10,11 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from services.cohorts import events
+from services.cohorts.turns import latest_turn
 from services.db.base import new_id
 from services.db.tables import ExperimentRow
 from services.errors import ConflictError, NotFoundError
+from services.experiments.admission import admit
 from services.experiments.filter import parse_filter
 from services.experiments.plan import Prepared, lanes
 from services.experiments.tags import has_tag
@@ -42,10 +44,12 @@ def create(session: Session, spec: ExperimentSpec, settings: Settings) -> Experi
 
     Raises:
         GridTooLargeError: more trials or memory than this service accepts.
+        QueueFullError: it has as much unfinished work as it takes.
     """
-    prepared = Prepared(spec, settings, lanes(session, settings), present(session))
+    prepared = Prepared(spec, settings, lanes(session, settings, spec.device), present(session))
     seconds = prepared.seconds(session)
     spec, grid = prepared.spec, prepared.grid
+    admit(session, settings, len(grid.trials))
     experiment = ExperimentRow(
         id=new_id("exp"),
         name=spec.name,
@@ -59,6 +63,8 @@ def create(session: Session, spec: ExperimentSpec, settings: Settings) -> Experi
         axes=list(grid.axes),
         warnings=prepared.warnings,
         rounds=first_round(spec.rounds),
+        device=spec.device,
+        turn=latest_turn(session),
         quote={
             "seconds": seconds.model_dump(),
             "memory_bytes": prepared.memory_bytes,

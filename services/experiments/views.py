@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from services.cohorts.progress import remaining
 from services.db.tables import ExperimentRow, TrialRow
+from services.experiments.population import no_worker
 from services.science.results import ExperimentResults
 from services.states import FINAL, FINAL_TRIAL
 
@@ -44,7 +45,9 @@ class ExperimentView(BaseModel):
     trials: TrialCounts
     progress: float = Field(ge=0, le=1, description="Share of all epochs that are done.")
     eta_seconds: float | None = Field(description="Predicted time to the end; null while nothing was measured.")
-    warnings: list[str]
+    warnings: list[str] = Field(
+        description="What is worth knowing; while it is queued, also that no worker can run it."
+    )
     quote: dict[str, Any] | None = Field(
         description="What was predicted at submission; once final, with `actual_seconds` from the start to the end."
     )
@@ -61,17 +64,30 @@ def views(session: Session, rows: Sequence[ExperimentRow]) -> list[ExperimentVie
     """Add counts and progress to the rows with one query for all of them; remaining time only where something runs."""
     ids = [row.id for row in rows]
     counts, done = _trial_facts(session, ids)
-    return [_view(row, counts[row.id], done[row.id], _remaining(session, row)) for row in rows]
+    alone = {device: no_worker(session, device) for device in {row.device for row in rows if row.state == "queued"}}
+    return [
+        _view(
+            row,
+            counts[row.id],
+            done[row.id],
+            _remaining(session, row),
+            alone[row.device] if row.state == "queued" else [],
+        )
+        for row in rows
+    ]
 
 
 def view(session: Session, row: ExperimentRow, results: ExperimentResults | None = None) -> ExperimentView:
     """The same for one experiment; the counts are those of its results where they are loaded already."""
     if results is None:
         return views(session, [row])[0]
-    return _view(row, results.state_counts, results.epochs_done, _remaining(session, row))
+    waits = no_worker(session, row.device) if row.state == "queued" else []
+    return _view(row, results.state_counts, results.epochs_done, _remaining(session, row), waits)
 
 
-def _view(row: ExperimentRow, counts: dict[str, int], done: int, eta: float | None) -> ExperimentView:
+def _view(
+    row: ExperimentRow, counts: dict[str, int], done: int, eta: float | None, waits: Sequence[str]
+) -> ExperimentView:
     share = 1.0 if row.state == "succeeded" else min(1.0, done / (row.trial_count * row.epochs))
     trials = TrialCounts(total=row.trial_count, **counts)
     return ExperimentView(
@@ -88,7 +104,7 @@ def _view(row: ExperimentRow, counts: dict[str, int], done: int, eta: float | No
         trials=trials,
         progress=share,
         eta_seconds=eta,
-        warnings=row.warnings,
+        warnings=[*row.warnings, *waits],
         quote=_quote(row),
         created_at=row.created_at,
         started_at=row.started_at,

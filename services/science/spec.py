@@ -136,6 +136,9 @@ class ExperimentSpec(Strict):
     rounds: SeedRounds | None = Field(
         None, description="Seeds are added until sure; the same as giving this object as `seeds`."
     )
+    device: Literal["cpu", "gpu"] | None = Field(
+        None, description="Where to train, and nowhere else; default: wherever a worker is free."
+    )
     hypotheses: Annotated[tuple[Hypothesis, ...], counted(MAX_HYPOTHESES)] = Field((), max_length=MAX_HYPOTHESES)
     diagnostics: Diagnostics | None = Field(
         Diagnostics(), description="Which numbers of each layer are kept, and when; null for none."

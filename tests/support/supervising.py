@@ -65,5 +65,6 @@ def fake(settings: Settings) -> Watched:
 
 
 def supervisor(database: Database, settings: Settings, taken: Claim, child: Child, **given: Any) -> Supervisor:
-    choices = {"claimed_at": boottime(), "draining": lambda: False, "hurry": lambda: False, "idle": lambda: None}
+    never = {"draining": lambda: False, "hurry": lambda: False, "gives_way": lambda: False}
+    choices = {"claimed_at": boottime(), **never, "idle": lambda: None}
     return Supervisor(database, settings, taken, child, **{**choices, **given})

@@ -9,6 +9,7 @@ import pytest
 from services.db.database import Database
 from services.settings import Settings
 from worker.bell import Bell
+from worker.devices import Devices
 from worker.slot import Slot
 
 WAITS = (sys.executable, "-c", "import time; time.sleep(600)")
@@ -18,7 +19,7 @@ WAITS = (sys.executable, "-c", "import time; time.sleep(600)")
 def slot(database: Database, tmp_path: Path) -> Iterator[Slot]:
     """A lane that is not started."""
     settings = Settings(home=tmp_path / "home")
-    made = Slot(0, "w", database, settings, Bell(), command=WAITS, more_work=lambda: None)
+    made = Slot(0, "w", database, settings, Bell(), command=WAITS, devices=Devices(settings), more_work=lambda: None)
     yield made
     if made._spare is not None:
         made._spare.end()

@@ -22,6 +22,7 @@ from tests.support.workers import ENDLESS, SHORT_LEASE, Workshop, eventually
 from worker import lease as lease_module
 from worker import maintenance as maintenance_module
 from worker.bell import Bell
+from worker.devices import Devices
 from worker.identity import identity
 from worker.lease import Lease
 from worker.maintenance import Maintenance
@@ -170,6 +171,7 @@ def test_a_sweeper_that_slept_lets_the_others_renew_first(
         database,
         settings,
         Bell(),
+        devices=Devices(settings),
         register=lambda _session: None,
         draining=lambda: False,
         working=lambda: True,

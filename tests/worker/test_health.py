@@ -18,6 +18,7 @@ from services.heartbeat import FOLDER, silence
 from services.settings import Settings
 from tests.support.workers import PATIENCE, Workshop, eventually
 from worker.bell import Bell
+from worker.devices import Devices
 from worker.identity import identity
 from worker.maintenance import Maintenance
 
@@ -76,6 +77,7 @@ def test_a_heartbeat_says_that_the_database_answers_and_every_slot_works(
         database,
         settings,
         Bell(),
+        devices=Devices(settings),
         register=lambda _session: None,
         draining=lambda: ailing == "draining",
         working=threading.Event().is_set if ailing == "slot" else lambda: True,
