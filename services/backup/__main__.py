@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 from services.backup.manifest import BackupError, Manifest
 from services.backup.restore import restore
 from services.backup.save import save
@@ -36,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
             _tell_left_out(restored.manifest)
     except (BackupError, UnusableDatabaseError, ValueError) as error:
         return _refused(str(error))
+    except DBAPIError as error:
+        return _refused(f"the database cannot be worked with: {error.orig}")
     except OSError as error:
         return _refused(f"{path}: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}")
     return 0

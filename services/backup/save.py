@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO
 
+from sqlalchemy.exc import DBAPIError
+
 from services.artifacts import Artifacts
 from services.backup.archive import ArchiveWriter
 from services.backup.manifest import ARTIFACTS, FORMAT, BackupError, Manifest, is_member_name
@@ -63,6 +65,8 @@ def save(settings: Settings, path: Path) -> Saved:
                 left_out=tuple(left_out),
             )
             return Saved(manifest, archive.finish(manifest))
+    except DBAPIError as error:
+        raise BackupError(f"the database cannot be read, and no backup was made of it: {error.orig}") from error
     finally:
         database.dispose()
 

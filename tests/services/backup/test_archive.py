@@ -26,7 +26,7 @@ def written(path: Path, **changes: object) -> Path:
             "firstlight": "9.9",
             "database": "sqlite",
             "revision": "0001",
-            "created_at": datetime.now(UTC),
+            "created_at": datetime(2026, 1, 2, tzinfo=UTC),
             "members": archive.members,
         }
         archive.finish(Manifest.model_validate({**told, **changes}))
@@ -93,7 +93,8 @@ def test_a_damaged_member_is_named(tmp_path: Path) -> None:
     path.write_bytes(content)
     with Archive(path) as archive, pytest.raises(BackupError, match=f"damaged in {CHECKPOINT}"):
         archive.verify()
-    rewritten(path, **{CHECKPOINT: b"stage"})
+    path.unlink()
+    rewritten(written(path), **{CHECKPOINT: b"stage"})
     with Archive(path) as archive, pytest.raises(BackupError, match=f"{CHECKPOINT}: its SHA-256"):
         archive.verify()
     rewritten(path, **{CHECKPOINT: b"state and more"})
