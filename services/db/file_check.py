@@ -45,7 +45,7 @@ def check(path: Path, seconds: float = LONGEST_SECONDS) -> Checked:
     if size == 0:
         if _beside(path).exists() and _beside(path).stat().st_size:
             raise UnusableDatabaseError(
-                f"{path} is not there or empty, but {path.name}-wal is there: put both back together"
+                f"{path} is missing or empty, but {path.name}-wal is there: put both back together"
             )
         return Checked(0, 0.0, whole=True)
     with path.open("rb") as file:

@@ -1,6 +1,7 @@
 """A backup of a study that runs: restored elsewhere it goes on, and both end with the same bits."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from services.experiments.service import create
 from services.science.spec import ExperimentSpec
 from tests.support.workers import ENDLESS, PATIENCE, Workshop, eventually, expected, workshop_in
 
-SPEC = {"dataset": "digits", "activation": ["relu", "tanh"], "epochs": 30, "seeds": 2}
+SPEC = {"dataset": "digits", "activation": ["relu", "tanh"], "initializer": "he_uniform", "epochs": 30, "seeds": 2}
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_a_study_that_runs_is_backed_up_and_ends_elsewhere_with_the_same_bits(
         experiment = create(session, ExperimentSpec.model_validate(SPEC), workshop.settings).id
     eventually(mark.exists, f"the child to stop itself\n{workshop.logs()}")
     workshop.wait_epoch(experiment, 0)
-    assert ", 1 checkpoints," in command(workshop, "backup", str(file)).replace(", 2 ", ", 1 ")
+    assert re.search(", [12] checkpoints,", command(workshop, "backup", str(file)))
     for child in workshop.children():
         os.kill(child, signal.SIGCONT)
     assert workshop.wait(experiment) == "succeeded"
