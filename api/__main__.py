@@ -14,6 +14,7 @@ from api.connection_guard import Limits, guarded
 from api.event_hub import Hub
 from services import log
 from services.db.database import Database
+from services.db.unusable import UnusableDatabaseError
 from services.settings import Settings, get_settings
 
 GRACE_SECONDS = 10
@@ -46,7 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     database = Database(settings, application="firstlight-api")
     if settings.embedded:
-        database.upgrade()
+        try:
+            database.upgrade()
+        except UnusableDatabaseError as error:
+            sys.exit(str(error))
     app = create_app(settings, database=database)
     config = configuration(app, options.host, options.port)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -16,7 +16,7 @@ from firstlight.demo import run_demo
 from firstlight.display import comparison_view, experiments_table, follow, quote_line
 from firstlight.doctor import examine
 from firstlight.installed import why_no_service
-from firstlight.process import Service, StartError, until_signalled
+from firstlight.process import Service, StartError, run_module, until_signalled
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 console = Console()
@@ -208,6 +208,33 @@ def catalogue(family: str, kind: Annotated[str | None, typer.Argument()] = None,
     """What there is: activations, initializers, optimizers, models, datasets, presets, figures."""
     with Client(url) as client:
         console.print_json(data=client.catalogue(family, kind))
+
+
+HomeFolder = Annotated[
+    Path | None, typer.Option("--home", help="Of the service; default: FIRSTLIGHT_HOME or ~/.firstlight.")
+]
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="A file that is not there yet, such as firstlight.zip.")],
+    home: HomeFolder = None,
+) -> None:
+    """Write all that the service of this machine has stored into one file, while it runs."""
+    _need_service(worker=False)
+    raise typer.Exit(run_module("services.backup", "save", str(file.absolute()), home=home))
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `firstlight backup` has written.")],
+    home: HomeFolder = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace what is there.")] = False,
+) -> None:
+    """Put a backup in place, while the service is stopped; refuses where there is something already."""
+    _need_service(worker=False)
+    options = ["--replace"] if replace else []
+    raise typer.Exit(run_module("services.backup", "restore", str(file.absolute()), *options, home=home))
 
 
 @app.command()

@@ -39,6 +39,23 @@ def free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
+def run_module(module: str, *arguments: str, home: Path | None = None) -> int:
+    """Run a module of the service to its end, on the database that the service of this machine has.
+
+    Args:
+        module: such as ``services.backup``.
+        arguments: of its command line.
+        home: folder of the service; None: that of the environment.
+
+    Returns:
+        Its exit code; 1 when it was ended by a signal.
+    """
+    named = {} if home is None else {"FIRSTLIGHT_HOME": str(home.expanduser().resolve())}
+    command = (sys.executable, "-P", "-m", module, *arguments)
+    done = subprocess.run(command, env={**os.environ, **named}, check=False)
+    return done.returncode if done.returncode >= 0 else 1
+
+
 def _die_with_parent() -> None:
     """Ask Linux to terminate this process when its parent dies: `kill -9` of the parent leaves nothing behind."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)

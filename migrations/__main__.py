@@ -4,6 +4,7 @@ import sys
 
 from services.db import schema
 from services.db.database import Database
+from services.db.unusable import UnusableDatabaseError
 from services.settings import get_settings
 
 
@@ -11,7 +12,10 @@ def main() -> int:
     """Upgrade and say where the schema stands."""
     database = Database(get_settings(), application="firstlight-migrate")
     try:
-        database.upgrade()
+        try:
+            database.upgrade()
+        except UnusableDatabaseError as error:
+            sys.exit(str(error))
         with database.read_engine.connect() as connection:
             sys.stdout.write(f"schema at {schema.current(connection)}\n")
     finally:

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from services.errors import GoneError
 
@@ -86,6 +86,15 @@ class Artifacts:
         except GoneError:
             return "damaged"  # no attempt of ours has written such a path
         return "intact" if digest.hexdigest() == sha256 else "damaged"
+
+    def open(self, relative: str) -> IO[bytes]:
+        """The file, to be read; it stays readable when it is removed meanwhile.
+
+        Raises:
+            OSError: it is not here.
+            GoneError: the path leads out of the artifact folder.
+        """
+        return self.absolute(relative).open("rb")
 
     def remove(self, relatives: Iterable[str]) -> None:
         """Delete files that no row names any more; those that are gone, or cannot be deleted now, are no matter."""

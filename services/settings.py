@@ -114,6 +114,13 @@ class Settings(BaseSettings):
     )
     hung_seconds: float = Field(default=120.0, gt=1.0, description="A child silent for so long is killed.")
 
+    keep_events_days: float = Field(
+        default=30.0, gt=0.0, le=36_500.0, description="How long event streams can go back; the last event stays."
+    )
+    keep_answers_days: float = Field(
+        default=7.0, gt=0.0, le=36_500.0, description="How long an Idempotency-Key is remembered with its answer."
+    )
+
     cpu_watts_per_core: float = Field(
         default=7.0,
         ge=0.0,

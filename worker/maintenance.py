@@ -3,17 +3,21 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy.orm import Session
 
 from services.artifacts import Artifacts
-from services.cohorts import workers
+from services.cohorts import events, workers
 from services.cohorts.leftovers import unneeded
 from services.cohorts.packing import pack_one
 from services.cohorts.sweep import overdue, reap, sweep
 from services.cohorts.workers import Identity
+from services.db.base import now
 from services.db.database import Database
+from services.experiments import idempotency
 from services.heartbeat import Heartbeat, boottime
 from services.settings import Settings
 from worker.bell import Bell
@@ -25,6 +29,10 @@ log = structlog.get_logger(__name__)
 WATCH_SECONDS = 0.05
 """How often SQLite is asked whether anybody has committed; the question costs some microseconds."""
 TIDY_SECONDS = 60.0
+FORGET_SECONDS = 600.0
+"""Between two looks for events and answers that have been kept for long enough."""
+FORGET_ROWS, FORGET_PIECES = 1_000, 50
+"""Most rows removed in one transaction, so that others need not wait long for theirs; and most of these in one look."""
 WOKEN_SWEEPS = 5
 """A sweep that comes so many periods late shows that this process slept, or could not run."""
 WOKEN_BEATS = 2
@@ -85,6 +93,7 @@ class Maintenance(threading.Thread):
                 self._when_due(self.sweep, self._settings.sweep_seconds)
                 self._when_due(self.beat, self._settings.heartbeat_seconds)
                 self._when_due(self.tidy, TIDY_SECONDS)
+                self._when_due(self.forget, FORGET_SECONDS)
             except Exception as error:  # noqa: BLE001 - a database that is away comes back, and so do we
                 log.warning("maintenance_failed", error=f"{type(error).__name__}: {error}"[:300])
         self._heartbeat.stop()
@@ -152,6 +161,19 @@ class Maintenance(threading.Thread):
 
     def _pack(self) -> str | None:
         return self._database.transact(lambda session: pack_one(session, self._unpackable))
+
+    def forget(self) -> None:
+        """Remove events and remembered answers that have been kept for as long as the settings say."""
+        for forget, days in (
+            (events.forget, self._settings.keep_events_days),
+            (idempotency.forget, self._settings.keep_answers_days),
+        ):
+            before = now() - timedelta(days=days)
+            for _ in range(FORGET_PIECES):
+                gone = self._database.transact(partial(forget, before=before, limit=FORGET_ROWS))
+                if gone == 0 or self._ended.is_set():
+                    break
+                self._when_due(self.beat, self._settings.heartbeat_seconds)
 
     def tidy(self) -> None:
         """Pack curves that were too long to pack at once, and remove files that nothing will resume from."""

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 
 from services import log
+from services.db.unusable import UnusableDatabaseError
 from services.heartbeat import check
 from services.settings import Settings, get_settings
 from worker.calibration import COMMAND as PROBE
@@ -35,7 +36,10 @@ def main(arguments: Sequence[str] | None = None, command: Sequence[str] = COMMAN
     host = Host(settings, command=command, probe=probe)
     signals = StopSignals()
     if settings.embedded:
-        host.database.upgrade()
+        try:
+            host.database.upgrade()
+        except UnusableDatabaseError as error:
+            sys.exit(str(error))
     elif (problem := host.database.schema_problem()) is not None:
         sys.exit(problem)
     host.start()

@@ -28,7 +28,10 @@ EXAMPLE = (
     response_class=Response,
     responses={
         200: {
-            "description": "Server-sent events: state, progress, epoch, done; ends after done.",
+            "description": (
+                "Server-sent events: state, progress, epoch, done; ends after done. A reset stands in place of events "
+                "that were removed for their age: read the experiment and its metrics instead."
+            ),
             "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}},
         },
         204: {"description": "The experiment is final and the client has every event: do not come back."},
@@ -42,7 +45,8 @@ async def follow(
 ) -> Response:
     """Send what happens as it happens.
 
-    `id` counts from 1 without gaps, so that `Last-Event-ID` resumes with none lost and none doubled.
+    `id` counts from 1 without gaps, so that `Last-Event-ID` resumes with none lost and none doubled. Events older than
+    the service keeps them are the exception: a `reset` with the `id` of the last one removed stands in their place.
     """
     after = _after(last_event_id)
     if await run_in_threadpool(_has_everything, context, experiment_id, after):

@@ -6,13 +6,17 @@
     progress  {"progress", "eta_seconds", "epochs_done", "epochs_total", "trials": {counts by state}}
     done      {"state"}                                    the last event
 
+Old events are removed after a while, the last one excepted; `services/experiments/timeline.py` tells a reader so.
+
 The rows of an epoch event are read when it is delivered: those of `members(session, cohort_id, seq)`.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.db.base import now
@@ -54,3 +58,38 @@ def members(session: Session, cohort_id: str, seq: int) -> list[str]:
         cohorts.update(frontier)
     query = select(TrialRow.id).where(TrialRow.cohort_id.in_(cohorts)).order_by(TrialRow.position)
     return list(session.scalars(query))
+
+
+def forget(session: Session, before: datetime, limit: int) -> int:
+    """Remove at most `limit` events from before a moment, the oldest of one experiment; returns how many.
+
+    The last event of an experiment stays: a stream that comes late still learns how it ended. What goes is always the
+    beginning of a log, so that a reader can tell by the first number how much is gone.
+    """
+    first = (
+        select(EventRow.created_at)
+        .where(EventRow.experiment_id == ExperimentRow.id, EventRow.seq < ExperimentRow.event_seq)
+        .order_by(EventRow.seq)
+        .limit(1)
+        .correlate(ExperimentRow)
+        .scalar_subquery()
+    )
+    query = (
+        select(ExperimentRow.id, ExperimentRow.event_seq)
+        .where(ExperimentRow.created_at < before, first < before)
+        .order_by(ExperimentRow.created_at)
+        .limit(1)
+    )
+    experiment = session.execute(query).one_or_none()
+    if experiment is None:
+        return 0
+    beginning = session.execute(
+        select(EventRow.seq, EventRow.created_at)
+        .where(EventRow.experiment_id == experiment.id, EventRow.seq < experiment.event_seq)
+        .order_by(EventRow.seq)
+        .limit(limit)
+    )
+    old = [row.seq for row in takewhile(lambda row: row.created_at < before, beginning)]
+    if old:  # unless another worker has just removed them
+        session.execute(delete(EventRow).where(EventRow.experiment_id == experiment.id, EventRow.seq <= old[-1]))
+    return len(old)

@@ -5,8 +5,11 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,7 +19,7 @@ from services.science.datasets.csv_columns import ColumnReading
 from services.science.datasets.csv_table import CsvOptions, CsvTable
 from services.science.datasets.digests import digest_of
 from services.science.datasets.errors import DatasetInvalid, DatasetUnavailable
-from services.science.datasets.upload import TABLE, UPLOAD_NAME, UPLOADS, read_manifest, write_table
+from services.science.datasets.upload import MANIFEST, TABLE, UPLOAD_NAME, UPLOADS, read_manifest, write_table
 
 MOST_UPLOADS = 1_000
 
@@ -67,7 +70,7 @@ class UploadStore:
         home = self._folder / table_id
         if keep and home.is_dir():
             return self.get(table_id)
-        if keep and len(self._ids()) >= MOST_UPLOADS:
+        if keep and len(self.ids()) >= MOST_UPLOADS:
             raise BusyError(f"{MOST_UPLOADS} uploaded tables are stored; delete some first")
         uploaded = UploadedTable(
             id=table_id,
@@ -89,19 +92,37 @@ class UploadStore:
         )
         if not keep:
             return uploaded
+        with self.draft(table_id) as draft:
+            if draft is not None:
+                write_table(draft, table.x, table.y, uploaded.model_dump(mode="json"))
+        return uploaded if draft is not None else self.get(table_id)
+
+    def folder(self, table_id: str) -> Path:
+        """Where a table's files lie."""
+        return self._folder / table_id
+
+    @contextmanager
+    def draft(self, table_id: str) -> Generator[Path | None]:
+        """A folder for the files of a new table, which takes its place at the end of the block; None if it is there.
+
+        Raises:
+            OSError: it cannot be written; nothing is left of it.
+        """
+        home = self._folder / table_id
+        if home.is_dir():
+            yield None
+            return
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self._folder))
         try:
-            write_table(draft, table.x, table.y, uploaded.model_dump(mode="json"))
+            yield draft
             # The draft's folder is private to its owner; a worker may run as another user.
             draft.chmod(0o755)
             draft.rename(home)
-        except OSError:
+        except BaseException as error:
             shutil.rmtree(draft, ignore_errors=True)
-            if not home.is_dir():
+            if not (isinstance(error, OSError) and home.is_dir()):  # somebody was faster with the same table
                 raise
-            return self.get(table_id)
-        return uploaded
 
     def get(self, table_id: str) -> UploadedTable:
         """Read what is known of a table.
@@ -126,7 +147,7 @@ class UploadStore:
     def list(self) -> tuple[UploadedTable, ...]:
         """Every readable table, newest first."""
         found: list[UploadedTable] = []
-        for table_id in self._ids():
+        for table_id in self.ids():
             try:
                 found.append(self.get(table_id))
             except (NotFoundError, GoneError, DatasetInvalidError):
@@ -144,7 +165,20 @@ class UploadStore:
             raise NotFoundError(f"no uploaded data set {table_id!r} is here")
         shutil.rmtree(home)
 
-    def _ids(self) -> tuple[str, ...]:
+    def open(self, table_id: str) -> dict[str, IO[bytes]]:
+        """The files of a table by their names, to be read and closed; they stay readable when it is deleted meanwhile.
+
+        Raises:
+            NotFoundError: no such table.
+            OSError: a file of it cannot be read.
+        """
+        home = self._folder / table_id
+        if not re.fullmatch(UPLOAD_NAME, table_id) or not home.is_dir():
+            raise NotFoundError(f"no uploaded data set {table_id!r} is here")
+        return {name: (home / name).open("rb") for name in (MANIFEST, TABLE)}
+
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all tables, in order."""
         if not self._folder.is_dir():
             return ()
         return tuple(sorted(path.name for path in self._folder.iterdir() if re.fullmatch(UPLOAD_NAME, path.name)))

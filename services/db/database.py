@@ -18,22 +18,27 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
+import structlog
 from sqlalchemy import URL, Engine, create_engine, event, make_url, select
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from services.db import schema
+from services.db import file_check, schema
 from services.db.clock import CLOCK
 from services.db.unit_of_work import UnitOfWork, is_transient, unit_of_work
 from services.settings import Settings
 
 BUSY_SECONDS = 10.0
+TELL_CHECK_SECONDS = 1.0
+"""A check of the file that takes longer is told in the log."""
 WAL_ATTEMPTS = 100
 POOL_SIZE = 8
 POSTGRES_OPTIONS = (
     "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000"
 )
+
+log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
@@ -77,6 +82,12 @@ class Database:
                 return work(session)
         raise AssertionError("unreachable: Retrying either returns or raises")
 
+    @property
+    def path(self) -> Path:
+        """The file of a SQLite database."""
+        assert self.is_sqlite
+        return _path(self.url)
+
     @contextmanager
     def read(self) -> Generator[Session]:
         """A session that sees one consistent snapshot and cannot write."""
@@ -97,13 +108,28 @@ class Database:
                 self._watch = sqlite3.connect(_path(self.url), timeout=BUSY_SECONDS, check_same_thread=False)
             return int(self._watch.execute("PRAGMA data_version").fetchone()[0])
 
+    def unhurried_engine(self) -> Engine:
+        """An engine whose statements may take as long as they need, without foreign keys on SQLite; dispose of it."""
+        return _migration_engine(self.url)
+
     def upgrade(self, revision: str = "head") -> None:
-        """Bring the schema to `revision`; two processes that start at once wait for one another."""
+        """Bring the schema to `revision`; two processes that start at once wait for one another.
+
+        Raises:
+            UnusableDatabaseError: a newer version has upgraded it, or its SQLite file is damaged or not complete.
+        """
+        if self.is_sqlite:
+            self._check_file()
         engine = _migration_engine(self.url)
         try:
             schema.upgrade(engine, revision)
         finally:
             engine.dispose()
+
+    def _check_file(self) -> None:
+        checked = file_check.check(self.path)
+        if checked.seconds >= TELL_CHECK_SECONDS:
+            log.info("database_checked", **vars(checked), file=str(self.path))
 
     def schema_problem(self) -> str | None:
         """What keeps this code from working with this database, in a sentence; None when nothing does.
@@ -111,8 +137,14 @@ class Database:
         A newer schema is no problem: migrations only add what older code does not look at, and remove it later.
         """
         with self.read_engine.connect() as connection:
-            if schema.current(connection) is None:
-                return "the database has no schema yet: run `python -P -m migrations` first"
+            found = schema.current(connection)
+        if found is None:
+            return "the database has no schema yet: run `python -P -m migrations` first"
+        if schema.is_older(found):
+            return (
+                f"the database stands at schema {found}, this version needs {schema.latest()}: "
+                "run `python -P -m migrations` first"
+            )
         return None
 
     def dispose(self) -> None:

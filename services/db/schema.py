@@ -9,6 +9,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from services.db.unusable import UnusableDatabaseError
+
 ADVISORY_KEY = 0x46495253544C49  # "FIRSTLI"
 
 
@@ -27,16 +29,30 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
     """Upgrade to `revision` in one transaction, behind the database's own lock.
 
     SQLite's lock is the transaction itself (BEGIN IMMEDIATE), PostgreSQL's an advisory lock that ends with it.
+
+    Raises:
+        UnusableDatabaseError: the database has been upgraded beyond what this code knows.
     """
     with engine.begin() as connection:
-        _lock(connection)
-        command.upgrade(configuration(connection), revision)
+        upgrade_within(connection, revision)
+
+
+def upgrade_within(connection: Connection, revision: str = "head") -> None:
+    """As `upgrade`, in the transaction that the connection is in."""
+    lock(connection)
+    found = current(connection)
+    if found is not None and not is_known(found):
+        raise UnusableDatabaseError(
+            f"the database stands at schema {found}, and this version knows schemas up to {latest()}: a newer "
+            "Firstlight has upgraded it. Run that version, or restore a backup from before the upgrade"
+        )
+    command.upgrade(configuration(connection), revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
     """Go back to `revision` (``base`` for an empty database) in one transaction."""
     with engine.begin() as connection:
-        _lock(connection)
+        lock(connection)
         command.downgrade(configuration(connection), revision)
 
 
@@ -53,6 +69,18 @@ def latest() -> str:
     return head
 
 
-def _lock(connection: Connection) -> None:
+def is_known(revision: str) -> bool:
+    """Whether this code has the migration that leads to `revision`."""
+    scripts = ScriptDirectory.from_config(configuration()).walk_revisions()
+    return any(script.revision == revision for script in scripts)
+
+
+def is_older(revision: str) -> bool:
+    """Whether this code knows `revision` and newer ones."""
+    return revision != latest() and is_known(revision)
+
+
+def lock(connection: Connection) -> None:
+    """Keep all other upgraders waiting until the transaction ends."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_KEY})

@@ -1,9 +1,11 @@
 """A repeated submission gets the first one's answer: one key, one body, one experiment."""
 
 import hashlib
+from datetime import datetime
 from typing import Any
 
 import orjson
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from services.db.tables import IdempotencyRow
@@ -41,3 +43,12 @@ def remember(session: Session, key: str, request_hash: str, experiment_id: str, 
     """
     session.add(IdempotencyRow(key=key, request_hash=request_hash, experiment_id=experiment_id, response=response))
     session.flush()
+
+
+def forget(session: Session, before: datetime, limit: int) -> int:
+    """Remove at most `limit` answers that were given before a moment; returns how many."""
+    old = select(IdempotencyRow.key).where(IdempotencyRow.created_at < before).limit(limit)
+    keys = list(session.scalars(old))
+    if keys:
+        session.execute(delete(IdempotencyRow).where(IdempotencyRow.key.in_(keys)))
+    return len(keys)

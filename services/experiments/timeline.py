@@ -26,7 +26,7 @@ class News:
     """What came after a sequence number.
 
     Attributes:
-        entries: in order, without gaps.
+        entries: in order; a `reset` stands where older ones were removed, and there are no other gaps.
         has_more: more are there already.
         is_over: the experiment is final and these are its last events, or it is gone.
     """
@@ -48,9 +48,19 @@ def news(session: Session, experiment_id: str, after: int, limit: int) -> News:
         .limit(limit)
     ).all()
     last = rows[-1].seq if rows else after
+    gone = _gone(rows[0].seq, after) if rows else []
     has_more = last < experiment.event_seq and bool(rows)
     entries = [Entry(row.seq, row.type, _data(session, row)) for row in rows]
-    return News(entries, has_more, is_over=experiment.state in FINAL and last >= experiment.event_seq)
+    return News(gone + entries, has_more, is_over=experiment.state in FINAL and last >= experiment.event_seq)
+
+
+def _gone(first: int, after: int) -> list[Entry]:
+    """Tells a reader that asked for events which were removed, as an event with the number of the last of them.
+
+    Numbers are dense and events become visible in order, so a gap is always what was removed.
+    """
+    removed = first - 1 - after
+    return [Entry(first - 1, "reset", {"after": after, "removed": removed})] if removed > 0 else []
 
 
 def _data(session: Session, event: EventRow) -> dict[str, Any]:

@@ -3,12 +3,15 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from firstlight.client import Client
+from services.cohorts.events import forget
 from tests.support.workers import PATIENCE, eventually
 
 Event = tuple[int, str, dict[str, Any]]
@@ -122,3 +125,24 @@ def test_a_wrong_last_event_id_is_refused(shared: Any, value: str) -> None:
 
 def test_the_events_of_nothing_are_a_404(shared: Any) -> None:
     assert shared.http.get("/v1/experiments/exp_0/events").status_code == 404
+
+
+def test_a_reader_is_told_where_old_events_were_removed_and_goes_on_from_there(served_by_both: Any) -> None:
+    path = served_by_both.submit()["links"]["events"]
+    served_by_both.train()
+    whole = list(events(served_by_both.http, path))
+    later = datetime.now(UTC) + timedelta(days=1)
+    with served_by_both.database.write() as session:
+        assert forget(session, later, limit=4) == 4
+    reset = (4, "reset", {"after": 0, "removed": 4})
+    assert list(events(served_by_both.http, path)) == [reset, *whole[4:]]
+    assert list(events(served_by_both.http, path, 2)) == [(4, "reset", {"after": 2, "removed": 2}), *whole[4:]]
+    assert list(events(served_by_both.http, path, 4)) == whole[4:]
+    experiment = path.split("/")[3]
+    with Client(str(served_by_both.http.base_url)) as client:
+        assert [event["id"] for event in client.events(experiment)] == list(range(4, len(whole) + 1))
+    with served_by_both.database.write() as session:
+        assert forget(session, later, limit=1000) == len(whole) - 5
+    # However old, the last one stays: whoever comes late learns the end, and who has everything need not come back.
+    assert list(events(served_by_both.http, path))[1:] == [whole[-1]]
+    assert served_by_both.http.get(path, headers={"Last-Event-ID": str(len(whole))}).status_code == 204

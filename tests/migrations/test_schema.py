@@ -65,6 +65,19 @@ def test_many_upgraders_at_once(empty_url: str, tmp_path: Path) -> None:
     database.dispose()
 
 
+def test_code_that_is_newer_than_the_schema_asks_for_the_migrations(database: Database) -> None:
+    assert database.schema_problem() is None
+    engine = _migration_engine(database.url)
+    database.dispose()
+    schema.downgrade(engine, "0001")
+    problem = database.schema_problem()
+    assert problem is not None
+    assert problem.startswith(f"the database stands at schema 0001, this version needs {schema.latest()}: run ")
+    schema.downgrade(engine, "base")
+    assert database.schema_problem() == "the database has no schema yet: run `python -P -m migrations` first"
+    engine.dispose()
+
+
 def test_the_command_runs_in_two_processes_at_once(tmp_path: Path) -> None:
     environment = {**os.environ, "FIRSTLIGHT_HOME": str(tmp_path / "home")}
     environment.pop("FIRSTLIGHT_DATABASE_URL", None)
