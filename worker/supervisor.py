@@ -16,6 +16,7 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from services import faults
 from services.artifacts import Artifacts, Condition
 from services.cohorts.checkpoints import forget
 from services.cohorts.claim import Claim, desired
@@ -247,9 +248,14 @@ class Supervisor:
         if report.checkpoint is not None:
             report = report.model_copy(update={"checkpoint": self._placed(report.checkpoint)})
         sent = boottime()
-        done: Commit = self._write(
-            lambda session: commit_epochs(session, claim.cohort_id, claim.attempt, report, self._settings.lease_seconds)
-        )
+
+        def commit(session: UnitOfWork) -> Commit:
+            committed = commit_epochs(session, claim.cohort_id, claim.attempt, report, self._settings.lease_seconds)
+            faults.point("worker.before_epochs_commit", epoch=report.to)
+            return committed
+
+        done = self._write(commit)
+        faults.point("worker.after_epochs_commit", epoch=report.to)
         if done.outcome is Outcome.FENCED:
             raise FencedError
         self._lease.touched(sent)
@@ -311,7 +317,8 @@ class Supervisor:
         energy = self._energy
         if kind == "done" and self._failure is None and last is not None:
             try:
-                if self._write(lambda session: finish(session, claim.cohort_id, claim.attempt, energy)):
+                if self._write(lambda session: self._finish(session, energy)):
+                    faults.point("worker.after_finish_commit")
                     self._learn()
                     return "succeeded"
                 raise FencedError
@@ -331,6 +338,11 @@ class Supervisor:
         if verdict is None:
             raise FencedError
         return verdict
+
+    def _finish(self, session: UnitOfWork, energy: Energy | None) -> bool:
+        finished = finish(session, self._claim.cohort_id, self._claim.attempt, energy)
+        faults.point("worker.before_finish_commit")
+        return finished
 
     def _ended_with_us(self, status: int) -> bool:
         """Whether the child was ended by a signal that told this worker to end too."""

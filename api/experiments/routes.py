@@ -14,6 +14,7 @@ from api.experiments.schemas import AXES, QUICK, CloneRequest, Experiment
 from api.pagination import Cursor, Limit, Page, decode, encode
 from api.state import Context, ContextDep
 from api.strict_json import StrictRoute
+from services import faults
 from services.datasets.service import ensure_available
 from services.db.unit_of_work import UnitOfWork
 from services.errors import FieldProblem, InvalidInputError
@@ -204,7 +205,9 @@ def _submit(context: Context, spec: ExperimentSpec, key: str | None) -> Response
         answer = _json(Experiment.of(view(session, row)))
         if key is not None:
             idempotency.remember(session, key, digest, row.id, answer)
+        session.after_commit(lambda: faults.point("api.after_commit"))
         session.after_commit(context.doorbell.ring)
+        faults.point("api.before_commit")
         return answer, False
 
     try:

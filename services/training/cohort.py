@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from services import faults
 from services.science.datasets import prepare
 from services.science.spec import Arm, ExperimentSpec
-from services.training import faults
 from services.training.checkpoint import Origin, engine_of
 from services.training.choose import build_engine
 from services.training.diagnostics import Probe

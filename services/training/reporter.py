@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from services.training import checkpoint, faults
+from services import faults
+from services.training import checkpoint
 from services.training.channel import Channel
 from services.training.observer import EpochReport, StateOf
 
