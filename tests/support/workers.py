@@ -21,6 +21,7 @@ from services.db.engine import Database
 from services.db.tables import AttemptRow, CohortRow, EventRow, ExperimentRow, TrialRow
 from services.settings import Settings
 from services.trials.rows import read_rows
+from tests.faults.invariants import Curves, breaches
 from tests.support.experiments import make_experiment
 from tests.support.fake_child import first_value, next_value
 from tests.support.patience import Patience
@@ -155,6 +156,8 @@ class Workshop:
         assert events[-1].type == "done"
         assert events[-1].payload == {"state": row.state}
         assert all(self.outcomes(experiment))
+        found = breaches(self.database, self.settings.home / "artifacts", over=[experiment], reference=undisturbed)
+        assert not found, "\n".join(map(str, found))
 
     def children(self) -> list[int]:
         """The child processes that belong to this workshop's workers."""
@@ -190,6 +193,14 @@ def expected(seed: int, epochs: int) -> list[float]:
     for _ in range(epochs):
         values.append(next_value(values[-1]))
     return values[: epochs + 1]
+
+
+def undisturbed(trial: TrialRow, last: int) -> Curves:
+    """The same by trial, for the invariants: a trial that has diverged has no number at its last epoch."""
+    values = np.array(expected(trial.seed, last)[: last + 1])
+    if trial.state == "diverged" and len(values):
+        values[-1] = np.nan
+    return {"val_loss": values, "train_loss": np.array([np.nan, *values[1:]])[: last + 1]}
 
 
 def workshop_in(folder: Path, **urls: str) -> Workshop:
