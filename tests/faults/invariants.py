@@ -5,19 +5,20 @@
     I3   a trial has each epoch from 0 to its last exactly once, at every metric, as rows or as curves and not as both
     I4   the numbers are those of an undisturbed run
     I5   no attempt has stored an epoch that another had stored before, or after a later attempt had begun to store
-    I6   attempts count from 1, each has one row, and each that is over has an outcome; nothing follows the one that is done
+    I6   attempts count from 1, each has one row, and each that is over has an outcome; the one that is done is the last
     I7   events count from 1 without a gap; the last of a final experiment, and no other of it, is `done`
     I8   every checkpoint row has its file, with its digest; two rows name one file only after a split
     I9   no child lives whose worker does not
     I10  what has succeeded has all its epochs, or has diverged
 
-`breaches` reads; it changes nothing and may be called while workers run. I1 and I4 are asked of what is said to be over.
+`breaches` reads; it changes nothing and may be called while workers run. I1 and I4 are asked of what is over.
 """
 
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -185,19 +186,21 @@ def _events(session: Session) -> dict[str, list[EventRow]]:
 
 
 def _stored_once(cohorts: Mapping[str, CohortRow], events: Mapping[str, Sequence[EventRow]]) -> Iterator[Breach]:
-    """Each epoch event goes on where the cohort stood; a part begins where the whole stood, a retry at the beginning."""
+    """Each epoch event goes on where the cohort stood; a part begins where the whole stood, a retry anew."""
     for experiment, timeline in events.items():
         last: dict[str, int] = {}
         for event in timeline:
             if event.type == "state" and event.payload.get("previous") == "failed":
                 # What failed has begun again; the others are final and store nothing.
-                last = {cohort_id: -1 for cohort_id in cohorts}
+                last = dict.fromkeys(cohorts, -1)
             if event.type != "epoch":
                 continue
             cohort_id, first, to = (event.payload[name] for name in ("cohort_id", "from", "epoch"))
             stood = last.get(cohort_id, _inherited(cohorts, timeline, cohort_id))
             if first != stood + 1 or to < first:
-                yield Breach("I5", f"{experiment} event {event.seq}: {cohort_id} stood at {stood}, {first} to {to} came")
+                yield Breach(
+                    "I5", f"{experiment} event {event.seq}: {cohort_id} stood at {stood}, {first} to {to} came"
+                )
             last[cohort_id] = to
         for cohort_id, epoch in last.items():
             stands = cohorts[cohort_id].last_epoch if cohort_id in cohorts else epoch
@@ -247,7 +250,7 @@ def _dense(experiments: Sequence[ExperimentRow], events: Mapping[str, Sequence[E
         if numbers != list(range(1, row.event_seq + 1)):
             yield Breach("I7", f"{row.id} has had {row.event_seq} events and has {numbers[:20]}")
         # After a `done` only a retry goes on, and it says so first.
-        for event, following in zip(timeline, timeline[1:], strict=False):
+        for event, following in pairwise(timeline):
             retried = following.type == "state" and following.payload.get("previous") in FINAL
             if event.type == "done" and not retried:
                 yield Breach("I7", f"{row.id}: {following.type} follows done")

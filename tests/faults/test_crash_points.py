@@ -14,7 +14,13 @@ from services.db.tables import CheckpointRow, CohortRow, ExperimentRow
 from tests.support.api_process import ApiProcess, api_in
 from tests.support.workers import PATIENCE, Workshop, eventually
 
-SPEC: dict[str, Any] = {"dataset": "digits", "activation": ["relu", "tanh"], "epochs": 5, "seeds": 1}
+SPEC: dict[str, Any] = {
+    "dataset": "digits",
+    "activation": ["relu", "tanh"],
+    "initializer": ["he_uniform"],
+    "epochs": 5,
+    "seeds": 1,
+}
 WORKER = (
     "worker.after_claim",
     "worker.before_epochs_commit",

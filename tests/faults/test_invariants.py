@@ -173,7 +173,10 @@ WRONG: dict[str, tuple[str, Update | Delete | Insert]] = {
     "a digest": ("I8", update(CheckpointRow).where(CheckpointRow.epoch == 1).values(sha256="0" * 64)),
     "a file gone": ("I8", update(CheckpointRow).where(CheckpointRow.epoch == 1).values(path="cohorts/none.npz")),
     "one file twice": ("I8", update(CheckpointRow).values(path="cohorts/one.npz")),
-    "a file of what is final": ("I8", update(CheckpointRow).where(CheckpointRow.epoch == 1).values(cohort_id=SUCCEEDED)),
+    "a file of what is final": (
+        "I8",
+        update(CheckpointRow).where(CheckpointRow.epoch == 1).values(cohort_id=SUCCEEDED),
+    ),
     "a file of the future": ("I8", update(CheckpointRow).where(CheckpointRow.epoch == 1).values(epoch=2)),
     "a cohort too short": ("I10", update(CohortRow).where(CohortRow.state == "succeeded").values(epochs=EPOCHS + 1)),
     "a trial too short": ("I10", update(TrialRow).where(TrialRow.state == "succeeded").values(epochs_done=2)),

@@ -12,7 +12,13 @@ from tests.support.api_process import api_in
 from tests.support.proxy import Proxy, proxy_to
 from tests.support.workers import PATIENCE, Workshop, eventually
 
-SPEC: dict[str, Any] = {"dataset": "digits", "activation": ["relu"], "epochs": 3, "seeds": 1}
+SPEC: dict[str, Any] = {
+    "dataset": "digits",
+    "activation": ["relu"],
+    "initializer": ["he_uniform"],
+    "epochs": 3,
+    "seeds": 1,
+}
 MANY = 20
 
 

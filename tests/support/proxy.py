@@ -65,7 +65,7 @@ class Proxy:
                 await self._both(reader, writer, there, back)
             finally:
                 self._reset(back)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             self._reset(writer)
@@ -105,8 +105,6 @@ class Proxy:
     async def _outward(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter, doomed: asyncio.Event) -> None:
         said: set[bytes] = set()
         while piece := await reader.read(CHUNK):
-            while self.mode == "black_hole":
-                await asyncio.sleep(0.05)
             if self.mode == "delay":
                 await asyncio.sleep(self.seconds)
             if self.mode == "drop":
@@ -117,6 +115,8 @@ class Proxy:
             for loss in [loss for loss in self._losses if loss[0] in said and loss[1] in piece][:1]:
                 self._losses.remove(loss)
                 doomed.set()
+            if self.mode == "black_hole":
+                continue
             back.write(piece)
             await back.drain()
 
