@@ -3,11 +3,14 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
+
+log = structlog.get_logger(__name__)
 
 ADVISORY_KEY = 0x46495253544C49  # "FIRSTLI"
 
@@ -26,11 +29,17 @@ def configuration(connection: Connection | None = None) -> Config:
 def upgrade(engine: Engine, revision: str = "head") -> None:
     """Upgrade to `revision` in one transaction, behind the database's own lock.
 
-    SQLite's lock is the transaction itself (BEGIN IMMEDIATE), PostgreSQL's an advisory lock that ends with it.
+    SQLite's lock is the transaction itself (BEGIN IMMEDIATE), PostgreSQL's an advisory lock that ends with it. A schema
+    that is newer than this code is left alone: migrations only add what older code does not look at.
     """
     with engine.begin() as connection:
         _lock(connection)
-        command.upgrade(configuration(connection), revision)
+        config, present = configuration(connection), current(connection)
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if present is not None and present not in known:
+            log.warning("schema_is_newer", revision=present)
+            return
+        command.upgrade(config, revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
