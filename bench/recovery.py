@@ -162,9 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--child", choices=("real", "fake"), default="real")
     parser.add_argument("--only", choices=tuple(CASES), action="append")
     given = parser.parse_args(arguments)
-    sys.stdout.write(
-        f"{given.stack}, {given.child} child, {os.cpu_count()} cores\n{'':16}{'n':>5}{'p50':>8}{'p95':>8}{'max':>8}   seconds\n"
-    )
+    head = f"{'':16}{'n':>5}{'p50':>8}{'p95':>8}{'max':>8}   seconds"
+    sys.stdout.write(f"{given.stack}, {given.child} child, {os.cpu_count()} cores\n{head}\n")
     for case in given.only or CASES:
         with tempfile.TemporaryDirectory() as folder, watched(), rig_in(Path(folder), given.stack, **SETTINGS) as rig:
             rig.real = given.child == "real"

@@ -41,8 +41,7 @@ def test_a_child_that_wakes_before_its_worker_stores_nothing(workshop: Workshop)
     (child,) = workshop.children()
     with workshop.database.write() as session:
         session.execute(update(WorkerRow).values(host="elsewhere"))
-    os.kill(zombie.pid, signal.SIGSTOP)
-    os.kill(child, signal.SIGSTOP)
+    workshop.put_to_sleep(zombie.pid, child)
     workshop.worker()
 
     def taken_over() -> bool:
