@@ -1,4 +1,4 @@
-"""Chaos with a seed: `python -m tests.faults.chaos [--injections N] [--seed S] [--stack STACK] [--child real|fake]`.
+"""Chaos with a seed: `python -m tests.faults.chaos [--injections N] [--minutes M] [--seed S] [--stack STACK] …`.
 
 A whole service is struck again and again while studies go through it. In the end every study that was accepted has
 succeeded, there is none too many, its numbers are to the bit those of an undisturbed run, and no invariant is broken.
@@ -6,6 +6,7 @@ The seed fixes which faults are drawn, not what they meet: that depends on the m
 """
 
 import argparse
+import math
 import os
 import secrets
 import shutil
@@ -83,8 +84,8 @@ def spec_of(study: int, *, real: bool) -> dict[str, Any]:
     return {"dataset": "digits", **STUDIES[study], "epochs": EPOCHS[real]}
 
 
-def run(rig: Rig, injections: int, seed: int) -> Result:
-    """Start the processes, strike, and judge."""
+def run(rig: Rig, injections: int, seed: int, minutes: float = math.inf) -> Result:
+    """Start the processes, strike so often, or until so much time has gone, and judge."""
     began = time.monotonic()
     dice = Generator(PCG64(seed))
     for _ in range(WORKERS):
@@ -98,6 +99,8 @@ def run(rig: Rig, injections: int, seed: int) -> Result:
     injector = Injector(rig, dice)
     studies: dict[str, int] = {}
     for number in range(1, injections + 1):
+        if time.monotonic() - began > 60.0 * minutes:
+            break
         _keep_busy(rig, dice, studies)
         _let_move(rig)
         time.sleep(dice.uniform(0.0, 0.5))
@@ -191,6 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run, report, and say with the exit status whether everything held."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.chaos", description="Strike a whole service.")
     parser.add_argument("--injections", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="strike no more after so long")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--stack", choices=get_args(Kind), default="servers")
     parser.add_argument("--child", choices=("real", "fake"), default="real")
@@ -200,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     with watched(), rig_in(folder, given.stack, **settings()) as rig:
         rig.real = given.child == "real"
-        result = run(rig, given.injections, given.seed)
+        result = run(rig, given.injections, given.seed, given.minutes)
         report(result, rig, time.monotonic() - began)
     if result.clean:
         shutil.rmtree(folder, ignore_errors=True)
