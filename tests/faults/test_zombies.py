@@ -83,6 +83,7 @@ def test_a_study_that_kills_its_workers_fails_and_others_succeed(workshop: Works
     error = workshop.cohort(poison).error
     assert error is not None
     assert error["code"] == "too_many_losses"
+    workshop.workers[-1].kill()
     workshop.worker()
     good = workshop.submit((1,), epochs=5)
     assert workshop.wait(good) == "succeeded"
