@@ -8,6 +8,9 @@ PORT   ?= 8000
 SECRETS_DIR ?= secrets
 # The build of PyTorch: cpu (0.2 GB to download on Linux) or cuda (several GB). What was chosen last stays.
 TORCH  ?= $(shell cat $(VENV)/torch 2>/dev/null || echo cpu)
+# For chaos and bench-recovery: servers (PostgreSQL, Redis protocol) or embedded (SQLite, a folder).
+STACK  ?= servers
+INJECTIONS ?= 100
 LOCKS  := $(patsubst %,requirements/%.txt,api worker data build torch)
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV_VERSION := 0.13.9
@@ -16,7 +19,7 @@ BUILD_VERSION := 1.6.1
 CIBUILDWHEEL_VERSION := 4.3.5
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev lock demo serve secrets test coverage test-compose golden-aarch64 sanitize check format lint types imports bench bench-peers dist sdist wheels test-wheel release clean
+.PHONY: help setup setup-dev lock demo serve secrets test coverage test-compose golden-aarch64 sanitize check format lint types imports bench bench-peers bench-recovery chaos dist sdist wheels test-wheel release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +96,12 @@ bench: setup-dev ## measure this engine against PyTorch, side by side, and print
 
 bench-peers: setup-dev ## the same beside JAX and Keras in environments of their own, into docs/benchmarks.md
 	$(BIN)/python -m bench --peers
+
+bench-recovery: setup-dev ## how soon work goes on after a kill of a child, a worker, a host (STACK=servers or embedded)
+	$(BIN)/python -m bench.recovery --stack $(STACK)
+
+chaos: setup-dev ## strike a whole service again and again while studies go through it (INJECTIONS=100 SEED= STACK=servers)
+	$(BIN)/python -m tests.faults.chaos --injections $(INJECTIONS) --stack $(STACK) $(if $(SEED),--seed $(SEED))
 
 dist: var/build/.ready ## the wheel for this machine and the source distribution, into dist/
 	rm -rf dist

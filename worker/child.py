@@ -26,6 +26,10 @@ OOM_SCORE = "500"
 """When memory runs out the kernel shall take the child, not the worker."""
 
 
+class MalformedError(ValueError):
+    """A message of the child names a place that is not its own."""
+
+
 class Child:
     """A child process.
 

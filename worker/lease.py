@@ -20,6 +20,10 @@ WATCH_SECONDS = 0.1
 ASK_AGAIN_SECONDS = 0.5
 
 
+class FencedError(Exception):
+    """This attempt holds the lease no more."""
+
+
 class Lease:
     """Renews until it is stopped or refused.
 

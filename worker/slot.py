@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from services import faults
 from services.artifacts import Artifacts
 from services.cohorts.claim import Claim, claim
 from services.cohorts.failure import hand_back
@@ -116,6 +117,7 @@ class Slot(threading.Thread):
             return False
         self.busy = True
         try:
+            faults.point("worker.after_claim")
             self._supervise(taken, since)
         except Exception as error:
             # Whatever went wrong here, it was not the experiment: the supervisor has seen to what was.

@@ -15,6 +15,7 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from services import faults
 from services.artifacts import Artifacts, Condition
 from services.child_protocol import (
     CheckpointReport,
@@ -39,10 +40,10 @@ from services.heartbeat import boottime
 from services.quotes.history import learn
 from services.settings import Settings
 from worker import exits
-from worker.child import Child
+from worker.child import Child, MalformedError
 from worker.devices import child_device
 from worker.environment import threads
-from worker.lease import Lease
+from worker.lease import FencedError, Lease
 from worker.stop_orders import Order, StopOrder
 
 log = structlog.get_logger(__name__)
@@ -61,14 +62,6 @@ STOP_SIGNALS = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
 """Ends that a child shares with its worker where a service manager signals the whole family at once."""
 FAMILY_SECONDS = 1.0
 """How long after a child's end by such a signal the worker's own order to end may be noticed."""
-
-
-class FencedError(Exception):
-    """This attempt holds the lease no more."""
-
-
-class MalformedError(ValueError):
-    """A message of the child names a place that is not its own."""
 
 
 class Supervisor:
@@ -257,9 +250,14 @@ class Supervisor:
         if (file := report.get("checkpoint")) is not None:
             report["checkpoint"] = self._placed(file)
         sent = boottime()
-        done: Commit = self._write(
-            lambda session: commit_epochs(session, claim.cohort_id, claim.attempt, report, self._settings.lease_seconds)
-        )
+
+        def commit(session: UnitOfWork) -> Commit:
+            committed = commit_epochs(session, claim.cohort_id, claim.attempt, report, self._settings.lease_seconds)
+            faults.point("worker.before_epochs_commit", epoch=report["to"])
+            return committed
+
+        done = self._write(commit)
+        faults.point("worker.after_epochs_commit", epoch=report["to"])
         if done.outcome is Outcome.FENCED:
             raise FencedError
         self._turn_over = self._turn_over or time.monotonic() + self._settings.turn_seconds
@@ -339,7 +337,8 @@ class Supervisor:
         energy = self._energy
         if kind == "done" and self._failure is None and last is not None:
             try:
-                if self._write(lambda session: finish(session, claim.cohort_id, claim.attempt, energy)):
+                if self._write(lambda session: self._finish(session, energy)):
+                    faults.point("worker.after_finish_commit")
                     self._learn()
                     return "succeeded"
                 raise FencedError
@@ -359,6 +358,11 @@ class Supervisor:
         if verdict is None:
             raise FencedError
         return verdict
+
+    def _finish(self, session: UnitOfWork, energy: Energy | None) -> bool:
+        finished = finish(session, self._claim.cohort_id, self._claim.attempt, energy)
+        faults.point("worker.before_finish_commit")
+        return finished
 
     def _ended_with_us(self, status: int) -> bool:
         """Whether the child was ended by a signal that told this worker to end too."""

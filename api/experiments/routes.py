@@ -14,6 +14,7 @@ from api.experiments.schemas import AXES, QUICK, CloneRequest, Experiment
 from api.pagination import Cursor, Limit, Page, decode, encode
 from api.state import Context, ContextDep
 from api.strict_json import StrictRoute
+from services import faults
 from services.datasets.files import ensure_available
 from services.db.unit_of_work import UnitOfWork
 from services.errors import FieldProblem, InvalidInputError
@@ -197,14 +198,23 @@ def _submit(context: Context, spec: ExperimentSpec, key: str | None) -> Response
         # Outside the transaction: what cannot be had is refused now; a large set is fetched by the worker.
         ensure_available(spec.dataset, context.settings.data_path, download=True)
 
+    tried: list[str] = []
+
     def work(session: UnitOfWork) -> tuple[dict[str, Any], bool]:
+        if tried and (before := store.find(session, tried[-1])) is not None:
+            # The commit of the try before was made, only its reply was lost.
+            session.after_commit(context.doorbell.ring)
+            return _json(Experiment.of(view(session, before))), False
         if key is not None and (known := idempotency.stored_answer(session, key, digest)) is not None:
             return known, True
         row = store.create(session, spec, context.settings)
+        tried.append(row.id)
         answer = _json(Experiment.of(view(session, row)))
         if key is not None:
             idempotency.remember(session, key, digest, row.id, answer)
+        session.after_commit(lambda: faults.point("api.after_commit"))
         session.after_commit(context.doorbell.ring)
+        faults.point("api.before_commit")
         return answer, False
 
     try:

@@ -22,7 +22,7 @@ import structlog
 from sqlalchemy import URL, Engine, create_engine, event, make_url, select
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from services.db import file_check, schema
 from services.db.clock import CLOCK
@@ -32,6 +32,8 @@ from services.settings import Settings
 BUSY_SECONDS = 10.0
 TELL_CHECK_SECONDS = 1.0
 """A check of the file that takes longer is told in the log."""
+TRANSACT_SECONDS = 10.0
+"""After so long no other try of a transaction begins: somebody waits for the answer, and each may take as long."""
 WAL_ATTEMPTS = 100
 POOL_SIZE = 8
 POSTGRES_OPTIONS = (
@@ -68,13 +70,13 @@ class Database:
         return unit_of_work(self.lease_engine)
 
     def transact(self, work: Callable[[UnitOfWork], Result], *, attempts: int = 5) -> Result:
-        """Run `work` in a write transaction; try again after deadlocks, lost connections and lock timeouts.
+        """Run `work` in a write transaction; try again for a while after deadlocks, lost connections, lock timeouts.
 
         `work` must be safe to run again from the start: it sees a fresh session each time.
         """
         for attempt in Retrying(
             retry=retry_if_exception(is_transient),
-            stop=stop_after_attempt(attempts),
+            stop=stop_after_attempt(attempts) | stop_after_delay(TRANSACT_SECONDS),
             wait=wait_random_exponential(multiplier=0.05, max=1.0),
             reraise=True,
         ):

@@ -85,10 +85,15 @@ def get(session: Session, experiment_id: str) -> ExperimentRow:
     Raises:
         NotFoundError: no such experiment.
     """
-    row = session.get(ExperimentRow, experiment_id) if ID.fullmatch(experiment_id) else None
+    row = find(session, experiment_id)
     if row is None:
         raise NotFoundError(f"there is no experiment {experiment_id[:60]!r}")
     return row
+
+
+def find(session: Session, experiment_id: str) -> ExperimentRow | None:
+    """The experiment, or None when there is no such one."""
+    return session.get(ExperimentRow, experiment_id) if ID.fullmatch(experiment_id) else None
 
 
 def page(

@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from services import faults
 from services.training.engine import State
 
 FORMAT = 2
@@ -69,6 +70,7 @@ def write(folder: Path, epoch: int, state: State, origin: Origin) -> CheckpointF
             np.savez(hashed, allow_pickle=False, **arrays)
             file.flush()
             os.fsync(file.fileno())
+        faults.point("child.before_checkpoint_rename", epoch=epoch)
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)

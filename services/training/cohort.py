@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from services import faults
 from services.child_protocol import Start
 from services.science.datasets import prepare
 from services.science.spec import Arm, ExperimentSpec
-from services.training import faults
 from services.training.checkpoint import Origin, engine_of
 from services.training.choose import build_engine
 from services.training.diagnostics import Probe

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from services.training import faults
+from services import faults
 from services.training.engine import CohortDescription, Engine, EpochSums, Rows, State
 from services.training.measuring import Measuring
 from services.training.metrics import Metrics, epoch_metrics, other_metrics, target_scatter

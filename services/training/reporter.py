@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from services import child_protocol
+from services import child_protocol, faults
 from services.child_protocol import CheckpointReport, DiagnosticReport, Energy
-from services.training import checkpoint, faults
+from services.training import checkpoint
 from services.training.channel import Channel
 from services.training.observer import EpochReport, StateOf
 

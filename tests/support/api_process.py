@@ -47,14 +47,21 @@ class ApiProcess:
 def api_process(home: Path, migrated: Path, **settings: str) -> Iterator[ApiProcess]:
     """Serve a copy of a migrated database; `settings` are variables without their prefix."""
     copyfile(migrated, home / "firstlight.db")
-    port = free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
+    with api_in({**environment, "FIRSTLIGHT_HOME": str(home)}, home, **settings) as found:
+        yield found
+
+
+@contextmanager
+def api_in(environment: dict[str, str], folder: Path, **settings: str) -> Iterator[ApiProcess]:
+    """Serve what this environment names, with these settings beside; the log goes into the folder."""
+    port = free_port()
     own = {f"FIRSTLIGHT_{name.upper()}": value for name, value in settings.items()}
-    log_path = home / "api.log"
-    with log_path.open("wb") as log:
+    log_path = folder / "api.log"
+    with log_path.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "api", "--port", str(port)],
-            env={**environment, "FIRSTLIGHT_HOME": str(home), "FIRSTLIGHT_LOG_FORMAT": "json", **own},
+            env={**environment, "FIRSTLIGHT_LOG_FORMAT": "json", **own},
             stdout=log,
             stderr=log,
         )

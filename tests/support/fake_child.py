@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from services import faults
 from services.training.parent import die_with_parent
 
 if TYPE_CHECKING:  # their making would take longer than most of its lives
@@ -34,6 +35,8 @@ if TYPE_CHECKING:  # their making would take longer than most of its lives
         StopMode,
         ToChild,
     )
+PACE = float(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[0] == __file__ else 0.0
+"""Seconds of an epoch where the spec does not say."""
 
 
 class Talk:
@@ -83,7 +86,9 @@ def write(folder: Path, epoch: int, values: list[float]) -> "CheckpointReport":
     path = folder / f"epoch-{epoch}.npz"
     temporary = folder / f".{epoch}.tmp"
     temporary.write_bytes(content)
+    faults.point("child.before_checkpoint_rename", epoch=epoch)
     temporary.replace(path)
+    faults.point("child.after_checkpoint", epoch=epoch)
     return {"epoch": epoch, "path": str(path), "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
@@ -131,6 +136,8 @@ class Outbox:
 
     def send(self, values: list[float], *, save: bool) -> None:
         first, last = (self.pending[place]["epoch"] for place in (0, -1))
+        saved = write(self.folder, last, values) if save else None
+        faults.point("child.before_send", epoch=last)
         self.talk.say(
             {
                 "type": "epochs",
@@ -138,9 +145,10 @@ class Outbox:
                 "to": last,
                 "epochs": self.pending,
                 "diagnostics": [],
-                "checkpoint": write(self.folder, last, values) if save else None,
+                "checkpoint": saved,
             }
         )
+        faults.point("child.after_send", epoch=last)
         self.pending, self.sent = [], last
 
 
@@ -162,7 +170,7 @@ def report(spec: dict, trials: "list[PlannedTrial]", epoch: int, values: list[fl
     shown = [value if epoch < at else None for value, at in zip(values, gone, strict=True)]
     return {
         "epoch": epoch,
-        "seconds": spec.get("epoch_seconds", 0.0),
+        "seconds": spec.get("epoch_seconds", PACE),
         "metrics": {"train_loss": shown if epoch else [None] * len(shown), "val_loss": shown},
         "extra": None,
         "diverged": [{"slot": i, "layer": "loss"} for i, at in enumerate(gone) if at == epoch],
@@ -190,8 +198,9 @@ def main() -> None:
     outbox = Outbox(talk, start)
     while epoch <= spec["epochs"] and passes_gate(talk, spec, epoch, outbox, values):
         misbehave(spec, epoch, trials)
+        faults.point("child.before_epoch", epoch=epoch)
         if epoch > 0:
-            time.sleep(spec.get("epoch_seconds", 0.0))
+            time.sleep(spec.get("epoch_seconds", PACE))
             values = [next_value(value) for value in values]
         if epoch > start["report_after"]:
             outbox.pending.append(report(spec, trials, epoch, values))

@@ -3,10 +3,12 @@
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from services.db.database import Database
 from services.db.tables import AttemptRow, CohortRow, EventRow, ExperimentRow, TrialRow
 from services.settings import Settings
 from services.trials.rows import read_rows
+from tests.faults.invariants import Curves, breaches
 from tests.support.experiments import make_experiment
 from tests.support.fake_child import first_value, next_value
 from tests.support.patience import Patience
@@ -155,6 +158,8 @@ class Workshop:
         assert events[-1].type == "done"
         assert events[-1].payload == {"state": row.state}
         assert all(self.outcomes(experiment))
+        found = breaches(self.database, self.settings.home / "artifacts", over=[experiment], reference=undisturbed)
+        assert not found, "\n".join(map(str, found))
 
     def children(self) -> list[int]:
         """The child processes that belong to this workshop's workers."""
@@ -169,6 +174,25 @@ class Workshop:
             if state != "Z" and any(name.startswith(b"FIRSTLIGHT_WORKER=") for name in variables) and mark in variables:
                 found.append(int(path.name))
         return found
+
+    def put_to_sleep(self, *pids: int) -> None:
+        """Stop processes, but in no transaction: one that sleeps in its midst holds everybody up on SQLite."""
+        while True:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            if not self.database.is_sqlite or self._can_be_written():
+                return
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    def _can_be_written(self) -> bool:
+        with closing(sqlite3.connect(str(self.database.url.database), timeout=0.1, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            connection.execute("ROLLBACK")
+            return True
 
     def logs(self) -> str:
         return "\n".join(
@@ -190,6 +214,14 @@ def expected(seed: int, epochs: int) -> list[float]:
     for _ in range(epochs):
         values.append(next_value(values[-1]))
     return values[: epochs + 1]
+
+
+def undisturbed(trial: TrialRow, last: int) -> Curves:
+    """The same by trial, for the invariants: a trial that has diverged has no number at its last epoch."""
+    values = np.array(expected(trial.seed, last)[: last + 1])
+    if trial.state == "diverged" and len(values):
+        values[-1] = np.nan
+    return {"val_loss": values, "train_loss": np.array([np.nan, *values[1:]])[: last + 1]}
 
 
 def workshop_in(folder: Path, **urls: str) -> Workshop:

@@ -25,7 +25,7 @@ def test_a_zombie_is_fenced(workshop: Workshop) -> None:
     child = eventually(workshop.children, "the zombie's child")[0]
     with workshop.database.write() as session:
         session.execute(update(WorkerRow).values(host="elsewhere"))
-    os.kill(zombie.pid, signal.SIGSTOP)
+    workshop.put_to_sleep(zombie.pid)
     heir = workshop.worker()
 
     def taken_over() -> bool:

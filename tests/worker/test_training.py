@@ -13,6 +13,7 @@ from services.db.tables import AttemptRow, ExperimentRow, TrialRow
 from services.experiments.store import create
 from services.science.spec import ExperimentSpec
 from services.trials.rows import read_rows
+from tests.faults.invariants import breaches
 from tests.support.workers import PATIENCE, Workshop, eventually
 
 SPEC = {
@@ -93,3 +94,4 @@ def test_the_numbers_are_those_of_an_undisturbed_run(
         digests = set(session.scalars(select(ExperimentRow.dataset_digest)))
     assert len(digests) == 1
     assert None not in digests
+    assert breaches(workshop.database, workshop.settings.home / "artifacts", over=[disturbed]) == []

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from services.experiments.service import create
 from sqlalchemy import select
 
 from services.backup.restore import restore
 from services.backup.save import save
 from services.db.tables import AttemptRow, CheckpointRow, ExperimentRow, TrialRow
+from services.experiments.store import create
 from services.science.spec import ExperimentSpec
 from tests.support.workers import ENDLESS, PATIENCE, Workshop, eventually, expected, workshop_in
 

@@ -121,6 +121,21 @@ def test_transact_repeats_after_a_transient_error_only(database: Database) -> No
     assert len(calls) == 1
 
 
+def test_a_transaction_that_has_waited_for_long_is_not_tried_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.db.database.TRANSACT_SECONDS", 0.0)
+    calls: list[int] = []
+
+    def locked(_session: Session) -> None:
+        calls.append(1)
+        raise OperationalError("stmt", {}, Exception("database is locked"))
+
+    with pytest.raises(OperationalError):
+        database.transact(locked)
+    assert len(calls) == 1
+
+
 def test_the_clock_is_unix_time_and_moves_within_a_transaction(database: Database) -> None:
     before = time.time()
     first = database.now()

@@ -1,8 +1,8 @@
-"""Fault points for tests: places where a test can make the process die, raise or hang.
+"""Fault points for tests: places in API, worker and child where a test can make the process die, raise or hang.
 
 ``FIRSTLIGHT_FAULT`` holds one or more faults separated by ``;``, each ``point[:name=value...]:action``, such as
 ``child.before_epoch:epoch=3:kill``. It is honoured only when ``FIRSTLIGHT_TESTING=1``. With ``once=PATH`` a fault
-fires only if that file does not exist yet, and creates it.
+fires only if that file does not exist yet, and creates it. ``kill_parent`` ends the process that started this one.
 """
 
 import os
@@ -11,7 +11,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-ACTIONS = ("kill", "stop", "raise", "oom", "hang", "exit")
+ACTIONS = ("kill", "kill_parent", "stop", "raise", "oom", "hang", "exit")
 
 
 class InjectedFaultError(RuntimeError):
@@ -65,6 +65,8 @@ def _act(action: str, name: str) -> None:
     match action:
         case "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "kill_parent":
+            os.kill(os.getppid(), signal.SIGKILL)
         case "stop":
             os.kill(os.getpid(), signal.SIGSTOP)
         case "raise":

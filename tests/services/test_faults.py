@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.training import faults
+from services import faults
 
 
 @pytest.fixture(autouse=True)
