@@ -81,15 +81,15 @@ def _look(values: NDArray[np.float64], rounds: SeedRounds, number: int) -> dict[
     until = rounds.until
     if isinstance(until, PreciseUntil):
         samples = [row[np.isfinite(row)] for row in values]
-        found = decide_halfwidth(samples, until.ci_halfwidth, rounds.confidence, number, rounds.rounds)
+        decision = decide_halfwidth(samples, until.ci_halfwidth, rounds.confidence, number, rounds.rounds)
     else:
         if len(values) == 1:
             return {"stop": True, "reason": "there is only one arm to rank", "level": None}
         lower = metric_direction(rounds.metric) == "lower"
-        found = decide_ranked(
+        decision = decide_ranked(
             values, lower, rounds.confidence, number, rounds.rounds, until.tolerance, goal=until.ranked
         )
-    return {"stop": found.stop, "reason": found.reason, "level": found.level}
+    return {"stop": decision.stop, "reason": decision.reason, "level": decision.level}
 
 
 def _add_seeds(

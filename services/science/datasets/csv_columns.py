@@ -79,17 +79,17 @@ class NumberColumn:
             if text in MISSING:
                 missing[i] = True
                 continue
-            found = number(text)
-            if found is None:
+            parsed = number(text)
+            if parsed is None:
                 hint = (
                     f"the column starts with numbers, and {shown(value)} is none; name it in text_columns if it is text"
                 )
                 raise CsvInvalid(hint, line=lines[i], column=self.name)
-            if not abs(found) < LARGEST:
+            if not abs(parsed) < LARGEST:
                 raise CsvInvalid(
                     f"{shown(value)} is not between -{LARGEST:g} and {LARGEST:g}", line=lines[i], column=self.name
                 )
-            numbers[i] = found
+            numbers[i] = parsed
         return numbers, missing
 
     def keep(self, numbers: NDArray[np.float64]) -> None:

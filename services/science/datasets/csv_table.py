@@ -187,8 +187,8 @@ class _Reading:
             raise CsvInvalid("only numbers; the first line must name the columns", line=line)
         options = self.options
         self.target = self.names[-1] if options.target is None else options.target
-        for what, asked in (("target", [self.target]), ("drop", options.drop), ("text_columns", options.text_columns)):
-            for name in asked:
+        for what, names in (("target", [self.target]), ("drop", options.drop), ("text_columns", options.text_columns)):
+            for name in names:
                 if name not in seen:
                     raise CsvInvalid(f"{what} names {shown(name)}, which is none of the columns {_listed(self.names)}")
         if self.target in options.drop:
@@ -216,10 +216,10 @@ class _Reading:
                 message = "the value is missing; fill it in, or drop such rows with missing=drop_row"
                 raise CsvInvalid(message, line=lines[int(missing.argmax())], column=name)
             whole &= ~missing
-        kept = int(whole.sum())
-        self.kept += kept
-        self.dropped += len(rows) - kept
-        if kept:
+        complete = int(whole.sum())
+        self.kept += complete
+        self.dropped += len(rows) - complete
+        if complete:
             for column, part in parts:
                 column.keep(part[whole])
         if self.kept * len(self.columns) > self.limits.values:

@@ -10,6 +10,7 @@ from services.db.tables import CalibrationRow, CohortRow, ExperimentRow, TrialRo
 from services.experiments.plan import Prepared, plan
 from services.experiments.store import create
 from services.experiments.views import view
+from services.quotes.calibration_keys import Place
 from services.quotes.forecast import predict
 from services.quotes.history import FIRST_SPREAD, MEMORY, known_rate, learn, shape_key, trial_steps
 from services.science.spec import Arm, ExperimentSpec
@@ -85,7 +86,7 @@ def test_the_engine_that_measured_last_is_believed(database: Database) -> None:
     with database.read() as session:
         rate = known_rate(session, key())
     assert rate is not None
-    assert (rate.where, rate.samples, rate.spread) == ("native:cpu", 1, FIRST_SPREAD)
+    assert (rate.place, rate.samples, rate.spread) == (Place("native", "cpu"), 1, FIRST_SPREAD)
 
 
 def test_an_unknown_shape_falls_back_on_a_count(database: Database) -> None:
