@@ -17,7 +17,11 @@ NAMED = (
     *("catalogue", "comparisons", "diagnostics", "figures", "hypotheses", "predictions", "quotes", "reports", "rounds"),
     *("science", "training"),
 )
-NAMED_FOLDERS = (*(f"services/{package}/" for package in NAMED), "firstlight/")
+NAMED_FOLDERS = tuple(
+    f"{root}{folder}/"
+    for root in ("", "tests/")
+    for folder in (*(f"services/{package}" for package in NAMED), "firstlight")
+)
 
 
 def tracked(*suffixes: str) -> list[Path]:
