@@ -17,7 +17,9 @@ EXAMPLES: dict[int, dict[str, Any]] = {
         "FIRSTLIGHT_ALLOWED_HOSTS"
     },
     404: {"detail": f"there is no experiment '{EXAMPLE_ID}'"},
-    406: {"detail": "this can be served as application/json, text/csv, application/jsonl"},
+    406: {
+        "detail": "this can be served as application/json, text/csv, application/jsonl, application/vnd.apache.parquet"
+    },
     408: {"detail": "the body came slower than 2000 bytes/s for 20 s"},
     409: {
         "detail": "the experiment has already succeeded; only one that is not final is cancelled",
@@ -45,11 +47,12 @@ EXAMPLES: dict[int, dict[str, Any]] = {
     500: {"detail": "an unexpected error; the log has it under this request_id"},
     503: {"detail": "the database does not answer; try again"},
 }
+WRONG_NAME = "unknown name 'adma'; did you mean 'adam'? legal: adagrad, adam, adamw, rmsprop, sgd"
 WRONG_SPEC: dict[str, Any] = {
-    "detail": "/activation/1: unknown name 'tanhh'; did you mean 'tanh'?",
+    "detail": f"/optimizer: {WRONG_NAME}",
     "code": "spec_invalid",
     "title": "The experiment spec is not valid",
-    "fields": [FieldProblem("/activation/1", "unknown name 'tanhh'; did you mean 'tanh'?")],
+    "fields": [FieldProblem("/optimizer", WRONG_NAME)],
 }
 """The 422 of a route that takes a spec."""
 DESCRIPTIONS = {

@@ -181,8 +181,8 @@ def list_experiments(url: Url = None, state: str | None = None, limit: int = 20)
     """The newest experiments."""
     with Client(url) as client:
         query = {"state": state} if state else {}
-        found = [item for item, _ in zip(client.experiments(**query), range(limit), strict=False)]
-    console.print(experiments_table(found))
+        experiments = [item for item, _ in zip(client.experiments(**query), range(limit), strict=False)]
+    console.print(experiments_table(experiments))
 
 
 @app.command()

@@ -226,5 +226,5 @@ class Client:
 
 def _retry_after(response: httpx.Response) -> float | None:
     """In how many seconds to come back; None when the service does not ask for that."""
-    told = response.headers.get("Retry-After", "")
-    return float(told) if response.status_code in BUSY and told.isascii() and told.isdigit() else None
+    wait = response.headers.get("Retry-After", "")
+    return float(wait) if response.status_code in BUSY and wait.isascii() and wait.isdigit() else None

@@ -51,16 +51,16 @@ def _installation() -> list[tuple[bool | None, str]]:
     if len(left_out) == len(PROCESSES):
         return [(None, f"only the client is installed; the service comes with {INSTALL}")]
     broken = sorted({name for extra in PROCESSES if extra not in left_out for name in missing(extra)})
-    found: list[tuple[bool | None, str]] = [
+    checks: list[tuple[bool | None, str]] = [
         (True, f"PyTorch {version}: {pytorch_build(version)}" if name == "torch" else f"{name} {version}")
         for name in SHOWN
         if (version := version_of(name)) is not None
     ]
     if left_out:
-        found.append((None, f"the {left_out[0]} process is not installed; it comes with {INSTALL}"))
+        checks.append((None, f"the {left_out[0]} process is not installed; it comes with {INSTALL}"))
     if broken:
-        found.append((False, f"the service needs {', '.join(broken)}: {INSTALL}, or `make setup` in a checkout"))
-    return [*found, _kernel(), _disk()]
+        checks.append((False, f"the service needs {', '.join(broken)}: {INSTALL}, or `make setup` in a checkout"))
+    return [*checks, _kernel(), _disk()]
 
 
 def _kernel() -> tuple[bool | None, str]:

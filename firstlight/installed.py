@@ -22,9 +22,9 @@ def version_of(package: str) -> str | None:
 def packages_of(extra: str) -> Iterator[str]:
     """The packages that an extra of this product asks for by name; none where it is run without being installed."""
     for line in (metadata.requires(PRODUCT) or ()) if version_of(PRODUCT) else ():
-        found = ASKED_FOR.match(line)
-        if found is not None and found["extra"] == extra:
-            yield found["name"]
+        requirement = ASKED_FOR.match(line)
+        if requirement is not None and requirement["extra"] == extra:
+            yield requirement["name"]
 
 
 def missing(extra: str) -> list[str]:
@@ -48,8 +48,8 @@ def why_no_service(*, worker: bool = True) -> str | None:
 
 def size_of(*packages: str) -> int:
     """Bytes that the files of these packages take on disk."""
-    found = (metadata.files(name) or () for name in packages if version_of(name) is not None)
-    return sum(file.size or 0 for files in found for file in files)
+    file_lists = (metadata.files(name) or () for name in packages if version_of(name) is not None)
+    return sum(file.size or 0 for files in file_lists for file in files)
 
 
 def pytorch_build(version: str) -> str:

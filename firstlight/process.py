@@ -119,8 +119,8 @@ class Service:
     ) -> None:
         self.home = home.expanduser().resolve()
         self.host, self.port, self.slots = host, port or free_port(host), slots
-        shown = f"[{host}]" if ":" in host else host
-        self.url = f"http://{shown}:{self.port}"
+        url_host = f"[{host}]" if ":" in host else host
+        self.url = f"http://{url_host}:{self.port}"
         self._log = log
         self._say = say
         self._lock: IO[bytes] | None = None
@@ -193,22 +193,22 @@ class Service:
             if life.due is not None:
                 if time.monotonic() >= life.due:
                     self._start(module, life)
-            elif process.poll() is not None and (told := self._bury(module, life, process)) is not None:
-                return told
+            elif process.poll() is not None and (cause := self._bury(module, life, process)) is not None:
+                return cause
         return None
 
     def _bury(self, module: str, life: _Life, process: subprocess.Popen[bytes]) -> str | None:
         """Note that a process has ended and when to start it again; what to say if that ends the service."""
         lived = time.monotonic() - life.since
         life.deaths = 1 if lived > SOON_SECONDS else life.deaths + 1
-        told = f"the {NAMES[module]} {_ending(process)}"
+        cause = f"the {NAMES[module]} {_ending(process)}"
         if module == "api" and not self._started:
-            return told  # what is wrong with its address or its settings does not pass
-        told = f"{told} after {lived:.1f} s"
+            return cause  # what is wrong with its address or its settings does not pass
+        cause = f"{cause} after {lived:.1f} s"
         if self._most_deaths is not None and life.deaths >= self._most_deaths:
-            return told if life.deaths == 1 else f"{told}, {life.deaths} times in short order"
+            return cause if life.deaths == 1 else f"{cause}, {life.deaths} times in short order"
         rest = 0.0 if life.deaths == 1 else min(LONGEST_REST_SECONDS, FIRST_REST_SECONDS * 2 ** (life.deaths - 2))
-        self._say(f"{told}; starting it again{f' in {rest:g} s' if rest else ''}")
+        self._say(f"{cause}; starting it again{f' in {rest:g} s' if rest else ''}")
         life.due = time.monotonic() + rest
         return None
 

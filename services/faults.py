@@ -24,8 +24,8 @@ def point(name: str, **context: int) -> None:
         if place != name:
             continue
         once = dict(conditions).get("once")
-        wanted = {key: value for key, value in conditions if key != "once"}
-        if any(str(context.get(key)) != value for key, value in wanted.items()) or not _first_time(once):
+        required = {key: value for key, value in conditions if key != "once"}
+        if any(str(context.get(key)) != value for key, value in required.items()) or not _first_time(once):
             continue
         _act(action, name)
 
@@ -36,7 +36,7 @@ def planned() -> tuple[tuple[str, tuple[tuple[str, str], ...], str], ...]:
     text = os.environ.get("FIRSTLIGHT_FAULT", "")
     if os.environ.get("FIRSTLIGHT_TESTING") != "1" or not text:
         return ()
-    found: list[tuple[str, tuple[tuple[str, str], ...], str]] = []
+    faults: list[tuple[str, tuple[tuple[str, str], ...], str]] = []
     for fault in text.split(";"):
         place, *conditions, action = fault.strip().split(":")
         if action not in ACTIONS:
@@ -47,8 +47,8 @@ def planned() -> tuple[tuple[str, tuple[tuple[str, str], ...], str], ...]:
         for condition in conditions:
             key, _, value = condition.partition("=")
             pairs.append((key, value))
-        found.append((place, tuple(pairs), action))
-    return tuple(found)
+        faults.append((place, tuple(pairs), action))
+    return tuple(faults)
 
 
 def _first_time(path: str | None) -> bool:

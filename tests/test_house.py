@@ -1,5 +1,6 @@
 """Rules of the house that no other tool checks."""
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -9,6 +10,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("services", "api", "worker", "migrations", "firstlight", "bench", "tests")
+
+EMPTY_LOCALS = {"asked", "found", "given", "kept", "known", "said", "shown", "told", "wanted"}
+"""Participles that say how a value came about and not what it is."""
+NAMED = (
+    *("catalogue", "comparisons", "diagnostics", "figures", "hypotheses", "predictions", "quotes", "reports", "rounds"),
+    *("science", "training"),
+)
+NAMED_FOLDERS = tuple(
+    f"{root}{folder}/"
+    for root in ("", "tests/")
+    for folder in (*(f"services/{package}" for package in NAMED), "firstlight")
+)
 
 
 def tracked(*suffixes: str) -> list[Path]:
@@ -27,6 +40,26 @@ def test_no_module_is_named_after_nothing() -> None:
     empty_names = {"service", "services", "util", "utils", "helper", "helpers", "misc", "common"}
     nameless = [path for path in tracked(".py") if path.stem.removeprefix("test_") in empty_names]
     assert not nameless, f"a file's name tells what is in it: {nameless}"
+
+
+def test_locals_say_what_they_are() -> None:
+    empty = {
+        f"{path.relative_to(ROOT)}:{node.lineno}: {name}"
+        for path in tracked(".py")
+        if str(path.relative_to(ROOT)).startswith(NAMED_FOLDERS)
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for node in ast.walk(function)
+        if (name := assigned(node)) in EMPTY_LOCALS
+    }
+    assert not empty, f"name the value, as in rows, losses, arms: {sorted(empty)}"
+
+
+def assigned(node: ast.AST) -> str | None:
+    """The name that a node of a function gives to a value."""
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        return node.id
+    return node.arg if isinstance(node, ast.arg) else None
 
 
 def test_tests_are_not_skipped() -> None:

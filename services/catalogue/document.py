@@ -183,10 +183,10 @@ def _shared(cls: type[Strict]) -> str:
 
 def _parameters(cls: type[Strict], without: Iterable[str]) -> str:
     """`name = default` of every field but some."""
-    shown = [
+    parameters = [
         f"`{name}` = {_default(field.default)}" for name, field in cls.model_fields.items() if name not in set(without)
     ]
-    return ", ".join(shown) or NONE
+    return ", ".join(parameters) or NONE
 
 
 def _default(value: Any) -> str:

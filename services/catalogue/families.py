@@ -34,16 +34,16 @@ def activation(kind: str, parameters: Mapping[str, Any]) -> Json:
     cls = find(ACTIVATIONS, kind, "activation")
     member = _build(cls, parameters)
     x = np.linspace(-CURVE_REACH, CURVE_REACH, CURVE_POINTS)
-    found = {**_activation(cls), "at": member.parameters(), "kinks": list(member.kinks), "range": list(member.bounds())}
+    entry = {**_activation(cls), "at": member.parameters(), "kinks": list(member.kinks), "range": list(member.bounds())}
     if cls.width_factor == 1:
-        found["curve"] = {
+        entry["curve"] = {
             "x": x.tolist(),
             "value": _finite(member.value(x)),
             "derivative": _finite(member.derivative(x)),
         }
-    found["moments"] = moments(member).model_dump()
-    found["gain_note"] = gain_note(member)
-    return found
+    entry["moments"] = moments(member).model_dump()
+    entry["gain_note"] = gain_note(member)
+    return entry
 
 
 def initializers() -> list[Json]:
@@ -82,12 +82,12 @@ def find(family: Mapping[str, Found], name: str, what: str) -> Found:
     Raises:
         NotFoundError: names the legal ones.
     """
-    found = family.get(name)
-    if found is None:
+    member = family.get(name)
+    if member is None:
         close = nearest(name, list(family))
         hint = f"; did you mean {close!r}?" if close else ""
         raise NotFoundError(f"there is no {what} {name[:60]!r}{hint}; there are: {', '.join(family)}")
-    return found
+    return member
 
 
 def _build(cls: type[BaseActivation], parameters: Mapping[str, Any]) -> BaseActivation:

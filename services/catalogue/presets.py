@@ -33,16 +33,16 @@ def one(name: str, **sizes: int | None) -> Json:
     try:
         return _entry(preset, resize(preset, **sizes))
     except ValidationError as error:
-        found = field_problems(error.errors(include_url=False), preset.spec)
-        problems = [FieldProblem(_parameter(problem, sizes), problem.message) for problem in found]
+        broken = field_problems(error.errors(include_url=False), preset.spec)
+        problems = [FieldProblem(_parameter(problem, sizes), problem.message) for problem in broken]
         raise InvalidInputError("; ".join(f"{p.pointer}: {p.message}" for p in problems), problems) from None
 
 
 def _parameter(problem: FieldProblem, sizes: dict[str, int | None]) -> str:
     """The query parameter that a problem of the spec comes from."""
-    given = [name for name, value in sizes.items() if value is not None]
+    changed = [name for name, value in sizes.items() if value is not None]
     words = f"{problem.pointer} {problem.message}"
-    return next((name for name in given if name in words), given[0] if given else problem.pointer)
+    return next((name for name in changed if name in words), changed[0] if changed else problem.pointer)
 
 
 def _entry(preset: Preset, resized: Resized) -> Json:

@@ -125,7 +125,7 @@ def sample(kind: str, request: SampleRequest) -> Sample:
         raise _invalid("/activation" if "none is given" in str(error) else "/shape", str(error)) from None
     values = drawn.astype(np.float32)
     counts, edges = np.histogram(values, bins=BINS)
-    found = Statistics(
+    sample = Statistics(
         mean=float(values.mean(dtype=np.float64)),
         std=float(values.std(dtype=np.float64)),
         low=float(values.min()),
@@ -141,8 +141,8 @@ def sample(kind: str, request: SampleRequest) -> Sample:
         seed=request.seed,
         count=count,
         theory=Statistics(mean=theory.mean, std=theory.std, low=theory.low, high=theory.high),
-        sample=found,
-        mean_error=None if error is None or found.mean is None else (found.mean - (theory.mean or 0.0)) / error,
+        sample=sample,
+        mean_error=None if error is None or sample.mean is None else (sample.mean - (theory.mean or 0.0)) / error,
         sigma_w_squared=None if theory.std is None else context.fan_in * theory.std**2,
         histogram=Histogram(edges=edges.tolist(), counts=counts.tolist()),
         values=_asked(values, request.layout).tolist() if count <= MOST_VALUES else None,

@@ -51,12 +51,12 @@ def _axes(pairs: Sequence[Pair]) -> list[str]:
     def values(names: Sequence[str]) -> list[str]:
         return [json.dumps([arm.arm.get(name) for name in names], sort_keys=True) for _, arm in pairs]
 
-    known = [name for name in AXES if any(name in arm.arm for _, arm in pairs)]
-    axes = [name for name in known if len(set(values([name]))) > 1]
+    present = [name for name in AXES if any(name in arm.arm for _, arm in pairs)]
+    axes = [name for name in present if len(set(values([name]))) > 1]
     several = len({experiment.id for experiment, _ in pairs}) > 1
-    if several and len(set(values(known))) < len(pairs):
+    if several and len(set(values(present))) < len(pairs):
         return [*axes, EXPERIMENT]
-    return axes or known
+    return axes or present
 
 
 def _names(experiments: Sequence[ExperimentResults]) -> dict[str, str]:

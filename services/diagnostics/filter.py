@@ -70,9 +70,9 @@ def _compare(field: str, sign: str, value: Token, sign_token: Token) -> Clause:
 
 def _number(value: Token) -> float:
     try:
-        found = float(value.value)
+        number = float(value.value)
     except ValueError:
-        found = math.nan
-    if value.kind == "text" or not math.isfinite(found):
+        number = math.nan
+    if value.kind == "text" or not math.isfinite(number):
         raise FilterSyntaxError(f"expected a number, not {value.value!r}", value)
-    return found
+    return number

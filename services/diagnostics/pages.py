@@ -46,7 +46,7 @@ class Wanted:
 
 
 def page(
-    session: Session, experiment_id: str, wanted: Wanted, limit: int, after: Key | None = None
+    session: Session, experiment_id: str, selection: Wanted, limit: int, after: Key | None = None
 ) -> tuple[list[LayerDiagnostics], Key | None]:
     """One page of an experiment's diagnostics in the order of the grid, the epochs and the layers.
 
@@ -56,7 +56,7 @@ def page(
     Raises:
         InvalidInputError: a trial or arm that the experiment does not have, an unknown quantity, or a bad expression.
     """
-    for name in wanted.quantities:
+    for name in selection.quantities:
         if name not in NAMES:
             message = f"unknown quantity {name[:60]!r}; legal: {', '.join(NAMES)}"
             raise InvalidInputError(f"quantity: {message}", [FieldProblem("quantity", message)])
@@ -67,19 +67,19 @@ def page(
         .order_by(TrialRow.position, DiagnosticRow.epoch, DiagnosticRow.layer_index, DiagnosticRow.layer)
         .limit(limit + 1)
     )
-    if wanted.trials or wanted.arms:
-        chosen = series.members(session, experiment_id, series.Selection(trials=wanted.trials, arms=wanted.arms))
+    if selection.trials or selection.arms:
+        chosen = series.members(session, experiment_id, series.Selection(trials=selection.trials, arms=selection.arms))
         query = query.where(DiagnosticRow.trial_id.in_([member.id for member in chosen]))
-    if wanted.epochs:
-        query = query.where(DiagnosticRow.epoch.in_(wanted.epochs))
-    if wanted.layers:
-        query = query.where(DiagnosticRow.layer.in_(wanted.layers))
-    if wanted.where is not None:
-        query = query.where(parse_where(wanted.where))
+    if selection.epochs:
+        query = query.where(DiagnosticRow.epoch.in_(selection.epochs))
+    if selection.layers:
+        query = query.where(DiagnosticRow.layer.in_(selection.layers))
+    if selection.where is not None:
+        query = query.where(parse_where(selection.where))
     if after is not None:
         query = query.where(_follows(after))
-    found = session.execute(query).all()
-    rows = found[:limit]
+    fetched = session.execute(query).all()
+    rows = fetched[:limit]
     items = [
         LayerDiagnostics(
             trial_id=row.trial_id,
@@ -88,11 +88,11 @@ def page(
             epoch=row.epoch,
             layer=row.layer,
             layer_index=row.layer_index,
-            values=_chosen(row.values, wanted.quantities),
+            values=_chosen(row.values, selection.quantities),
         )
         for _, label, seed, row in rows
     ]
-    if len(found) <= limit:
+    if len(fetched) <= limit:
         return items, None
     position, _, _, last = rows[-1]
     return items, (position, last.epoch, last.layer_index, last.layer)

@@ -53,7 +53,7 @@ def chosen(kind: str, parameters: Mapping[str, Any]) -> Figure:
         raise InvalidInputError("; ".join(f"{p.pointer}: {p.message}" for p in problems), problems) from None
 
 
-def figure(session: Session, experiment_id: str, wanted: Figure, theme: str = "light") -> Drawing:
+def figure(session: Session, experiment_id: str, choice: Figure, theme: str = "light") -> Drawing:
     """Compute and draw.
 
     Raises:
@@ -61,30 +61,30 @@ def figure(session: Session, experiment_id: str, wanted: Figure, theme: str = "l
         ConflictError: it has nothing to show yet.
     """
     final = get(session, experiment_id).state in FINAL
-    wish = wanted.layers()
-    with _nothing_to_show(wanted):
+    wish = choice.layers()
+    with _nothing_to_show(choice):
         study = load_study(
             session,
             experiment_id,
-            wanted.metrics(),
-            wanted.parts,
+            choice.metrics(),
+            choice.parts,
             layers=[wish] if wish else (),
-            question=_question(wanted),
+            question=_question(choice),
         )
-        data = wanted.numbers(study)
-    return Drawing(data, wanted.draw(data, theme), final)
+        data = choice.numbers(study)
+    return Drawing(data, choice.draw(data, theme), final)
 
 
 @contextmanager
-def _nothing_to_show(wanted: Figure) -> Generator[None]:
+def _nothing_to_show(choice: Figure) -> Generator[None]:
     try:
         yield
     except NoFigureDataError as error:
-        raise ConflictError(f"there is no figure {wanted.kind!r} of this experiment (yet): {error}") from None
+        raise ConflictError(f"there is no figure {choice.kind!r} of this experiment (yet): {error}") from None
 
 
-def _question(wanted: Figure) -> Question:
+def _question(choice: Figure) -> Question:
     """What a figure that shows a comparison asks: by those of its parameters that a question has."""
-    asked = wanted.parameters()
+    parameters = choice.parameters()
     names = ("metric", "at", "confidence", "threshold")
-    return Question(**{name: asked[name] for name in names if asked.get(name) is not None})
+    return Question(**{name: parameters[name] for name in names if parameters.get(name) is not None})

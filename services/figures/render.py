@@ -199,7 +199,7 @@ def _more(descriptor: int, limit: _Limit) -> bytes:
     limit.check()
     while not select.select([descriptor], [], [], LOOK_SECONDS)[0]:
         limit.check()
-    found = os.read(descriptor, CHUNK)
-    if not found:
+    piece = os.read(descriptor, CHUNK)
+    if not piece:
         raise EOFError("the drawing process ended")
-    return found
+    return piece

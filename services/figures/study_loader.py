@@ -41,11 +41,11 @@ def load_study(
         NoFigureDataError: `layers` asks for an epoch or an arm that was not measured.
     """
     experiment = get(session, experiment_id)
-    asked = question or Question()
+    choice = question or Question()
     compared = "comparison" in parts
-    wanted = dict.fromkeys((*metrics, *(asked.metrics() if compared else ())))
-    results = load_results(session, experiment, CurveWish(tuple(wanted), finished=not metrics))
-    answer = compare_results([results], asked) if compared else None
+    metric_names = dict.fromkeys((*metrics, *(choice.metrics() if compared else ())))
+    results = load_results(session, experiment, CurveWish(tuple(metric_names), finished=not metrics))
+    answer = compare_results([results], choice) if compared else None
     return study_of(session, experiment, results, layers, answer)
 
 

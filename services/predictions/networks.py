@@ -131,8 +131,8 @@ def _ends(request: PredictionRequest, hidden: tuple[int, ...]) -> tuple[int, int
         member = DATASETS.get(request.dataset)
         if member is None:
             raise _invalid("/dataset", f"unknown data set {request.dataset!r}; legal: {', '.join(DATASETS)}")
-        known = member()
-        inputs, outputs = math.prod(known.input_shape), known.outputs
+        dataset = member()
+        inputs, outputs = math.prod(dataset.input_shape), dataset.outputs
     return request.inputs or inputs, request.outputs or outputs
 
 

@@ -164,13 +164,13 @@ def _trials(session: Session, arms: Sequence[ArmResults]) -> list[_Trial]:
 
 
 def _layers(records: Sequence[LayerRecord]) -> list[_Layer]:
-    found: list[_Layer] = []
+    layers: list[_Layer] = []
     numbers = [[math.nan if (x := record.values[name]) is None else float(x) for name in NUMBERS] for record in records]
     output = numbers[-1][-1]
     for record, (predicted, mean, variance, backward, gradient) in zip(records, numbers, strict=True):
         ratio = gradient / output if output > 0 else math.nan
-        found.append(_Layer(record.layer, record.layer_index, predicted, variance + mean**2, backward, ratio))
-    return found
+        layers.append(_Layer(record.layer, record.layer_index, predicted, variance + mean**2, backward, ratio))
+    return layers
 
 
 def _forward(trials: Iterable[_Trial]) -> Score:

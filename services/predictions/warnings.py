@@ -16,22 +16,22 @@ MOST_WARNINGS = 20
 
 def spec_warnings(spec: ExperimentSpec, grid: Grid) -> list[str]:
     """Warnings about the seeds, and about every pair of activation and initializer; no more than can be read."""
-    found = seed_warnings(len(grid.arms), spec.rounds.max if spec.rounds is not None else len(spec.seeds))
+    sentences = seed_warnings(len(grid.arms), spec.rounds.max if spec.rounds is not None else len(spec.seeds))
     pairs: dict[tuple[str, str], Arm] = {}
     for arm in grid.arms:
         pairs.setdefault((arm.activation.label(), arm.initializer.label()), arm)
-    found += _same_weights(spec, grid)
+    sentences += _same_weights(spec, grid)
     model = spec.resolved().model
     assert model is not None
     depth = len(model.stages(spec.dataset.input_shape, spec.outputs))
     looked_at = max(1, min(MOST_PAIRS, MOST_LAYERS // max(depth, 1)))
     for arm in list(pairs.values())[:looked_at]:
-        found += _arm_warnings(spec, arm)
+        sentences += _arm_warnings(spec, arm)
     if len(pairs) > looked_at:
-        found.append(f"of {len(pairs)} pairs of activation and initializer the first {looked_at} were looked at")
-    if len(found) > MOST_WARNINGS:
-        found = [*found[:MOST_WARNINGS], f"and {len(found) - MOST_WARNINGS} more warnings of this sort"]
-    return found
+        sentences.append(f"of {len(pairs)} pairs of activation and initializer the first {looked_at} were looked at")
+    if len(sentences) > MOST_WARNINGS:
+        sentences = [*sentences[:MOST_WARNINGS], f"and {len(sentences) - MOST_WARNINGS} more warnings of this sort"]
+    return sentences
 
 
 def undrawable_pairs(spec: ExperimentSpec, grid: Grid) -> dict[int, str]:
@@ -62,11 +62,11 @@ def _same_weights(spec: ExperimentSpec, grid: Grid) -> list[str]:
     """Where several seeds start from the same weights."""
     if len(spec.seeds) < 2 or not any(arm.initializer.sequential for arm in grid.arms):
         return []
-    said = (
+    sentence = (
         "legacy_randn draws the same weights at every seed: its trials differ only in the order of their rows, and an "
         "interval over seeds says nothing about other weights; use one seed, or several numpy_seed"
     )
-    return [said]
+    return [sentence]
 
 
 def _arm_warnings(spec: ExperimentSpec, arm: Arm) -> list[str]:

@@ -41,10 +41,10 @@ def predict(session: Session, loads: Sequence[Load], lanes: int, machine: Machin
     expected, low, high = (_spread([cohort[place] for cohort in cohorts], lanes) for place in range(3))
     if missing:
         high += machine.import_seconds  # the first cohort waits for its process where none stands ready
-    known = [rate for rate in rates.values() if rate is not None]
-    if known:
-        samples = sum(rate.samples for rate in known)
-        places = ", ".join(sorted({rate.where.replace(":", " on ") for rate in known}))
+    stored_rates = [rate for rate in rates.values() if rate is not None]
+    if stored_rates:
+        samples = sum(rate.samples for rate in stored_rates)
+        places = ", ".join(sorted({f"{rate.place.engine} on {rate.place.device}" for rate in stored_rates}))
         measured = f"{samples} finished cohort{'s' if samples > 1 else ''} of the same shape ({places})"
         basis = f"{measured}; for the rest {basis}" if missing else measured
     return Seconds(expected=expected, low=low, high=high, basis=basis)
@@ -71,8 +71,8 @@ def _correction(session: Session, machine: Machine) -> tuple[tuple[float, float,
         count += " at the rates measured on a worker's machine"
     ratios = _history(session, machine)
     if len(ratios) < LEAST_HISTORY:
-        known = MEASURED_RANGE if machine.measured else ASSUMED_RANGE
-        return known, f"{count}; nothing comparable has finished here yet"
+        ratio_range = MEASURED_RANGE if machine.measured else ASSUMED_RANGE
+        return ratio_range, f"{count}; nothing comparable has finished here yet"
     cuts = statistics.quantiles(ratios, n=10, method="inclusive")
     return (
         statistics.median(ratios),

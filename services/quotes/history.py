@@ -34,14 +34,14 @@ class Rate:
         startup_seconds: of a cohort, beyond its training.
         spread: mean of the logarithm by which measurements were off.
         samples: how many there were.
-        where: engine and device.
+        place: engine and device.
     """
 
     microseconds: float
     startup_seconds: float
     spread: float
     samples: int
-    where: str
+    place: Place
 
 
 def shape_key(spec: ExperimentSpec, arm: Arm, trials: int) -> str:
@@ -116,7 +116,7 @@ def known_rate(session: Session, shape: str) -> Rate | None:
         0.0 if startup is None else startup.value,
         FIRST_SPREAD if spread is None else spread.value,
         row.samples,
-        str(key.place),
+        key.place,
     )
 
 

@@ -76,17 +76,17 @@ KERNEL = ("kernel_flops", "kernel_trial_step_seconds")
 POSITIVE = ("flops", "convolution_flops", "import_seconds", "threads")
 
 
-def checked(found: object) -> dict[str, float]:
+def checked(rates: object) -> dict[str, float]:
     """The numbers of a set, if they can be that; null, for a kernel that is not there, is 0.
 
     Raises:
         ValueError: not an object, a number that is missing, not finite or negative, or a rate of zero.
     """
-    if not isinstance(found, Mapping):
-        raise ValueError(f"the measured rates must be an object, not {str(found)[:80]!r}")
+    if not isinstance(rates, Mapping):
+        raise ValueError(f"the measured rates must be an object, not {str(rates)[:80]!r}")
     numbers: dict[str, float] = {}
     for name in NUMBERS:
-        value = 0.0 if name in KERNEL and found.get(name, 0.0) is None else found.get(name)
+        value = 0.0 if name in KERNEL and rates.get(name, 0.0) is None else rates.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
             raise ValueError(f"{name} must be a finite number of at least 0, not {value!r}")
         if name in POSITIVE and value == 0:

@@ -23,8 +23,8 @@ def _line(arm: ArmResults) -> str:
     if epochs:
         first, last = min(epochs), max(epochs)
         parts.append(f"in epoch {first}" if first == last else f"in epochs {first} to {last}")
-    known = (trial.diverged_in for trial in trials if trial.diverged_in)
-    places = Counter("the loss" if place == "loss" else place for place in known)
+    diverged_in = (trial.diverged_in for trial in trials if trial.diverged_in)
+    places = Counter("the loss" if place == "loss" else place for place in diverged_in)
     if len(places) == 1:
         parts.append(f"first in {next(iter(places))}")
     elif places:

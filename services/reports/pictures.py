@@ -67,26 +67,26 @@ def pictures(study: Study, question: Question, renderer: Renderer, *, keep: bool
         BusyError: too many pictures are being drawn.
         UnavailableError: a picture could not be drawn.
     """
-    found: list[Picture] = []
-    for wanted in chosen(study, question):
+    pictures: list[Picture] = []
+    for choice in chosen(study, question):
         try:
-            data = wanted.numbers(study)
+            data = choice.numbers(study)
         except NoFigureDataError:
             continue
         if data.meta.get("alike"):
             continue
-        svg = renderer.render(wanted.draw(data, "page"), "svg", keep=keep).decode()
+        svg = renderer.render(choice.draw(data, "page"), "svg", keep=keep).decode()
         # Several pictures in one page must not share the ids of their clips and gradients.
-        own = legible(OWN_ID.sub(rf"\1f{len(found)}-\2", svg))
+        own = legible(OWN_ID.sub(rf"\1f{len(pictures)}-\2", svg))
         caption = data.description.removesuffix(" ".join(data.subtitle)).strip()
         # From our own renderer, which escapes every text in it.
-        found.append(Picture(LEADS[wanted.kind], data.description, caption, Markup(own)))  # noqa: S704
-    return found
+        pictures.append(Picture(LEADS[choice.kind], data.description, caption, Markup(own)))  # noqa: S704
+    return pictures
 
 
 def legible(svg: str) -> str:
     """The picture with a least width, so that on a small screen it is scrolled instead of shrunk beyond reading."""
-    width = float(found[1]) if (found := WIDTH.search(svg)) else LEAST_WIDTH
+    width = float(match[1]) if (match := WIDTH.search(svg)) else LEAST_WIDTH
     return svg.replace("<svg ", f'<svg style="min-width: {min(width, LEAST_WIDTH):g}px" ', 1)
 
 

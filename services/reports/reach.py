@@ -50,10 +50,10 @@ class ReachRow:
 def last_outputs(session: Session, arms: Sequence[ArmResults]) -> list[Outputs]:
     """The last measurement of every trial that has one, in the order of the grid."""
     names = ("output_min", "output_max", "target_min", "target_max")
-    known = [DiagnosticRow.values[name].as_float().is_not(None) for name in names]
+    present = [DiagnosticRow.values[name].as_float().is_not(None) for name in names]
     return [
         Outputs(record.arm_key, record.seed, record.epoch, *(record.values[name] for name in names))
-        for record in last_layers(session, arms, names, known, *known)
+        for record in last_layers(session, arms, names, present, *present)
     ]
 
 
@@ -61,24 +61,24 @@ def reach_rows(arms: Sequence[ArmResults], outputs: Sequence[Outputs], confidenc
     """One row per arm with a measured regression: of its trials that did not diverge, where there are such."""
     rows: list[ReachRow] = []
     for arm in arms:
-        healthy = {seed for seed, kept in zip(arm.seeds, arm.kept, strict=True) if kept}
-        every = [found for found in outputs if found.arm_key == arm.key]
-        counted = [found for found in every if found.seed in healthy] or every
+        healthy = {seed for seed, healthy_one in zip(arm.seeds, arm.kept, strict=True) if healthy_one}
+        every = [output for output in outputs if output.arm_key == arm.key]
+        counted = [output for output in every if output.seed in healthy] or every
         if counted:
             rows.append(_row(arm.label, counted, confidence))
     return rows
 
 
-def _row(label: str, found: Sequence[Outputs], confidence: float) -> ReachRow:
-    epochs = sorted({one.epoch for one in found})
-    low, high = (float(np.mean([getattr(one, name) for one in found])) for name in ("low", "high"))
-    shares = [one.covered for one in found if one.covered is not None]
+def _row(label: str, outputs: Sequence[Outputs], confidence: float) -> ReachRow:
+    epochs = sorted({one.epoch for one in outputs})
+    low, high = (float(np.mean([getattr(one, name) for one in outputs])) for name in ("low", "high"))
+    shares = [one.covered for one in outputs if one.covered is not None]
     return ReachRow(
         label=label,
-        n=len(found),
+        n=len(outputs),
         epoch=str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}",
         outputs=_range(low, high),
-        target=_range(found[0].target_low, found[0].target_high),
+        target=_range(outputs[0].target_low, outputs[0].target_high),
         covered=_percent(mean_over_seeds(shares, confidence)) if shares else NONE,
     )
 

@@ -72,24 +72,24 @@ def collect(
         NotFoundError: no such experiment.
         ConflictError: it is not final and no trial is finished yet.
     """
-    asked = question or Question()
+    choice = question or Question()
     row = get(session, experiment_id)
     claimed = _claims(row)
-    results = load_results(session, row, CurveWish(_metrics(asked, claimed)))
+    results = load_results(session, row, CurveWish(_metrics(choice, claimed)))
     try:
-        compared = compare_results([results], asked, grams_per_kwh)
+        compared = compare_results([results], choice, grams_per_kwh)
     except ConflictError:
         if row.state not in FINAL:
             raise
         compared = None
     layered = needs_layers(len(results.arms))
-    wishes = [wish for figure in layer_figures(asked) if (wish := figure.layers())] if layered else []
+    wishes = [wish for figure in layer_figures(choice) if (wish := figure.layers())] if layered else []
     outputs = last_outputs(session, results.arms) if layered else []
     return Report(
         experiment=view(session, row, results),
         comparison=compared,
         study=study_of(session, row, results, wishes, compared),
-        claims=_decided(claimed, results, asked),
+        claims=_decided(claimed, results, choice),
         divergences=divergences(results),
         run=load_run(session, experiment_id),
         failures=tuple(
@@ -97,7 +97,7 @@ def collect(
             for arm, trial in results.failures[:FAILURES_SHOWN]
         ),
         symmetry=unbroken_symmetry(session, results),
-        reach=tuple(reach_rows(results.arms, outputs, asked.confidence)),
+        reach=tuple(reach_rows(results.arms, outputs, choice.confidence)),
     )
 
 
@@ -109,17 +109,17 @@ def _claims(row: ExperimentRow) -> StoredHypotheses | None:
         return None
 
 
-def _decided(claimed: StoredHypotheses | None, results: ExperimentResults, asked: Question) -> ClaimResults | None:
+def _decided(claimed: StoredHypotheses | None, results: ExperimentResults, question: Question) -> ClaimResults | None:
     try:
-        return decide_hypotheses(claimed, results, HypothesisQuestion(asked.confidence)) if claimed else None
+        return decide_hypotheses(claimed, results, HypothesisQuestion(question.confidence)) if claimed else None
     except InvalidInputError:
         return None
 
 
-def _metrics(asked: Question, claimed: StoredHypotheses | None) -> tuple[str, ...]:
+def _metrics(question: Question, claimed: StoredHypotheses | None) -> tuple[str, ...]:
     """Every metric whose curves a part of the report reads, so that they are read once."""
     spoken_of = claimed.curves().metrics if claimed else ()
-    return tuple(dict.fromkeys((*asked.metrics(), *metrics_read(asked), *spoken_of)))
+    return tuple(dict.fromkeys((*question.metrics(), *metrics_read(question), *spoken_of)))
 
 
 def write(report: Report, renderer: Renderer, question: Question | None = None) -> str:
@@ -129,8 +129,8 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
         BusyError: too many pictures are being drawn.
         UnavailableError: a picture could not be drawn.
     """
-    asked = question or Question()
-    found = report.comparison
+    choice = question or Question()
+    comparison = report.comparison
     experiment = report.experiment
     template = _environment().get_template("report.html")
     return template.render(
@@ -138,14 +138,14 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
         study=report.study,
         title=shown(experiment.name or "", 200) or f"Experiment {experiment.id}",
         final=experiment.state in FINAL,
-        comparison=found,
-        confidence=f"{100 * asked.confidence:g} %",
-        ranking=ranking_rows(found) if found else [],
-        pairs=pair_table(found) if found else None,
-        effects=effect_rows(found) if found else [],
+        comparison=comparison,
+        confidence=f"{100 * choice.confidence:g} %",
+        ranking=ranking_rows(comparison) if comparison else [],
+        pairs=pair_table(comparison) if comparison else None,
+        effects=effect_rows(comparison) if comparison else [],
         claims=report.claims.items if report.claims else [],
         unread_hypotheses=report.experiment.spec.get("hypotheses") if report.claims is None else None,
-        figures=pictures(report.study, asked, renderer, keep=experiment.state in FINAL),
+        figures=pictures(report.study, choice, renderer, keep=experiment.state in FINAL),
         divergences=report.divergences[:ARMS_SHOWN],
         more_divergences=max(0, len(report.divergences) - ARMS_SHOWN),
         run=report.run,
@@ -159,13 +159,13 @@ def write(report: Report, renderer: Renderer, question: Question | None = None) 
 
 
 def _versions() -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    versions: list[tuple[str, str]] = []
     for name in ("firstlight", *DISTRIBUTIONS):
         try:
-            found.append((name, importlib.metadata.version(name)))
+            versions.append((name, importlib.metadata.version(name)))
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _environment() -> Environment:

@@ -62,37 +62,37 @@ class EffectTableRow:
     share: str
 
 
-def ranking_rows(found: Comparison) -> list[RankingRow]:
+def ranking_rows(comparison: Comparison) -> list[RankingRow]:
     """The arms from best to worst with the numbers a study of initializers is judged by."""
-    by_key = {arm.key: arm for arm in found.arms}
-    return [_ranking_row(by_key[row.key], row.rank) for row in found.ranking]
+    by_key = {arm.key: arm for arm in comparison.arms}
+    return [_ranking_row(by_key[row.key], row.rank) for row in comparison.ranking]
 
 
-def pair_table(found: Comparison) -> PairTable:
+def pair_table(comparison: Comparison) -> PairTable:
     """The pairs with the first arm of the ranking, then the others, most certain first; no more than fit a page."""
-    leader = found.ranking[0].key if found.ranking else ""
+    leader = comparison.ranking[0].key if comparison.ranking else ""
     ordered = sorted(
-        found.pairs,
+        comparison.pairs,
         key=lambda pair: (pair.n == 0, leader not in (pair.a.key, pair.b.key), _or_one(pair.p_holm)),
     )
     rows = ordered[:PAIRS_SHOWN]
     note = ""
-    if len(rows) < found.pairs_total:
+    if len(rows) < comparison.pairs_total:
         note = (
-            f"{len(rows)} of {found.pairs_total} pairs are shown: those with the first arm of the ranking, then those "
-            "with the smallest p. The p-values are adjusted for all pairs with common seeds."
+            f"{len(rows)} of {comparison.pairs_total} pairs are shown: those with the first arm of the ranking, then "
+            "those with the smallest p. The p-values are adjusted for all pairs with common seeds."
         )
     return PairTable(
         rows=tuple(_pair_row(pair) for pair in rows),
-        apart=sum(pair.distinguishable for pair in found.pairs),
-        tested=sum(pair.n > 0 for pair in found.pairs),
+        apart=sum(pair.distinguishable for pair in comparison.pairs),
+        tested=sum(pair.n > 0 for pair in comparison.pairs),
         note=note,
     )
 
 
-def effect_rows(found: Comparison) -> list[EffectTableRow]:
+def effect_rows(comparison: Comparison) -> list[EffectTableRow]:
     """Main effects and interactions of the axes."""
-    if found.effects is None:
+    if comparison.effects is None:
         return []
     return [
         EffectTableRow(
@@ -102,7 +102,7 @@ def effect_rows(found: Comparison) -> list[EffectTableRow]:
             p=p_text(term.p_value),
             share=NONE if term.partial_eta_squared is None else f"{100 * term.partial_eta_squared:.1f} %",
         )
-        for term in found.effects.terms
+        for term in comparison.effects.terms
     ]
 
 

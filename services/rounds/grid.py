@@ -36,11 +36,11 @@ def store_grid(
         {"arm": arm.model_dump(mode="json"), "arm_key": arm.key(), "label": label}
         for arm, label in zip(grid.arms, grid.labels, strict=True)
     ]
-    found: list[dict[str, Any]] = []
+    cohort_rows: list[dict[str, Any]] = []
     trials: list[dict[str, Any]] = []
     for place, members in enumerate(cohorts):
         cohort_id = new_id("coh")
-        found.append(
+        cohort_rows.append(
             {
                 "id": cohort_id,
                 "experiment_id": experiment.id,
@@ -63,5 +63,5 @@ def store_grid(
             }
             for slot, member in enumerate(members)
         ]
-    session.execute(insert(CohortRow), found)
+    session.execute(insert(CohortRow), cohort_rows)
     session.execute(insert(TrialRow), trials)

@@ -33,7 +33,7 @@ def layer_scales(
     Raises:
         ValueError: an initializer that has no weight for one of the layers.
     """
-    found: list[LayerScale] = []
+    scales: list[LayerScale] = []
     for layer in layers:
         context = _context(layer, len(layers), activation)
         std = initializer.theory(layer.shape, context).std
@@ -42,8 +42,8 @@ def layer_scales(
             variance = 1.0 / (layer.fan_in * arriving) if arriving > 0 else 0.0
         else:
             variance = std**2
-        found.append(LayerScale(layer.fan_in, layer.fan_out, variance, initializer.bias_variance_of(context)))
-    return found
+        scales.append(LayerScale(layer.fan_in, layer.fan_out, variance, initializer.bias_variance_of(context)))
+    return scales
 
 
 def scale_notes(activation: BaseActivation, initializer: BaseInitializer, layers: Sequence[WeightLayer]) -> list[str]:

@@ -86,22 +86,22 @@ def recommend(task: Task, depth: int, activation: BaseActivation | None = None) 
     Returns:
         Output first, then hidden activations, initializers and biases, each role from its first rank on.
     """
-    found = [Recommendation(role="output_activation", rank=1, **_fields(OUTPUT[task]))]
+    entries = [Recommendation(role="output_activation", rank=1, **_fields(OUTPUT[task]))]
     chosen = activation or ACTIVATIONS["relu"].model_validate({"kind": "relu"})
     if activation is None:
         for rank, entry in enumerate(HIDDEN, start=1):
-            found.append(Recommendation(role="hidden_activation", rank=rank, **_fields(entry)))
+            entries.append(Recommendation(role="hidden_activation", rank=rank, **_fields(entry)))
     else:
-        found.append(_given(activation))
-    found += _initializers(chosen, depth)
-    found.append(Recommendation(role="bias", rank=1, **_fields(BIAS)))
-    return found
+        entries.append(_given(activation))
+    entries += _initializers(chosen, depth)
+    entries.append(Recommendation(role="bias", rank=1, **_fields(BIAS)))
+    return entries
 
 
 def _given(activation: BaseActivation) -> Recommendation:
-    known = {entry[0]: (rank, entry) for rank, entry in enumerate(HIDDEN, start=1)}
-    if activation.kind in known:
-        rank, entry = known[activation.kind]
+    ranked = {entry[0]: (rank, entry) for rank, entry in enumerate(HIDDEN, start=1)}
+    if activation.kind in ranked:
+        rank, entry = ranked[activation.kind]
         return Recommendation(role="hidden_activation", rank=rank, **_fields(entry))
     sources = "; ".join(type(activation).references) or "the catalogue's own entry"
     reason = f"asked for; it goes wrong like this: {activation.failure}" if activation.failure else "asked for"

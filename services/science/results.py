@@ -124,11 +124,11 @@ class ArmResults:
 
     def curve(self, metric: str, epochs: int = 0) -> Floats:
         """The metric's array (trials, epochs + 1), of at least so many epochs; all NaN where the arm has none."""
-        found = self.curves.get(metric)
-        if found is None:
+        curve = self.curves.get(metric)
+        if curve is None:
             return np.full((len(self.trials), epochs + 1), np.nan)
-        missing = epochs + 1 - found.shape[1]
-        return found if missing <= 0 else np.pad(found, ((0, 0), (0, missing)), constant_values=np.nan)
+        missing = epochs + 1 - curve.shape[1]
+        return curve if missing <= 0 else np.pad(curve, ((0, 0), (0, missing)), constant_values=np.nan)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -178,8 +178,8 @@ class ExperimentResults:
     @property
     def failures(self) -> list[tuple[ArmResults, TrialResult]]:
         """The trials that failed, each with its arm, in the order in which they were planned."""
-        found = [(arm, trial) for arm in self.arms for trial in arm.trials if trial.state == "failed"]
-        return sorted(found, key=lambda one: one[1].position)
+        failures = [(arm, trial) for arm in self.arms for trial in arm.trials if trial.state == "failed"]
+        return sorted(failures, key=lambda one: one[1].position)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -188,25 +188,25 @@ class ExperimentResults:
 
     def having(self, outcome: Outcome) -> Mask:
         """Which trials ended so, (arms, seeds)."""
-        found = np.full((len(self.arms), len(self.seeds)), outcome == Outcome.MISSING)
+        mask = np.full((len(self.arms), len(self.seeds)), outcome == Outcome.MISSING)
         for row, arm, places in self._places():
-            found[row, places] = arm.having(outcome)
-        return found
+            mask[row, places] = arm.having(outcome)
+        return mask
 
     def table(self, metric: str, arms: Sequence[int]) -> Floats:
         """The curves of the arms at these places, (arms, seeds, epochs + 1), NaN where there is no number."""
-        found = np.full((len(arms), len(self.seeds), self.epochs + 1), np.nan)
+        table = np.full((len(arms), len(self.seeds), self.epochs + 1), np.nan)
         for row, arm, places in self._places(arms):
-            found[row, places] = arm.curve(metric, self.epochs)
-        return found
+            table[row, places] = arm.curve(metric, self.epochs)
+        return table
 
     def finals(self, metric: str) -> Floats:
         """The metric after the last epoch, (arms, seeds); NaN where a trial diverged or has no such number."""
-        found = np.full((len(self.arms), len(self.seeds)), np.nan)
+        table = np.full((len(self.arms), len(self.seeds)), np.nan)
         for row, arm, places in self._places():
             numbers = [trial.final.get(metric) if trial.state == "succeeded" else None for trial in arm.trials]
-            found[row, places] = [np.nan if number is None else number for number in numbers]
-        return found
+            table[row, places] = [np.nan if number is None else number for number in numbers]
+        return table
 
     def _places(self, arms: Iterable[int] | None = None) -> list[tuple[int, ArmResults, list[int]]]:
         """Row of an answer, arm, and the columns of its seeds."""

@@ -174,11 +174,11 @@ def shares(parts: Sequence[Sequence[float]], seconds: Sequence[float]) -> list[f
     # Sorts are few: every choice of those that are more than zero is tried.
     for chosen in itertools.chain.from_iterable(itertools.combinations(others, size) for size in range(len(scale))):
         columns = [0, *chosen]
-        found = np.linalg.lstsq(relative[:, columns], np.ones(len(seconds)))[0]
-        off = float(np.square(relative[:, columns] @ found - 1).sum())
-        if (found > 0).all() and off < least:
+        shares = np.linalg.lstsq(relative[:, columns], np.ones(len(seconds)))[0]
+        off = float(np.square(relative[:, columns] @ shares - 1).sum())
+        if (shares > 0).all() and off < least:
             best, least = np.zeros(len(scale)), off
-            best[columns] = found
+            best[columns] = shares
     return [float(share) for share in best / scale]
 
 
@@ -236,10 +236,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, required=True, help="processor threads of one slot")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where trials train")
     parser.add_argument("--engine", choices=("auto", "native", "eager"), default="auto", help="which engine is used")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     die_with_parent()
-    sys.stdout.write(json.dumps(measure(given.device, given.threads, given.engine), allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(measure(options.device, options.threads, options.engine), allow_nan=False) + "\n")
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # an orderly end would take PyTorch's threads apart for nothing

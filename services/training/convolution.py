@@ -28,8 +28,8 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def max_pool(x: Tensor) -> Tensor:
     """The largest of every 2 x 2 places; an odd last row or column is left out."""
     trials, rows = x.shape[:2]
-    found = functional.max_pool2d(x.flatten(0, 1).permute(0, 3, 1, 2), 2)
-    return found.permute(0, 2, 3, 1).unflatten(0, (trials, rows))
+    pooled = functional.max_pool2d(x.flatten(0, 1).permute(0, 3, 1, 2), 2)
+    return pooled.permute(0, 2, 3, 1).unflatten(0, (trials, rows))
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -49,12 +49,12 @@ IMAGE_ROWS = RowCounts(signals=32, dead=256, gradients=32)
 class Signals(Protocol):
     """Runs rows through the layers of a cohort, forward and backward."""
 
-    def measure(self, state: State, wanted: AbstractSet[Quantity], healthy: NDArray[np.bool_]) -> Values:
+    def measure(self, state: State, quantities: AbstractSet[Quantity], healthy: NDArray[np.bool_]) -> Values:
         """The wanted ones of moments, histogram, saturation, dead_units and gradients.
 
         Args:
             state: an engine's state.
-            wanted: quantities; others than these five are passed over.
+            quantities: others than these five are passed over.
             healthy: the slots whose numbers are needed.
         """
         ...
@@ -118,12 +118,12 @@ class Probe:
             healthy: the slots that have not diverged.
             reach: a regression's smallest and largest output on all validation rows.
         """
-        wanted = set(self._diagnostics.quantities)
-        values = self._signals.measure(state, wanted, healthy)
-        self._weights(values, wanted, state, before)
+        quantities = set(self._diagnostics.quantities)
+        values = self._signals.measure(state, quantities, healthy)
+        self._weights(values, quantities, state, before)
         if before is None:
-            self._expectations(values, wanted)
-        if reach is not None and "moments" in wanted:
+            self._expectations(values, quantities)
+        if reach is not None and "moments" in quantities:
             for slot, output in enumerate(values[-1]):
                 ends = (float(reach[0][slot]), float(reach[1][slot]), *self._targets)
                 names = ("output_min", "output_max", "target_min", "target_max")
@@ -134,16 +134,16 @@ class Probe:
             for slot in np.flatnonzero(healthy)
         )
 
-    def _expectations(self, values: Values, wanted: set[Quantity]) -> None:
+    def _expectations(self, values: Values, quantities: set[Quantity]) -> None:
         """What theory expects of the untrained networks, beside what was measured of them."""
         expected = expected_layers(self._description, self._signal_rows)
         names = {"moments": "predicted_second_moment", "gradients": "predicted_backward_ratio"}
         for slot, layers in enumerate(expected or ()):
             for index, layer in enumerate(layers):
-                values[index][slot].update({name: layer[name] for key, name in names.items() if key in wanted})
+                values[index][slot].update({name: layer[name] for key, name in names.items() if key in quantities})
 
     def _weights(
-        self, values: Values, wanted: set[Quantity], state: State, before: tuple[LayerParameters, ...] | None
+        self, values: Values, quantities: set[Quantity], state: State, before: tuple[LayerParameters, ...] | None
     ) -> None:
         factor = self._description.width_factor
         for layer in self._description.weight_layers:
@@ -154,15 +154,15 @@ class Probe:
             weight, bias = weight[slots], bias[slots]
             # A convolution's kernels stand in columns, like the weights of a dense layer's units.
             matrices = weight if weight.ndim == 3 else weight.reshape(len(weight), layer.channels, -1).swapaxes(1, 2)
-            found: dict[str, Sequence[Any]] = {}
-            if "update_ratio" in wanted and before is not None:
-                found["update_ratio"] = relative_changes(before[layer.index].weight[slots], weight)
-            if "distinct_units" in wanted and not layer.is_output:
-                found["units"] = [layer.channels // factor] * len(slots)
-                found["distinct_units"] = distinct_units(matrices, bias, factor)
-            if "effective_rank" in wanted and min(matrices.shape[1:]) <= LARGEST_RANK:
-                found["effective_rank"] = effective_ranks(matrices, self._eigenvalues)
-            for name, numbers in found.items():
+            columns: dict[str, Sequence[Any]] = {}
+            if "update_ratio" in quantities and before is not None:
+                columns["update_ratio"] = relative_changes(before[layer.index].weight[slots], weight)
+            if "distinct_units" in quantities and not layer.is_output:
+                columns["units"] = [layer.channels // factor] * len(slots)
+                columns["distinct_units"] = distinct_units(matrices, bias, factor)
+            if "effective_rank" in quantities and min(matrices.shape[1:]) <= LARGEST_RANK:
+                columns["effective_rank"] = effective_ranks(matrices, self._eigenvalues)
+            for name, numbers in columns.items():
                 for slot, number in zip(slots, numbers, strict=True):
                     values[layer.index][slot][name] = number
 

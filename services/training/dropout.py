@@ -32,12 +32,12 @@ class DropoutMasks:
 
     def draw(self, rows: int) -> Masks:
         """The masks of the next batch; empty without dropout."""
-        found: Masks = {}
+        masks: Masks = {}
         for stage in self._stages:
             shape = (rows, *stage.shape)
-            kept = [rng.random(shape, dtype=np.float32) >= np.float32(stage.dropout) for rng in self._streams]
-            found[stage.layer.index] = torch.from_numpy(np.stack(kept)).to(self._device)
-        return found
+            surviving = [rng.random(shape, dtype=np.float32) >= np.float32(stage.dropout) for rng in self._streams]
+            masks[stage.layer.index] = torch.from_numpy(np.stack(surviving)).to(self._device)
+        return masks
 
 
 def drop(x: Tensor, mask: Tensor, rate: float) -> Tensor:

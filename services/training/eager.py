@@ -116,13 +116,13 @@ class EagerEngine:
         """See `Engine.evaluate`."""
         norms = [stage.batch_norm for stage in self.network.stages if stage.batch_norm is not None]
         kinds = norms[0].evaluation if norms else ("moving",)
-        found: dict[str, EvaluationSums] = {}
+        by_kind: dict[str, EvaluationSums] = {}
         for kind in kinds:
             sums = self._evaluate(kind, tick)
             if sums is None:
                 return None
-            found[kind] = sums
-        return replace(found.pop(kinds[0]), others=found)
+            by_kind[kind] = sums
+        return replace(by_kind.pop(kinds[0]), others=by_kind)
 
     def _evaluate(self, kind: Evaluation, tick: Tick) -> EvaluationSums | None:
         """Measure every trial on the validation rows under one sort of batch norm statistics."""
@@ -180,13 +180,13 @@ class EagerEngine:
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Engine.state`: every leaf, what rounding took from it, its moments, moving statistics, the steps."""
         trials = len(self.description.trials)
-        found: dict[str, NDArray[np.generic]] = {"steps": np.full(trials, self._parts[0].update.steps, dtype=np.int64)}
+        arrays: dict[str, NDArray[np.generic]] = {"steps": np.full(trials, self._parts[0].update.steps, dtype=np.int64)}
         for prefix, tensor in self._stored().items():
             array = self._by_slot(tensor)
             for name, shape, (first, last) in self._leaf_places():
-                found[f"{prefix}.{name}"] = np.ascontiguousarray(array[:, first:last]).reshape(trials, *shape)
-        found.update({name: self._by_slot(buffer) for name, buffer in self.network.moving.buffers.items()})
-        return found
+                arrays[f"{prefix}.{name}"] = np.ascontiguousarray(array[:, first:last]).reshape(trials, *shape)
+        arrays.update({name: self._by_slot(buffer) for name, buffer in self.network.moving.buffers.items()})
+        return arrays
 
     def load_state(self, state: State) -> None:
         """See `Engine.load_state`."""

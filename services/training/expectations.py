@@ -30,23 +30,23 @@ def expected_layers(description: CohortDescription, x: NDArray[np.float32]) -> E
         return None
     arriving = float(np.mean(np.square(x, dtype=np.float64)))
     widths = np.array([layer.fan_out for layer in layers], dtype=np.float64)
-    known: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    found: Expected = []
+    predicted: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    expected: Expected = []
     for trial in description.trials:
         arm = (trial.activation.label(), trial.initializer.label())
-        if arm not in known:
+        if arm not in predicted:
             try:
                 scales = layer_scales(trial.activation, trial.initializer, layers, arriving)
                 moments, gradients = second_moments(trial.activation, scales, arriving)
             except ValueError:
                 moments, gradients = [np.nan] * len(layers), np.full(len(layers), np.nan)
             backward = gradients * widths[-1] / widths
-            known[arm] = [
+            predicted[arm] = [
                 {"predicted_second_moment": _number(moment), "predicted_backward_ratio": _number(ratio)}
                 for moment, ratio in zip(moments, backward, strict=True)
             ]
-        found.append(known[arm])
-    return found
+        expected.append(predicted[arm])
+    return expected
 
 
 def _number(value: float) -> float | None:

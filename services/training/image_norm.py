@@ -22,8 +22,8 @@ class ImageNorm(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
         x = x.contiguous()
         channels = x.shape[-1]
-        found = torch.batch_norm_update_stats(_regrouped(x), None, None, 0.0)
-        means, variances = (item.double().view(-1, channels) for item in found)
+        moments = torch.batch_norm_update_stats(_regrouped(x), None, None, 0.0)
+        means, variances = (item.double().view(-1, channels) for item in moments)
         mean = means.mean(dim=0)
         # The variance of equally many numbers in each part: the mean of the parts' and the variance of their means.
         variance = variances.mean(dim=0) + (means - mean).square().mean(dim=0)

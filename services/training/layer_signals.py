@@ -34,11 +34,16 @@ class LayerSignals:
         post: activations; None for the output layer.
         slope: the activation's slope at `pre`; None where it has none (gated units) or none is wanted.
         flat_below: per trial ``[trials, 1, 1]``, the slope under which a pre-activation counts as saturated.
-        wanted: the quantities to measure.
+        quantities: the ones to measure.
     """
 
     def __init__(
-        self, pre: Tensor, post: Tensor | None, slope: Tensor | None, flat_below: Tensor, wanted: AbstractSet[Quantity]
+        self,
+        pre: Tensor,
+        post: Tensor | None,
+        slope: Tensor | None,
+        flat_below: Tensor,
+        quantities: AbstractSet[Quantity],
     ) -> None:
         self.values: dict[str, Tensor] = {}
         """One number per trial by name."""
@@ -47,15 +52,15 @@ class LayerSignals:
         self.dead: Tensor | None = None
         """Units ``[trials, units]`` that have passed no gradient on these rows."""
         for name, tensor in (("pre_activation", pre), ("activation", post)):
-            if tensor is not None and "moments" in wanted:
+            if tensor is not None and "moments" in quantities:
                 self.values[f"{name}_mean"], self.values[f"{name}_variance"] = moments(tensor)
         steepness = None if slope is None else slope.abs()
-        if steepness is not None and "saturation" in wanted:
+        if steepness is not None and "saturation" in quantities:
             flat = (steepness < flat_below).flatten(1)
             self.values["saturated_fraction"] = flat.sum(dim=1, dtype=torch.int32).double() / flat.shape[1]
-        if post is not None and "histogram" in wanted:
+        if post is not None and "histogram" in quantities:
             self.histogram = histogram(post)
-        if post is not None and "dead_units" in wanted:
+        if post is not None and "dead_units" in quantities:
             self.dead = (post.abs() if steepness is None else steepness).amax(dim=1) == 0.0
 
 

@@ -58,7 +58,7 @@ def effective_ranks(weights: FloatArray, eigenvalues: EigenvaluesOf = np.linalg.
     total = values.sum(axis=1, keepdims=True)
     share = np.divide(values, total, out=np.zeros_like(values), where=total > 0.0)
     entropy = -(share * np.log(share, out=np.zeros_like(share), where=share > 0.0)).sum(axis=1)
-    return [float(np.exp(found)) if some else None for found, some in zip(entropy, total[:, 0] > 0.0, strict=True)]
+    return [float(np.exp(nats)) if some else None for nats, some in zip(entropy, total[:, 0] > 0.0, strict=True)]
 
 
 def relative_changes(before: FloatArray, after: FloatArray) -> list[float | None]:

@@ -112,10 +112,10 @@ class TrainingRun:
         finite = self.engine.finite()
         losses = [metrics["val_loss"]] if epoch == 0 else [metrics["train_loss"], metrics["val_loss"]]
         ill = ~(finite.all(axis=1) & np.isfinite(losses).all(axis=0)) & ~frozen
-        found: list[Divergence] = []
+        divergences: list[Divergence] = []
         for slot in np.flatnonzero(ill):
             self.diverged_at[slot] = epoch
             bad = np.flatnonzero(~finite[slot])
             layer = self.description.weight_layers[bad[0]].name if len(bad) else "loss"
-            found.append(Divergence(int(slot), layer))
-        return tuple(found)
+            divergences.append(Divergence(int(slot), layer))
+        return tuple(divergences)

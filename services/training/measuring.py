@@ -37,9 +37,9 @@ class Measuring:
     ) -> Layers:
         """Measure as `Probe.measure` does, once the measurement before is done."""
         if self._thread is None:
-            found: Layers = Future()
-            found.set_result(self.probe.measure(state, before, healthy, reach))
-            return found
+            done: Layers = Future()
+            done.set_result(self.probe.measure(state, before, healthy, reach))
+            return done
         if self._last is not None:
             self._last.exception()  # copies of states must not pile up
         self._last = self._thread.submit(self.probe.measure, state, before, healthy, reach)

@@ -25,27 +25,27 @@ def epoch_metrics(training: EpochSums | None, validation: EvaluationSums, output
         scatter: see `target_scatter`; where it is 0, `val_r2` is NaN.
     """
     unknown = np.full(len(validation.loss), np.nan)
-    found: Metrics = {
+    metrics: Metrics = {
         "train_loss": unknown if training is None else training.loss / training.rows,
         "val_loss": validation.loss / validation.rows,
     }
     if validation.correct is not None:
         trained = training is not None and training.correct is not None
-        found["train_accuracy"] = training.correct / training.rows if trained else unknown  # type: ignore[union-attr]
-        found["val_accuracy"] = validation.correct / validation.rows
+        metrics["train_accuracy"] = training.correct / training.rows if trained else unknown  # type: ignore[union-attr]
+        metrics["val_accuracy"] = validation.correct / validation.rows
     if validation.absolute is not None and validation.squared is not None:
         count = validation.rows * outputs
-        found["val_mae"] = validation.absolute / count
-        found["val_rmse"] = np.sqrt(validation.squared / count)
-        found["val_r2"] = 1.0 - validation.squared / scatter if scatter > 0.0 else unknown
-    return found
+        metrics["val_mae"] = validation.absolute / count
+        metrics["val_rmse"] = np.sqrt(validation.squared / count)
+        metrics["val_r2"] = 1.0 - validation.squared / scatter if scatter > 0.0 else unknown
+    return metrics
 
 
 def other_metrics(validation: EvaluationSums, outputs: int, scatter: float) -> Metrics:
     """The validation metrics under further batch norm statistics, such as ``val_loss_recalibrated``."""
-    found: Metrics = {}
+    metrics: Metrics = {}
     for kind, sums in validation.others.items():
         for name, values in epoch_metrics(None, sums, outputs, scatter).items():
             if name.startswith("val_"):
-                found[f"{name}_{kind}"] = values
-    return found
+                metrics[f"{name}_{kind}"] = values
+    return metrics

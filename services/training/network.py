@@ -128,26 +128,26 @@ class StackedNetwork:
         """Run rows ``[rows, inputs]`` through a plain network without a trial axis."""
         activation = self.groups[0][0]
         for stage, weight, bias in zip(self.stages[:-1], leaves[::2], leaves[1::2], strict=False):
-            found = activate(activation, torch.addmm(bias, x, weight))
-            x = found + x if stage.skip else found
+            outputs = activate(activation, torch.addmm(bias, x, weight))
+            x = outputs + x if stage.skip else outputs
         return torch.addmm(leaves[-1], x, leaves[-2])
 
     def load(self, state: State) -> None:
         """Take over parameters and moving statistics of a state, which are in slot order."""
-        found = {f"parameters.{name}": leaf for name, leaf in zip(self.names, self.leaves, strict=True)}
+        arrays = {f"parameters.{name}": leaf for name, leaf in zip(self.names, self.leaves, strict=True)}
         with torch.no_grad():
-            for name, tensor in {**found, **self.moving.buffers}.items():
+            for name, tensor in {**arrays, **self.moving.buffers}.items():
                 tensor.copy_(torch.from_numpy(np.ascontiguousarray(state[name][self.order])))
 
     def finite(self) -> NDArray[np.bool_]:
         """Which layers of which trials hold finite numbers only, ``[trials, layers]`` in the network's order."""
-        found = torch.ones((len(self.order), len(self.layers)), dtype=torch.bool, device=self.device)
+        finite = torch.ones((len(self.order), len(self.layers)), dtype=torch.bool, device=self.device)
         tensors = [(name, self.flat[:, a:b]) for name, (a, b) in zip(self.names, self.spans, strict=True)]
         tensors += [(name.removeprefix("batch_norm."), buffer) for name, buffer in self.moving.buffers.items()]
         column = {layer.name: layer.index for layer in self.layers}
         for name, tensor in tensors:
-            found[:, column[name.rpartition(".")[0]]] &= torch.isfinite(tensor).all(dim=1)
-        return found.cpu().numpy()
+            finite[:, column[name.rpartition(".")[0]]] &= torch.isfinite(tensor).all(dim=1)
+        return finite.cpu().numpy()
 
     def activate(self, layer: int, pre: Tensor, part: slice, leaves: Sequence[Tensor] | None = None) -> Tensor:
         """Apply each trial's activation to one hidden layer's pre-activations ``[trials, ..., units]`` of `part`."""
@@ -185,21 +185,21 @@ class StackedNetwork:
     ) -> dict[str, NDArray[np.float32]]:
         """Everything that is trained, by name and in the order of `flat`, as it is before the first step."""
         trials = len(self.order)
-        found: dict[str, NDArray[np.float32]] = {}
+        arrays: dict[str, NDArray[np.float32]] = {}
         for layer in initial:
-            found[f"{layer.name}.weight"] = layer.weight[self.order]
-            found[f"{layer.name}.bias"] = layer.bias[self.order]
+            arrays[f"{layer.name}.weight"] = layer.weight[self.order]
+            arrays[f"{layer.name}.bias"] = layer.bias[self.order]
         if most := max(len(trial.activation.learned) for trial in description.trials):
             start = np.zeros((trials, most), dtype=np.float32)
             for activation, first, last in self.groups:
                 for k, name in enumerate(activation.learned):
                     start[first:last, k] = getattr(activation, name)
-            found.update({f"{layer.name}.activation": start for layer in self.layers[:-1]})
+            arrays.update({f"{layer.name}.activation": start for layer in self.layers[:-1]})
         for stage in self.stages:
             if stage.norm is not None:
-                found[f"{stage.layer.name}.gamma"] = np.ones((trials, stage.norm_width), dtype=np.float32)
-                found[f"{stage.layer.name}.beta"] = np.zeros((trials, stage.norm_width), dtype=np.float32)
-        return found
+                arrays[f"{stage.layer.name}.gamma"] = np.ones((trials, stage.norm_width), dtype=np.float32)
+                arrays[f"{stage.layer.name}.beta"] = np.zeros((trials, stage.norm_width), dtype=np.float32)
+        return arrays
 
 
 Group = tuple[BaseActivation, int, int]

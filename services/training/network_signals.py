@@ -54,21 +54,21 @@ class NetworkSignals:
         self._piece = counts.signals if batch_normed else PIECE
         self._flat_below = torch.tensor(flat_below[self._network.order], device=device).view(-1, 1, 1)
 
-    def measure(self, state: State, wanted: AbstractSet[Quantity], healthy: NDArray[np.bool_]) -> Values:  # noqa: ARG002 - it measures all
+    def measure(self, state: State, quantities: AbstractSet[Quantity], healthy: NDArray[np.bool_]) -> Values:  # noqa: ARG002 - it measures all
         """See `services.training.diagnostics.Signals`."""
         self._network.load(state)
         values: Values = [[{} for _ in self._network.order] for _ in self._network.layers]
-        if wanted & {"moments", "histogram", "saturation", "dead_units"}:
-            self._forward(values, wanted)
-        if "gradients" in wanted:
+        if quantities & {"moments", "histogram", "saturation", "dead_units"}:
+            self._forward(values, quantities)
+        if "gradients" in quantities:
             self._backward(values)
         return [[layer[place] for place in self._network.place] for layer in values]
 
     @torch.no_grad()
-    def _forward(self, values: Values, wanted: AbstractSet[Quantity]) -> None:
+    def _forward(self, values: Values, quantities: AbstractSet[Quantity]) -> None:
         dead: list[list[Tensor]] = [[] for _ in values[:-1]]
         for part in self._network.parts:
-            for index, measured in enumerate(self._signals(wanted, part)):
+            for index, measured in enumerate(self._signals(quantities, part)):
                 trials = values[index][part]
                 for name, numbers in measured.values.items():
                     _store(trials, name, numbers)
@@ -77,26 +77,26 @@ class NetworkSignals:
                         trial["histogram"] = {"below": row[0], "counts": row[1:-1], "above": row[-1]}
                 if measured.dead is not None:
                     dead[index].append(measured.dead)
-        if "dead_units" in wanted and dead:
+        if "dead_units" in quantities and dead:
             together = [torch.cat(parts) for parts in dead]
             self._confirm(together)
             for layer, units in zip(values[:-1], together, strict=True):
                 _store(layer, "dead_fraction", units.double().mean(dim=1))
 
-    def _signals(self, wanted: AbstractSet[Quantity], part: slice) -> list[LayerSignals]:
+    def _signals(self, quantities: AbstractSet[Quantity], part: slice) -> list[LayerSignals]:
         """What runs through each layer of some trials on the first validation rows."""
-        found: list[LayerSignals] = []
-        slopes = bool(wanted & {"saturation", "dead_units"}) and self._description.width_factor == 1
+        signals: list[LayerSignals] = []
+        slopes = bool(quantities & {"saturation", "dead_units"}) and self._description.width_factor == 1
         flat_below = self._flat_below[part]
 
         def watch(_index: int, pre: Tensor, post: Tensor) -> None:
             slope = torch.autograd.grad(post.sum(), pre)[0].flatten(1, -2) if slopes else None
             pre, post = (signal.detach().flatten(1, -2) for signal in (pre, post))
-            found.append(LayerSignals(pre, post, slope, flat_below, wanted))
+            signals.append(LayerSignals(pre, post, slope, flat_below, quantities))
 
         with torch.set_grad_enabled(slopes):
             outputs = self._run(self._x_signals, watch, part).detach()
-        return [*found, LayerSignals(outputs, None, None, flat_below, wanted)]
+        return [*signals, LayerSignals(outputs, None, None, flat_below, quantities)]
 
     def _confirm(self, dead: list[Tensor]) -> None:
         """Strike from `dead`, layer by layer in place, the units that live on the rows not yet looked at.

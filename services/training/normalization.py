@@ -19,16 +19,16 @@ Normalizer = Callable[[int, Tensor, float, Tensor, Tensor], Tensor]
 def by_own(x: Tensor, epsilon: float, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Moments]:
     """Normalise ``[trials, rows, ..., units]`` by the mean and variance (ddof 0) over its rows and places."""
     if x.dim() == 5 and len(x) == 1 and x.device.type == "cpu":
-        found, *moments = ImageNorm.apply(x.squeeze(0), gamma.squeeze(0), beta.squeeze(0), epsilon)  # pyright: ignore[reportGeneralTypeIssues]
+        normalized, *moments = ImageNorm.apply(x.squeeze(0), gamma.squeeze(0), beta.squeeze(0), epsilon)  # pyright: ignore[reportGeneralTypeIssues]
         mean, variance = (item.unsqueeze(0) for item in moments)
-        return found.unsqueeze(0), (mean, variance)
+        return normalized.unsqueeze(0), (mean, variance)
     if x.dim() == 5 and len(x) == 1:
         # One trial's images: the device's own kernel takes a third of the time. It keeps 1 / sqrt(variance + epsilon).
         images = x.squeeze(0).permute(0, 3, 1, 2)
         scales, shifts = gamma.squeeze(0), beta.squeeze(0)
-        found, mean, root = torch.native_batch_norm(images, scales, shifts, None, None, True, 0.0, epsilon)
+        normalized, mean, root = torch.native_batch_norm(images, scales, shifts, None, None, True, 0.0, epsilon)
         variance = (root.square().reciprocal() - epsilon).clamp(min=0.0)
-        return found.permute(0, 2, 3, 1).unsqueeze(0), (mean.unsqueeze(0), variance.unsqueeze(0))
+        return normalized.permute(0, 2, 3, 1).unsqueeze(0), (mean.unsqueeze(0), variance.unsqueeze(0))
     variance, mean = torch.var_mean(x.flatten(1, -2), dim=1, correction=0)
     return scaled(x, mean, variance, epsilon, gamma, beta), (mean, variance)
 
@@ -88,10 +88,10 @@ class MovingStatistics:
 
         def normalize(index: int, x: Tensor, epsilon: float, gamma: Tensor, beta: Tensor) -> Tensor:
             decay, *moving = self._layers[index]
-            found, moments = by_own(x, epsilon, gamma, beta)
-            for kept, new in zip(moving, moments, strict=True):
-                kept[part] = torch.lerp(kept[part], new.detach(), 1.0 - decay)
-            return found
+            normalized, moments = by_own(x, epsilon, gamma, beta)
+            for average, new in zip(moving, moments, strict=True):
+                average[part] = torch.lerp(average[part], new.detach(), 1.0 - decay)
+            return normalized
 
         return normalize
 
@@ -105,7 +105,7 @@ class PooledStatistics:
 
     def add(self, index: int, x: Tensor, epsilon: float, gamma: Tensor, beta: Tensor) -> Tensor:
         """The `Normalizer` by a batch's own statistics, which are taken note of."""
-        found, (mean, variance) = by_own(x, epsilon, gamma, beta)
+        normalized, (mean, variance) = by_own(x, epsilon, gamma, beta)
         first, second = mean.double(), variance.double() + mean.double().square()
         rows = x.shape[1]
         if index not in self._sums:
@@ -114,7 +114,7 @@ class PooledStatistics:
         self._sums[index][0].add_(first, alpha=rows)
         self._sums[index][1].add_(second, alpha=rows)
         self._rows[index] += rows
-        return found
+        return normalized
 
     def pooled(self, index: int, x: Tensor, epsilon: float, gamma: Tensor, beta: Tensor) -> Tensor:
         """The `Normalizer` by the statistics of all batches together."""

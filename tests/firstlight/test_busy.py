@@ -29,15 +29,15 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @contextmanager
 def answering(*answers: httpx.Response, **options: Any) -> Iterator[tuple[Client, list[httpx.Request]]]:
     """A client of a service that gives these answers in order, and what it was asked."""
-    asked: list[httpx.Request] = []
+    requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
-        return answers[min(len(asked), len(answers)) - 1]
+        requests.append(request)
+        return answers[min(len(requests), len(answers)) - 1]
 
     with Client("http://service", **options) as client:
         client._http = httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer))
-        yield client, asked
+        yield client, requests
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -47,19 +47,19 @@ def answering(*answers: httpx.Response, **options: Any) -> Iterator[tuple[Client
 def test_what_can_be_asked_twice_waits_as_long_as_it_is_told(
     call: Callable[[Client], Any], status: int, waits: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with answering(busy(status), busy(status), DONE) as (client, asked):
+    with answering(busy(status), busy(status), DONE) as (client, requests):
         call(client)
     assert waits == [7.0, 7.0]
-    assert len({request.headers.get("Idempotency-Key") for request in asked}) == 1, "one key for one submission"
+    assert len({request.headers.get("Idempotency-Key") for request in requests}) == 1, "one key for one submission"
     assert caplog.messages == [f"the service is busy ({status}); asking again in 7 s"] * 2
 
 
 @pytest.mark.parametrize("action", ["clone", "retry", "cancel"])
 def test_what_might_be_done_twice_is_not_sent_again(action: str, waits: list[float]) -> None:
-    with answering(busy(), DONE) as (client, asked):
+    with answering(busy(), DONE) as (client, requests):
         with pytest.raises(FirstlightHTTPError, match=r"The queue is full \(503\)\ncome back in about 7 s"):
             client.act("exp_1", action)
-        assert len(asked) == 1
+        assert len(requests) == 1
     assert waits == []
 
 
@@ -74,10 +74,10 @@ def test_what_might_be_done_twice_is_not_sent_again(action: str, waits: list[flo
     ],
 )
 def test_patience_ends(answer: httpx.Response, count: int, waits: list[float]) -> None:
-    with answering(answer, patience=60.0) as (client, asked):
+    with answering(answer, patience=60.0) as (client, requests):
         with pytest.raises(FirstlightHTTPError) as caught:
             client.submit({})
-        assert len(asked) == pytest.approx(count, abs=1)
+        assert len(requests) == pytest.approx(count, abs=1)
     assert caught.value.problem["code"] == "queue_full"
     assert sum(waits) <= 60.0
 

@@ -51,13 +51,13 @@ def experiment(service: Service, tmp_path_factory: pytest.TempPathFactory) -> st
     path.write_text(yaml.safe_dump(SPEC))
     done = command("submit", str(path), "--watch", url=service.url)
     assert done.returncode == 0, done.stderr
-    found = re.search(r"exp_[0-9a-f]{32}", done.stdout)
-    assert found
+    match = re.search(r"exp_[0-9a-f]{32}", done.stdout)
+    assert match
     assert "he_uniform" not in done.stdout.split("\n")[0]
     assert "6" in done.stdout
     assert "100%" in done.stdout
     assert re.search(r"took \d+\.\d s; quoted were \d+\.\d s \(\d+\.\d to \d+\.\d\), from a count", done.stdout)
-    return found.group(0)
+    return match.group(0)
 
 
 def test_up_says_ready_once_and_leaves_with_0(tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ class WithoutWorker(Service):
     """A service whose worker cannot start."""
 
     def _command(self, module: str, *arguments: str) -> Sequence[str]:
-        told = "import sys, time; time.sleep(0.5); sys.exit('there is no more room')"
-        return (sys.executable, "-c", told) if module == "worker" else super()._command(module, *arguments)
+        program = "import sys, time; time.sleep(0.5); sys.exit('there is no more room')"
+        return (sys.executable, "-c", program) if module == "worker" else super()._command(module, *arguments)
 
 
 def test_a_demo_whose_worker_ends_says_so_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +45,7 @@ def test_a_demo_whose_worker_ends_says_so_and_ends(tmp_path: Path, monkeypatch: 
     out = io.StringIO()
     console = Console(file=out, width=200)
     assert demo.run_demo(tmp_path / "report.html", console) == 1
-    said = out.getvalue()
-    assert "the worker ended with exit code 1" in said
-    assert "there is no more room" in said
+    text = out.getvalue()
+    assert "the worker ended with exit code 1" in text
+    assert "there is no more room" in text
     assert not (tmp_path / "report.html").exists()

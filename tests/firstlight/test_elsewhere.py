@@ -31,9 +31,9 @@ SERVICE_PACKAGES = {
 
 
 def environment(system: str | None = None, **variables: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FIRSTLIGHT_", "PYTHON"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("FIRSTLIGHT_", "PYTHON"))}
     path = {"PYTHONPATH": str(SUPPORT / system)} if system else {}
-    return {**kept, **path, "COLUMNS": "60", **variables}
+    return {**inherited, **path, "COLUMNS": "60", **variables}
 
 
 def run(commands: Path, *words: str, system: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -51,9 +51,9 @@ def test_the_client_loads_without_the_service(client_commands: Path, system: str
     assert loaded.returncode == 0, loaded.stderr
     assert "httpx" in loaded.stdout.split()
     assert SERVICE_PACKAGES.isdisjoint(loaded.stdout.split())
-    shown = run(client_commands, "firstlight", "--help", system=system)
-    assert shown.returncode == 0, shown.stderr
-    assert "submit" in shown.stdout
+    page = run(client_commands, "firstlight", "--help", system=system)
+    assert page.returncode == 0, page.stderr
+    assert "submit" in page.stdout
 
 
 @pytest.mark.parametrize("system", [None, "windows"])
@@ -77,18 +77,17 @@ def test_the_doctor_does_not_miss_the_service_where_only_the_client_is(
 
 
 def test_the_client_works_on_windows(client_commands: Path, on_macos: str, tmp_path: Path) -> None:
-    told = {"FIRSTLIGHT_URL": on_macos}
+    env = {"FIRSTLIGHT_URL": on_macos}
     (tmp_path / "spec.json").write_text(json.dumps(SPEC))
     submitted = run(
-        client_commands, "firstlight", "submit", str(tmp_path / "spec.json"), "--watch", system="windows", **told
+        client_commands, "firstlight", "submit", str(tmp_path / "spec.json"), "--watch", system="windows", **env
     )
     assert submitted.returncode == 0, submitted.stderr
-    found = re.search(r"exp_[0-9a-f]{32}", submitted.stdout)
-    assert found
+    match = re.search(r"exp_[0-9a-f]{32}", submitted.stdout)
+    assert match
     rows = tmp_path / "rows.csv"
     assert (
-        run(client_commands, "firstlight", "export", found[0], "-o", str(rows), system="windows", **told).returncode
-        == 0
+        run(client_commands, "firstlight", "export", match[0], "-o", str(rows), system="windows", **env).returncode == 0
     )
     assert rows.read_text().startswith("trial_id")
 

@@ -33,19 +33,24 @@ def strangers(tmp_path: Path) -> Path:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FIRSTLIGHT_", "PYTHON"))}
-    return {**kept, "COLUMNS": "160", **variables}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("FIRSTLIGHT_", "PYTHON"))}
+    return {**inherited, "COLUMNS": "160", **variables}
 
 
 def test_nothing_of_the_current_folder_is_run(server_commands: Path, strangers: Path, tmp_path: Path) -> None:
-    told = environment(DJANGO_SETTINGS_MODULE="services.settings", FIRSTLIGHT_CALIBRATE="false")
-    shown = subprocess.run(
-        [server_commands / "firstlight", "--help"], cwd=strangers, env=told, capture_output=True, text=True, check=False
+    env = environment(DJANGO_SETTINGS_MODULE="services.settings", FIRSTLIGHT_CALIBRATE="false")
+    page = subprocess.run(
+        [server_commands / "firstlight", "--help"],
+        cwd=strangers,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert shown.returncode == 0, shown.stderr
+    assert page.returncode == 0, page.stderr
     up = [server_commands / "firstlight", "up", "--home", str(tmp_path / "home"), "--port", "0"]
     with (tmp_path / "log").open("wb") as log:
-        service = subprocess.Popen(up, cwd=strangers, env=told, stdout=subprocess.PIPE, stderr=log, text=True)
+        service = subprocess.Popen(up, cwd=strangers, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         assert service.stdout is not None
         ready = service.stdout.readline()
@@ -80,17 +85,17 @@ def test_no_process_takes_the_current_folder_for_the_product(
 def test_api_and_worker_do_with_what_their_extras_bring(
     api_commands: Path, worker_commands: Path, tmp_path: Path
 ) -> None:
-    told = environment(FIRSTLIGHT_HOME=str(tmp_path / "home"), FIRSTLIGHT_CALIBRATE="false")
+    env = environment(FIRSTLIGHT_HOME=str(tmp_path / "home"), FIRSTLIGHT_CALIBRATE="false")
     up = [api_commands / "firstlight", "up", "--slots", "0", "--port", "0"]
     with (tmp_path / "log").open("wb") as log:
-        api = subprocess.Popen(up, cwd=tmp_path, env=told, stdout=subprocess.PIPE, stderr=log, text=True)
+        api = subprocess.Popen(up, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=log, text=True)
         worker = None
         try:
             assert api.stdout is not None
             ready = api.stdout.readline()
             assert ready.startswith("ready http://"), (tmp_path / "log").read_text()
             work = [worker_commands / "python", "-P", "-m", "worker"]
-            worker = subprocess.Popen(work, cwd=tmp_path, env=told, stdout=log, stderr=log)
+            worker = subprocess.Popen(work, cwd=tmp_path, env=env, stdout=log, stderr=log)
             with Client(ready.split()[1]) as client:
                 experiment = client.submit(SPEC)["id"]
                 assert client.wait(experiment, timeout=200)["state"] == "succeeded"
@@ -104,7 +109,7 @@ def test_api_and_worker_do_with_what_their_extras_bring(
                 process.communicate(timeout=200)
     assert api.returncode == 0, (tmp_path / "log").read_text()
     doctors = {
-        name: subprocess.run([commands / "firstlight", "doctor"], env=told, capture_output=True, text=True, check=False)
+        name: subprocess.run([commands / "firstlight", "doctor"], env=env, capture_output=True, text=True, check=False)
         for name, commands in {"worker": api_commands, "api": worker_commands}.items()
     }
     for missing, done in doctors.items():

@@ -87,8 +87,8 @@ def test_the_words_grow_rare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(process.time, "sleep", lambda _seconds: now.__setitem__(0, now[0] + 1.0))
     service = Played(tmp_path)
     service._wait(lambda: now[0] > 2000, lambda: False, "something")
-    told = [int(line.split(",")[1].split()[0]) for line in service.said]
-    assert told == [10, 20, 40, 80, 160, 320, 620, 920, 1220, 1520, 1820]
+    waits = [int(line.split(",")[1].split()[0]) for line in service.said]
+    assert waits == [10, 20, 40, 80, 160, 320, 620, 920, 1220, 1520, 1820]
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,10 @@ def running(tmp_path: Path) -> Iterator[Played]:
 
 def end(service: Played, module: str) -> int:
     """Kill a process of the service; return its number."""
-    found = service._processes[module]
-    found.kill()
-    found.wait()
-    return found.pid
+    process = service._processes[module]
+    process.kill()
+    process.wait()
+    return process.pid
 
 
 @pytest.mark.parametrize("module", ["worker", "api"])
@@ -160,9 +160,9 @@ def test_a_service_that_may_not_lose_a_process_says_which_it_lost(tmp_path: Path
     mark.touch()
     with Played(tmp_path / "home", api=ANSWERS.format(mark=str(mark)), deaths=1) as service:
         end(service, "api")
-        told = service.tend()
-        assert told is not None
-        assert told.startswith("the API was ended by SIGKILL after")
+        cause = service.tend()
+        assert cause is not None
+        assert cause.startswith("the API was ended by SIGKILL after")
 
 
 def test_up_survives_the_death_of_its_api_and_gives_up_with_1_when_it_cannot_start(tmp_path: Path) -> None:
@@ -213,5 +213,5 @@ def test_up_that_is_told_to_stop_while_it_starts_leaves_with_0(tmp_path: Path) -
     )  # fmt: skip
     eventually((tmp_path / "service.lock").exists, "the start to begin")
     up.send_signal(signal.SIGTERM)
-    _, said = up.communicate(timeout=PATIENCE)
-    assert up.returncode == 0, said.decode()
+    _, errors = up.communicate(timeout=PATIENCE)
+    assert up.returncode == 0, errors.decode()

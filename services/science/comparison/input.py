@@ -111,10 +111,10 @@ def pool_arms(arms: Sequence[ArmInput], by: Iterable[str], axis_label: str = " x
         ValueError: an axis that no arm has, arms given by value only and by curve mixed, or no cell in common.
     """
     axes = list(dict.fromkeys(by))
-    known = {name for arm in arms for name in arm.arm}
+    present = {name for arm in arms for name in arm.arm}
     for name in axes:
-        if name not in known:
-            raise ValueError(f"by: no axis {name!r}; the axes are {', '.join(sorted(known))}")
+        if name not in present:
+            raise ValueError(f"by: no axis {name!r}; the axes are {', '.join(sorted(present))}")
     groups: dict[str, dict[str, ArmInput]] = {}
     for arm in arms:
         inside = repr([arm.arm.get(name) for name in axes])
@@ -153,13 +153,13 @@ def _pooled(cells: Sequence[ArmInput], axes: Sequence[str], axis_label: str) -> 
 
 
 def _pooled_energy(cells: Sequence[ArmInput], seeds: Sequence[int]) -> EnergyInput | None:
-    known = [(cell.seeds, cell.energy) for cell in cells if cell.energy is not None]
-    if len(known) < len(cells):
+    metered = [(cell.seeds, cell.energy) for cell in cells if cell.energy is not None]
+    if len(metered) < len(cells):
         return None
-    joules = _mean_over([(own, energy.joules) for own, energy in known], seeds)
-    grams = _mean_over([(own, energy.grams_co2e) for own, energy in known], seeds)
-    measured = all(energy.method == "measured" for _, energy in known)
-    rules = "; ".join(dict.fromkeys(energy.share_rule for _, energy in known if energy.share_rule))
+    joules = _mean_over([(own, energy.joules) for own, energy in metered], seeds)
+    grams = _mean_over([(own, energy.grams_co2e) for own, energy in metered], seeds)
+    measured = all(energy.method == "measured" for _, energy in metered)
+    rules = "; ".join(dict.fromkeys(energy.share_rule for _, energy in metered if energy.share_rule))
     return None if joules is None else EnergyInput(joules, grams, "measured" if measured else "estimated", rules)
 
 

@@ -196,36 +196,36 @@ class _Deciding:
             message = f"the numbers have different units ({kinds}); write all alike, or drop={column.name}"
             self._fault(column, message, _line(tally, "notation"))
             return
-        wanted = [NOTATIONS[place] for place in tally.readable()]
-        wanted = [item for item in wanted if options.decimal in (None, item.decimal)]
+        notations = [NOTATIONS[place] for place in tally.readable()]
+        notations = [item for item in notations if options.decimal in (None, item.decimal)]
         if options.thousands is not None:
-            wanted = [item for item in wanted if item.thousands in (None, options.thousands)]
-        if not wanted:
-            given = "" if options.decimal is None and options.thousands is None else " as decimal and thousands say"
+            notations = [item for item in notations if item.thousands in (None, options.thousands)]
+        if not notations:
+            marks = "" if options.decimal is None and options.thousands is None else " as decimal and thousands say"
             examples = ", ".join(
                 shown(text) for kind in ("number", "notation") for _, text in tally.examples.get(kind, ())
             )
             message = (
-                f"the numbers are not all written in one way{given} ({examples}); text_columns={column.name} reads "
+                f"the numbers are not all written in one way{marks} ({examples}); text_columns={column.name} reads "
             )
             self._fault(column, f"{message}them as text, drop={column.name} leaves them out", _line(tally, "notation"))
             return
-        column.notation = self._choose(column, wanted)
+        column.notation = self._choose(column, notations)
         self._tell_number(column)
 
-    def _choose(self, column: ColumnPlan, wanted: list[Notation]) -> Notation:
+    def _choose(self, column: ColumnPlan, notations: list[Notation]) -> Notation:
         """One of several notations: they differ only where a mark may stand before decimals or between thousands."""
         tally, options = column.tally, self.options
-        commas = [item for item in wanted if item.decimal == ","]
-        points = [item for item in wanted if item.decimal == "."]
+        commas = [item for item in notations if item.decimal == ","]
+        points = [item for item in notations if item.decimal == "."]
         plain = bool(tally.notations & PLAIN)
         # 1.100 among decimal commas, and 1,100, can both be read in two ways; whole numbers only in one.
         if not commas or not points or (plain and not tally.fractions):
-            return NOTATIONS[0] if plain and not tally.fractions else wanted[0]
-        if options.thousands is not None and any(item.thousands == options.thousands for item in wanted):
-            return next(item for item in wanted if item.thousands == options.thousands)
+            return NOTATIONS[0] if plain and not tally.fractions else notations[0]
+        if options.thousands is not None and any(item.thousands == options.thousands for item in notations):
+            return next(item for item in notations if item.thousands == options.thousands)
         if plain and self.comma is not True:
-            return wanted[0]
+            return notations[0]
         if not plain and (self.comma is not None or self.delimiter != ";"):
             # Who divides values by anything but semicolons writes no decimal commas, unless other columns say so.
             return (commas if self.comma else points)[0]
@@ -235,7 +235,7 @@ class _Deciding:
             f"{shown(text)} may have decimals or thousands behind its {mark!r}: say decimal={mark} or thousands={mark}"
         )
         self._fault(column, message, _line(tally, "notation" if not plain else "number"))
-        return wanted[0]
+        return notations[0]
 
     def _which_mark(self) -> bool | None:
         """Whether other columns settle that the decimal mark is a comma (True), a point (False), or neither."""
@@ -248,13 +248,13 @@ class _Deciding:
 
     def _tell_number(self, column: ColumnPlan) -> None:
         tally = column.tally
-        told = column.notation.told()
+        way = column.notation.told()
         affixes = " and ".join(affix for affix in tally.affixes if affix)
         if affixes:
-            told = " and ".join(filter(None, (told, f"{affixes} left off")))
-        if told:
+            way = " and ".join(filter(None, (way, f"{affixes} left off")))
+        if way:
             _, text = (tally.examples.get("notation") or tally.examples["number"])[0]
-            self.decision.notes.append(f"the numbers of {column.name!r}, such as {shown(text)}, were read with {told}")
+            self.decision.notes.append(f"the numbers of {column.name!r}, such as {shown(text)}, were read with {way}")
         if tally.leading_zeros:
             self.decision.notes.append(
                 f"some numbers of {column.name!r} begin with zeros, as codes do; text_columns={column.name} keeps them "

@@ -57,11 +57,11 @@ def find_header(sample: Sequence[Record], options: CsvOptions, limits: CsvLimits
 def check_names(header: Header, options: CsvOptions) -> list[CsvFault]:
     """What the options ask of columns that are not there, or against each other."""
     names = header.names
-    asked = (("target", [options.target] if options.target is not None else []), ("drop", options.drop))
+    option_names = (("target", [options.target] if options.target is not None else []), ("drop", options.drop))
     faults = [
         CsvFault(f"{what} names {shown(name)}, which is none of the columns {listed(names)}")
-        for what, wanted in (*asked, ("text_columns", options.text_columns))
-        for name in wanted
+        for what, columns in (*option_names, ("text_columns", options.text_columns))
+        for name in columns
         if name not in names
     ]
     if options.target is not None and options.target in options.drop:
@@ -115,8 +115,8 @@ def _named(values: list[str], line: int) -> Header:
 def _names_columns(first: list[str], body: list[list[str]], options: CsvOptions) -> bool:
     """Whether the first record is unlike the others: words above numbers, or words that no other row repeats."""
     cells = [cell.strip() for cell in first]
-    asked = {options.target, *options.drop, *options.text_columns} - {None}
-    if any(name in cells for name in asked):
+    named = {options.target, *options.drop, *options.text_columns} - {None}
+    if any(name in cells for name in named):
         return True
     if not body:
         return any(cell not in MISSING and reading_of(cell) is None for cell in cells)

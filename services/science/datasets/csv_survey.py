@@ -174,7 +174,7 @@ class ColumnTally:
 
     def _example(self, kind: str, text: str, line: int) -> None:
         examples = self.examples.setdefault(kind, [])
-        if len(examples) < MOST_EXAMPLES and all(text != known for _, known in examples):
+        if len(examples) < MOST_EXAMPLES and all(text != example for _, example in examples):
             examples.append((line, text))
 
     def readable(self) -> tuple[int, ...]:
@@ -227,7 +227,7 @@ class Survey:
 
 
 def chunks(
-    found: Iterable[Record], width: int, limits: CsvLimits, survey: Survey | None = None
+    table_rows: Iterable[Record], width: int, limits: CsvLimits, survey: Survey | None = None
 ) -> Iterator[tuple[list[list[str]], list[int]]]:
     """Rows in chunks of bounded size; rows of another width are left out, and told to the survey.
 
@@ -237,7 +237,7 @@ def chunks(
     most = max(1, CHUNK_VALUES // max(1, width))
     rows: list[list[str]] = []
     lines: list[int] = []
-    for count, record in enumerate(found, start=1):
+    for count, record in enumerate(table_rows, start=1):
         row = record.values
         if count > limits.rows:
             raise CsvInvalid(CsvFault(f"more than {limits.rows} rows", line=record.line))

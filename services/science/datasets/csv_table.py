@@ -80,11 +80,11 @@ def parse_csv(stream: BinaryIO, options: CsvOptions | None = None, limits: CsvLi
     table = _Table(survey, decision, options, limits)
     for rows, lines in chunks(_body(stream, dialect, header), survey.width, limits):
         table.take(rows, lines)
-    found = {"encoding": dialect.encoding, "delimiter": dialect.delimiter, "quote": dialect.quote}
+    dialect_options = {"encoding": dialect.encoding, "delimiter": dialect.delimiter, "quote": dialect.quote}
     notes = [*dialect.guessed, *header.notes]
     if survey.trimmed:
         notes.append(f"{survey.trimmed} lines end in empty values behind the last column; they were left off")
-    return table.finished(notes, header, options.model_copy(update={**found, "header": header.present}))
+    return table.finished(notes, header, options.model_copy(update={**dialect_options, "header": header.present}))
 
 
 def _body(stream: BinaryIO, dialect: Dialect, header: Header) -> Any:
@@ -176,17 +176,17 @@ class _Table:
                 if not self.fills:
                     whole &= there
             parts.append((column, at, values, there))
-        kept = int(whole.sum())
+        count = int(whole.sum())
         self.lost.append(y[complete & ~whole])
-        self.dropped += len(rows) - kept
-        start, self.kept = self.kept, self.kept + kept
+        self.dropped += len(rows) - count
+        start, self.kept = self.kept, self.kept + count
         if self.kept > len(self.x):
             raise CsvInvalid(CsvFault(f"more than {self.limits.values} values", line=lines[-1]))
         block = self.x[start : self.kept]
         self.y[start : self.kept] = y[whole]
-        places = np.arange(kept)
-        for column, at, read, found in parts:
-            values, there = read[whole], found[whole]
+        places = np.arange(count)
+        for column, at, read, present in parts:
+            values, there = read[whole], present[whole]
             if column.kind == "text":
                 block[places[there], at + values[there]] = 1.0
                 if not there.all():
@@ -204,8 +204,8 @@ class _Table:
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """A chunk of a column as numbers or codes of its levels, and where the values are not missing."""
         if column.kind == "text":
-            found = np.fromiter((codes.get(value.strip(), -1) for value in values), np.int64, len(values))
-            return found, found >= 0
+            levels = np.fromiter((codes.get(value.strip(), -1) for value in values), np.int64, len(values))
+            return levels, levels >= 0
         missing = self.spelled if column.tally.missing else frozenset[str]()
         if column.kind == "date":
             read = [None if value.strip() in missing else days(value, column.date_order) for value in values]
@@ -294,9 +294,9 @@ class _Table:
                 used[at : at + width] = x[:, at : at + width].any(axis=0)
                 names = [name.partition("=")[2] for name in self.features[at : at + width]]
                 count = int(used[at : at + width].sum())
-                shown = ", ".join(names[:6]) + (", …" if count > 6 else "")
-                notes.append(f"the text column {column.name!r} was coded as {count} columns of 0 and 1: {shown}")
-        names = tuple(name for name, kept in zip(self.features, used, strict=True) if kept)
+                examples = ", ".join(names[:6]) + (", …" if count > 6 else "")
+                notes.append(f"the text column {column.name!r} was coded as {count} columns of 0 and 1: {examples}")
+        names = tuple(name for name, in_use in zip(self.features, used, strict=True) if in_use)
         return (x if used.all() else np.ascontiguousarray(x[:, used])), names
 
 

@@ -130,21 +130,23 @@ def text_lines(stream: BinaryIO, codec: str) -> Iterator[str]:
             text.detach()
 
 
-def _encoding(stream: BinaryIO, asked: Encoding | None, most_bytes: int) -> tuple[Encoding, str]:
+def _encoding(stream: BinaryIO, wish: Encoding | None, most_bytes: int) -> tuple[Encoding, str]:
     stream.seek(0)
     start = stream.read(4096)
     for magic, what in NO_TEXT:
         if start.startswith(magic):
             raise CsvInvalid(CsvFault(f"this is {what}, no CSV file: save the table as CSV"))
-    usual: Encoding = asked if asked is not None else "utf-8"
-    found: tuple[Encoding, str] = (usual, CODECS[usual])
-    marked = next(((encoding, codec) for mark, encoding, codec in MARKS if start.startswith(mark)), None)
-    if asked in (None, "utf-16"):
-        found = marked or _unmarked_utf16(start) or found
-    fault = _undecodable(stream, found[1], most_bytes)
+    usual: Encoding = wish if wish is not None else "utf-8"
+    encoded: tuple[Encoding, str] = (usual, CODECS[usual])
+    marked: tuple[Encoding, str] | None = next(
+        ((encoding, codec) for mark, encoding, codec in MARKS if start.startswith(mark)), None
+    )
+    if wish in (None, "utf-16"):
+        encoded = marked or _unmarked_utf16(start) or encoded
+    fault = _undecodable(stream, encoded[1], most_bytes)
     if fault is None:
-        return found
-    if asked is not None or found[0] != "utf-8" or marked:
+        return encoded
+    if wish is not None or encoded[0] != "utf-8" or marked:
         raise CsvInvalid(CsvFault(fault[1], line=fault[0]))
     # Not UTF-8: one byte for each letter. The bytes 0x80 to 0x9f are letters only in the Windows form.
     encoding: Encoding = "windows-1252" if _holds(stream, re.compile(rb"[\x80-\x9f]")) else "latin-1"
@@ -181,7 +183,7 @@ def _undecodable(stream: BinaryIO, codec: str, most_bytes: int) -> tuple[int, st
         except UnicodeDecodeError as error:
             before = error.object[: error.start]
             at = error.start - before.rfind(b"\n") + (0 if b"\n" in before else column)
-            name = next((name for name, known in CODECS.items() if known == codec), "utf-16")
+            name = next((name for name, other in CODECS.items() if other == codec), "utf-16")
             way_out = "save the file as UTF-8, or say its encoding"
             return line + before.count(b"\n"), f"byte {at} of the line is not {name.upper()}; {way_out}"
         if not block:
@@ -237,8 +239,8 @@ def _score(lines: list[str], delimiter: Delimiter, quote: Quote) -> tuple[float,
     quoted = quote == "'" and any(re.search(rf"(^|{re.escape(delimiter)})\s*'", line) for line in lines)
     if quote == "'" and not quoted:
         return (0.0, 0.0, 0.0)
-    kept = sum(1 for value in texts if re.fullmatch(r"\s*'.*'\s*", value)) / max(1, len(texts))
-    return (1.0 if delimiter != " " else 0.5, round(even, 2), -kept, round(clean, 6))
+    still_quoted = sum(1 for value in texts if re.fullmatch(r"\s*'.*'\s*", value)) / max(1, len(texts))
+    return (1.0 if delimiter != " " else 0.5, round(even, 2), -still_quoted, round(clean, 6))
 
 
 def _lenient(lines: Sequence[str], delimiter: Delimiter, quote: Quote) -> Iterator[Record]:

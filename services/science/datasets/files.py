@@ -66,8 +66,8 @@ def joint_digest(named: Iterable[tuple[str, str]]) -> str:
 
 def in_package(package: str, path: str) -> Path | None:
     """Where an installed package keeps a file; found without importing the package, which can take seconds."""
-    found = find_spec(package)
-    folders = (found.submodule_search_locations if found else None) or ()
+    spec = find_spec(package)
+    folders = (spec.submodule_search_locations if spec else None) or ()
     return next((place for folder in folders if (place := Path(folder) / path).is_file()), None)
 
 
@@ -93,9 +93,9 @@ def examine(source: SourceFile, path: Path) -> tuple[str, str | None]:
     digest = hash_of(path)
     if source.checksum is not None:
         algorithm, _, expected = source.checksum.partition(":")
-        found = digest if algorithm == "sha256" else hash_of(path, algorithm)
-        if found != expected:
-            return digest, f"has {algorithm} {found} instead of {expected}"
+        computed = digest if algorithm == "sha256" else hash_of(path, algorithm)
+        if computed != expected:
+            return digest, f"has {algorithm} {computed} instead of {expected}"
     return digest, None
 
 
@@ -162,9 +162,9 @@ def fetch_file(name: str, source: SourceFile, data_dir: Path) -> Path:
         DatasetUnavailable: there is no address, or the download failed.
         DatasetInvalid: what came is not what was published.
     """
-    found = locate(source, data_dir)
-    if found is not None:
-        return found
+    file = locate(source, data_dir)
+    if file is not None:
+        return file
     target = data_dir / source.path
     if source.url is None:
         raise DatasetUnavailable(missing(name, source, data_dir))

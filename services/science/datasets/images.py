@@ -118,14 +118,14 @@ class Cifar10(ImageSet):
         return (UNVERIFIED,)
 
 
-def extract_members(archive: Path, data_dir: Path, wanted: tuple[SourceFile, ...]) -> None:
+def extract_members(archive: Path, data_dir: Path, members: tuple[SourceFile, ...]) -> None:
     """Extract exactly the `wanted` members: plain files of the expected name and size, each moved into place whole.
 
     Raises:
         DatasetInvalid: a member is missing, is not a plain file, or has another size.
     """
     with tarfile.open(archive, "r:gz") as tar:
-        for source in wanted:
+        for source in members:
             try:
                 member = tar.getmember(source.path)
             except KeyError:
@@ -163,8 +163,8 @@ class _Idx(ImageSet):
     input_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)
 
     def load(self, data_dir: Path) -> RawData:
-        found = check_all(self.name, self.files, data_dir)
-        paths = found.paths
+        files = check_all(self.name, self.files, data_dir)
+        paths = files.paths
         x, x_test = (
             read_idx(paths[i], (n, 28, 28))[:, None] for i, n in ((0, type(self).rows), (2, type(self).test_rows))
         )
@@ -173,7 +173,7 @@ class _Idx(ImageSet):
         )
         for path, labels in ((paths[1], y), (paths[3], y_test)):
             _check_labels(self.name, path, labels)
-        return RawData(x, y, found.digest, x_test, y_test)
+        return RawData(x, y, files.digest, x_test, y_test)
 
 
 IDX_FILES = (

@@ -67,10 +67,10 @@ def _named(value: Any) -> Any:
 
 def name(value: Any) -> str | None:
     """The union's tag: a known name, or one tag for all ids of uploaded tables."""
-    found = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
-    if not isinstance(found, str):
+    name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
+    if not isinstance(name, str):
         return None
-    return UPLOAD_TAG if re.fullmatch(UPLOAD_NAME, found) else found
+    return UPLOAD_TAG if re.fullmatch(UPLOAD_NAME, name) else name
 
 
 BareName = Annotated[

@@ -51,15 +51,15 @@ class Diamonds(BuiltIn):
     )
 
     def load(self, data_dir: Path) -> RawData:
-        found = check_all(self.name, self.files, data_dir)
-        text = found.paths[0].read_text("utf-8")
+        files = check_all(self.name, self.files, data_dir)
+        text = files.paths[0].read_text("utf-8")
         header = text.partition("\n")[0].rstrip("\r")
         if header != DIAMONDS_HEADER:
             raise DatasetInvalid(f"diamonds: the first line is {header!r} instead of {DIAMONDS_HEADER!r}")
         columns = [name.strip('"') for name in header.split(",")]
-        wanted = [columns.index(name) for name in (*self.features, self.target)]
-        table = np.loadtxt(io.StringIO(text), delimiter=",", skiprows=1, usecols=wanted, dtype=np.float64)
-        return RawData(table[:, :-1].copy(), table[:, -1].copy(), found.digest)
+        places = [columns.index(name) for name in (*self.features, self.target)]
+        table = np.loadtxt(io.StringIO(text), delimiter=",", skiprows=1, usecols=places, dtype=np.float64)
+        return RawData(table[:, :-1].copy(), table[:, -1].copy(), files.digest)
 
 
 class Digits(BuiltIn):
@@ -130,13 +130,13 @@ class CaliforniaHousing(BuiltIn):
     )
 
     def load(self, data_dir: Path) -> RawData:
-        found = check_all(self.name, self.files, data_dir)
-        with tarfile.open(found.paths[0], "r:gz") as archive:
+        files = check_all(self.name, self.files, data_dir)
+        with tarfile.open(files.paths[0], "r:gz") as archive:
             member = archive.extractfile("CaliforniaHousing/cal_housing.data")
             if member is None:
                 raise DatasetInvalid("california_housing: the archive holds no CaliforniaHousing/cal_housing.data")
             table = np.loadtxt(member, delimiter=",", dtype=np.float64)
-        return RawData(*housing_columns(table), found.digest)
+        return RawData(*housing_columns(table), files.digest)
 
 
 def housing_columns(table: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -107,8 +107,8 @@ def plural(count: int, noun: str) -> str:
 
 def span(counts: Iterable[int], noun: str) -> str:
     """``5 seeds``, or ``3 to 5 seeds`` where the counts differ."""
-    found = sorted(set(counts))
-    return plural(found[0], noun) if len(found) == 1 else f"{found[0]} to {found[-1]} {noun}s"
+    distinct = sorted(set(counts))
+    return plural(distinct[0], noun) if len(distinct) == 1 else f"{distinct[0]} to {distinct[-1]} {noun}s"
 
 
 def number_of(record: Record, name: str, absent: float | None = None) -> float:

@@ -18,10 +18,10 @@ def compared(study: Study) -> Mapping[str, Any]:
     Raises:
         NoFigureDataError: it has none, or no arm has a result.
     """
-    found = study.comparison
-    if found is None or not any(arm["n"] for arm in found["arms"]):
+    comparison = study.comparison
+    if comparison is None or not any(arm["n"] for arm in comparison["arms"]):
         raise NoFigureDataError("no trial is finished yet, so there is nothing to compare")
-    return found
+    return comparison
 
 
 def diverged_sentence(study: Study) -> list[str]:

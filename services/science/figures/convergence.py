@@ -89,10 +89,10 @@ class Convergence(Figure):
     def _threshold(self, study: Study) -> tuple[float, str]:
         if self.threshold is not None:
             return self.threshold, "given"
-        known = [arm["convergence"] for arm in compared(study)["arms"] if arm["convergence"]]
-        if not known:
+        summaries = [arm["convergence"] for arm in compared(study)["arms"] if arm["convergence"]]
+        if not summaries:
             raise NoFigureDataError("no arm ends better than it began, so there is no threshold; give one")
-        return float(known[0]["threshold"]), str(known[0]["rule"])
+        return float(summaries[0]["threshold"]), str(summaries[0]["rule"])
 
     def _steps(self, study: Study, arm: ArmResults, times: Floats, horizon: int, facet: str | None) -> list[Record]:
         reached = np.isfinite(times)
@@ -163,5 +163,5 @@ def _times(arm: ArmResults, metric: str, threshold: float) -> Floats:
 
 
 def _complement(value: Any) -> float | None:
-    found = finite(value)
-    return None if found is None else 1.0 - found
+    share = finite(value)
+    return None if share is None else 1.0 - share

@@ -61,19 +61,19 @@ class Curves(Figure):
         epochs = drawn_epochs(min(self.epoch_from, last), last, len(arms))
         records: list[Record] = []
         for arm in arms:
-            found = band(arm, self.metric, epochs, self.confidence)
+            bands = band(arm, self.metric, epochs, self.confidence)
             records.extend(
                 {
                     "arm": arm.label,
                     "panel": arm.axes[facet] if facet else "",
                     "series": study.series(arm, facet),
-                    "epoch": int(found.epochs[i]),
-                    "mean": finite(found.mean[i]),
-                    "low": finite(found.low[i]),
-                    "high": finite(found.high[i]),
-                    "n": int(found.n[i]),
+                    "epoch": int(bands.epochs[i]),
+                    "mean": finite(bands.mean[i]),
+                    "low": finite(bands.low[i]),
+                    "high": finite(bands.high[i]),
+                    "n": int(bands.n[i]),
                 }
-                for i in np.flatnonzero(found.n)
+                for i in np.flatnonzero(bands.n)
             )
         if not records:
             raise NoFigureDataError(f"no trial has a value of {self.metric!r} yet")
@@ -82,12 +82,12 @@ class Curves(Figure):
     def _chosen(self, study: Study) -> list[ArmResults]:
         arms = list(study.arms)
         for axis in ("activation", "initializer"):
-            wanted = getattr(self, axis)
-            if wanted is not None:
-                arms = [arm for arm in arms if wanted in (arm.axes[axis], arm.axes[axis].partition("(")[0])]
+            label = getattr(self, axis)
+            if label is not None:
+                arms = [arm for arm in arms if label in (arm.axes[axis], arm.axes[axis].partition("(")[0])]
                 if not arms:
                     legal = ", ".join(study.order(axis))
-                    raise NoFigureDataError(f"no arm has the {axis} {wanted!r}; this experiment has: {legal}")
+                    raise NoFigureDataError(f"no arm has the {axis} {label!r}; this experiment has: {legal}")
         if not arms:
             raise NoFigureDataError("the experiment has no arms")
         return arms

@@ -30,16 +30,16 @@ class Differences(Figure):
 
     def numbers(self, study: Study) -> FigureData:
         """Difference, interval, n and adjusted p of every pair."""
-        found = compared(study)
-        leader = found["ranking"][0]["key"]
+        comparison = compared(study)
+        leader = comparison["ranking"][0]["key"]
         pairs = [
             pair
-            for pair in found["pairs"]
+            for pair in comparison["pairs"]
             if pair["difference"]["mean"] is not None
             and (self.pairs == "all" or leader in (pair["a"]["key"], pair["b"]["key"]))
         ]
         if not pairs:
-            lone = "there is only one arm" if len(found["arms"]) == 1 else "no two arms share a finished seed"
+            lone = "there is only one arm" if len(comparison["arms"]) == 1 else "no two arms share a finished seed"
             raise NoFigureDataError(f"{lone}, so there is no difference to show")
         records: list[Record] = [
             {
@@ -57,19 +57,19 @@ class Differences(Figure):
             for pair in pairs[:MOST_ROWS]
         ]
         title = metric_title(self.metric, study)
-        percent = f"{100 * float(found['confidence']):g} %"
-        level = f"{1 - float(found['confidence']):.3g}"
+        percent = f"{100 * float(comparison['confidence']):g} %"
+        level = f"{1 - float(comparison['confidence']):.3g}"
         counts = [int(number_of(r, "n")) for r in records]
         apart = sum(bool(r["solid"]) for r in records)
         bars = f"bar: its {percent} t interval, not adjusted" if max(counts) > 1 else "one seed gives no interval"
         lines = [
             (
                 f"{study.heading()}. First arm minus second on {span(counts, 'common seed')}, {POINT_WORDS[self.at]}; "
-                f"{found['direction']} is better. Dot: mean difference; {bars}."
+                f"{comparison['direction']} is better. Dot: mean difference; {bars}."
             ),
             (
                 f"Filled: told apart at the {level} level (sign-flip test; the p of each row is Holm-adjusted for "
-                f"{plural(int(found['pairs_tested']), 'pair')} with common seeds)."
+                f"{plural(int(comparison['pairs_tested']), 'pair')} with common seeds)."
             ),
             *diverged_sentence(study),
         ]

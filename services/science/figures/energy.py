@@ -103,8 +103,8 @@ class Energy(Figure):
         }
 
     def _interval(self, values: Floats) -> tuple[float, float | None, float | None]:
-        found = t_interval(values, self.confidence)
-        return float(values.mean()), found.low, found.high
+        interval = t_interval(values, self.confidence)
+        return float(values.mean()), interval.low, interval.high
 
     def draw(self, data: FigureData, theme: str = "light") -> dict[str, Any]:
         """Colour for the activation, shape for the initializer."""

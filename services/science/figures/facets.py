@@ -17,10 +17,10 @@ SIGN_WIDTH, LETTER_WIDTH = 45, 7
 """A legend's entry in pixels: what its sign takes, and every letter."""
 
 
-def chosen_facet(wanted: Facet, arms: Sequence[ArmResults]) -> str | None:
+def chosen_facet(choice: Facet, arms: Sequence[ArmResults]) -> str | None:
     """The axis whose values get a panel each; None for one panel."""
-    if wanted != "auto":
-        return None if wanted == "none" else wanted
+    if choice != "auto":
+        return None if choice == "none" else choice
     several = [axis for axis in ("activation", "initializer") if len({arm.axes[axis] for arm in arms}) > 1]
     return several[0] if len(arms) > CROWDED and several else None
 

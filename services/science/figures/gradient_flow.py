@@ -51,29 +51,29 @@ class GradientFlow(Figure):
         """The quantity where it is above zero, at the shown epochs."""
         return LayerWish((self.quantity,), self._shown, positive=True)
 
-    def _shown(self, known: list[int]) -> list[int]:
+    def _shown(self, measured: list[int]) -> list[int]:
         if self.epoch is None:
-            return spread_over(known, 2)
-        if self.epoch not in known:
-            listed = ", ".join(map(str, known)) or "none"
+            return spread_over(measured, 2)
+        if self.epoch not in measured:
+            listed = ", ".join(map(str, measured)) or "none"
             raise NoFigureDataError(f"the layers were not measured after epoch {self.epoch}, but after: {listed}")
         return [self.epoch]
 
     def numbers(self, study: Study) -> FigureData:
         """The quantity of every layer of every arm, over its seeds, at the chosen epochs."""
         every = layer_records(study, self.quantity)
-        found = [record for record in every if (number(record.values, self.quantity) or 0.0) > 0]
-        epochs = self._shown(sorted({record.epoch for record in found}))
+        positive = [record for record in every if (number(record.values, self.quantity) or 0.0) > 0]
+        epochs = self._shown(sorted({record.epoch for record in positive}))
         zeros = sum(record.epoch in epochs and number(record.values, self.quantity) == 0 for record in every)
-        found = [record for record in found if record.epoch in epochs]
-        if not found:
+        positive = [record for record in positive if record.epoch in epochs]
+        if not positive:
             raise NoFigureDataError(f"no layer has a {self.quantity!r} above zero")
         arms = {arm.key: arm for arm in study.arms}
-        crowded = len({record.arm_key for record in found}) > CROWDED
+        crowded = len({record.arm_key for record in positive}) > CROWDED
         facet = "activation" if crowded and len(study.order("activation")) > 1 else None
         records: list[Record] = []
         summaries: list[OverSeeds] = []
-        for group in by_layer(found):
+        for group in by_layer(positive):
             record, arm = group[0], arms[group[0].arm_key]
             words = f"after epoch {record.epoch}" if record.epoch else "untrained"
             summary = geometric_mean_over_seeds([float(one.values[self.quantity]) for one in group], self.confidence)
@@ -90,19 +90,19 @@ class GradientFlow(Figure):
                     **bounds_of(summary, len(arm.seeds)),
                 }
             )
-        return self._data(study, found, epochs, records, summaries, zeros)
+        return self._data(study, positive, epochs, records, summaries, zeros)
 
     def _data(
         self,
         study: Study,
-        found: list[LayerRecord],
+        positive: list[LayerRecord],
         epochs: list[int],
         records: list[Record],
         summaries: list[OverSeeds],
         zeros: int,
     ) -> FigureData:
         title = TITLES[self.quantity]
-        count = len({record.arm_key for record in found})
+        count = len({record.arm_key for record in positive})
         interval = interval_words(summaries, self.confidence, "geometric mean")
         counts = [summary.n for summary in summaries]
         lines = [
@@ -110,7 +110,7 @@ class GradientFlow(Figure):
                 f"{study.heading()}. {title[0].upper()}{title[1:]}, log scale. Mark: geometric mean over "
                 f"{span(counts, 'seed')}; {f'band: {interval}' if interval else 'one seed gives no interval'}."
             ),
-            *layer_sentences(study, whole=self._whole(study, found, epochs), zeros=zeros),
+            *layer_sentences(study, whole=self._whole(study, positive, epochs), zeros=zeros),
         ]
         return FigureData(
             kind=self.kind,
@@ -122,7 +122,7 @@ class GradientFlow(Figure):
             meta={
                 "quantity": self.quantity,
                 "axis_title": title,
-                "layers": depth_order(found),
+                "layers": depth_order(positive),
                 "panels": list(dict.fromkeys(str(r["panel"]) for r in records)),
                 "series_order": list(dict.fromkeys(str(r["series"]) for r in records)),
                 "interval": interval,
@@ -131,10 +131,10 @@ class GradientFlow(Figure):
             },
         )
 
-    def _whole(self, study: Study, found: list[LayerRecord], epochs: list[int]) -> bool:
-        arms = {record.arm_key for record in found}
+    def _whole(self, study: Study, positive: list[LayerRecord], epochs: list[int]) -> bool:
+        arms = {record.arm_key for record in positive}
         trials = sum(len(arm.seeds) for arm in study.arms if arm.key in arms)
-        return len(found) == trials * len(epochs) * len({record.layer for record in found})
+        return len(positive) == trials * len(epochs) * len({record.layer for record in positive})
 
     def draw(self, data: FigureData, theme: str = "light") -> dict[str, Any]:
         """One line with its band per arm, one panel per epoch."""
@@ -163,7 +163,7 @@ class GradientFlow(Figure):
             if len(data.meta["layers"]) > 1
             else {"type": "rule", "strokeWidth": 2, "opacity": 0.6}
         )
-        shown = ("arm", "layer", "epoch", "value", "low", "high", "n", "trials")
+        tooltip = ("arm", "layer", "epoch", "value", "low", "high", "n", "trials")
         layered = {
             "encoding": {"x": x},
             "layer": [
@@ -174,7 +174,7 @@ class GradientFlow(Figure):
                         "y": y,
                         "color": colour,
                         "strokeDash": dash,
-                        "tooltip": [{"field": name} for name in shown],
+                        "tooltip": [{"field": name} for name in tooltip],
                     },
                 },
             ],

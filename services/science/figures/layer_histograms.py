@@ -42,15 +42,15 @@ class LayerHistograms(Figure):
         epochs = _epochs([record.epoch for record in own])
         every = depth_order(own)
         layers = [every[place] for place in spread_over(range(len(every)), MOST_LAYERS)]
-        shown = [record for record in own if record.epoch in epochs and record.layer in layers]
-        pooled = [found for group in by_layer(shown) if (found := _pooled(group, len(arm.seeds), self.confidence))]
+        drawn = [record for record in own if record.epoch in epochs and record.layer in layers]
+        pooled = [pair for group in by_layer(drawn) if (pair := _pooled(group, len(arm.seeds), self.confidence))]
         if not pooled:
             raise NoFigureDataError(f"the histograms of {arm.label} are empty")
         records = [record for bins, _ in pooled for record in bins]
         summaries = [summary for _, bins in pooled for summary in bins]
         interval = interval_words(summaries, self.confidence, "mean density")
         counts = _seeds_by_epoch(records)
-        every_n = [n for found in counts.values() for n in found]
+        every_n = [n for seeds in counts.values() for n in seeds]
         sure = f"thin lines: {interval}" if interval else "one seed gives no interval"
         lines = [
             (
@@ -61,7 +61,7 @@ class LayerHistograms(Figure):
         ]
         if len(layers) < len(every):
             lines.append(f"{len(layers)} of {len(every)} layers are shown.")
-        panels = {epoch: f"{_words(epoch)}, n = {_ends(found)}" for epoch, found in counts.items()}
+        panels = {epoch: f"{_words(epoch)}, n = {_ends(seeds)}" for epoch, seeds in counts.items()}
         return FigureData(
             kind=self.kind,
             title="Activations by layer and epoch",
@@ -80,10 +80,10 @@ class LayerHistograms(Figure):
 
     def _own(self, study: Study) -> tuple[ArmResults, list[LayerRecord]]:
         """The arm that is shown, and what was measured of it."""
-        found = layer_records(study, "histogram")
-        keys = {record.arm_key for record in found}
+        records = layer_records(study, "histogram")
+        keys = {record.arm_key for record in records}
         arm = self._arm([arm for arm in study.arms if arm.key in keys])
-        return arm, [record for record in found if record.arm_key == arm.key]
+        return arm, [record for record in records if record.arm_key == arm.key]
 
     def _arm(self, measured: list[ArmResults]) -> ArmResults:
         if self.arm is None:
@@ -181,8 +181,8 @@ def _left_out(arm: ArmResults, fewest: int, outside: float) -> list[str]:
     return lines
 
 
-def _epochs(known: list[int]) -> list[int]:
-    return spread_over(known, MOST_EPOCHS)
+def _epochs(measured: list[int]) -> list[int]:
+    return spread_over(measured, MOST_EPOCHS)
 
 
 def _pooled(
@@ -199,7 +199,7 @@ def _pooled(
     if not total.size:
         return None
     densities = counts / (total[:, None] * np.diff(np.asarray(HISTOGRAM_EDGES)))
-    record, found = group[0], [mean_over_seeds(of_bin, confidence) for of_bin in densities.T]
+    record, means = group[0], [mean_over_seeds(of_bin, confidence) for of_bin in densities.T]
     bins: list[Record] = [
         {
             "layer": record.layer,
@@ -214,6 +214,6 @@ def _pooled(
             "low": None if summary.low is None else max(0.0, summary.low),
             "outside": float(np.mean(outside / total)),
         }
-        for i, summary in enumerate(found)
+        for i, summary in enumerate(means)
     ]
-    return bins, found
+    return bins, means

@@ -15,10 +15,12 @@ def layer_records(study: Study, name: str) -> list[LayerRecord]:
         NoFigureDataError: there are none.
     """
     place = {arm.key: i for i, arm in enumerate(study.arms)}
-    found = [record for record in study.diagnostics if record.values.get(name) is not None and record.arm_key in place]
-    if not found:
+    records = [
+        record for record in study.diagnostics if record.values.get(name) is not None and record.arm_key in place
+    ]
+    if not records:
         raise NoFigureDataError(f"no layer has a {name!r}: the experiment's diagnostics do not keep it, or not yet")
-    return sorted(found, key=lambda record: (place[record.arm_key], record.epoch, record.layer_index, record.seed))
+    return sorted(records, key=lambda record: (place[record.arm_key], record.epoch, record.layer_index, record.seed))
 
 
 def by_layer(records: Iterable[LayerRecord]) -> list[tuple[LayerRecord, ...]]:
@@ -31,8 +33,8 @@ def by_layer(records: Iterable[LayerRecord]) -> list[tuple[LayerRecord, ...]]:
 
 def number(values: Mapping[str, Any], name: str) -> float | None:
     """A quantity of a layer, None where it is missing or not finite."""
-    found = values.get(name)
-    return None if found is None else finite(found)
+    value = values.get(name)
+    return None if value is None else finite(value)
 
 
 def depth_order(records: Iterable[LayerRecord]) -> list[str]:
@@ -42,7 +44,7 @@ def depth_order(records: Iterable[LayerRecord]) -> list[str]:
 
 def spread_over(epochs: Iterable[int], most: int) -> list[int]:
     """At most so many of the epochs, the first and the last among them, as evenly as their order allows."""
-    known = sorted(set(epochs))
-    if len(known) <= most:
-        return known
-    return [known[round(i * (len(known) - 1) / (most - 1))] for i in range(most)]
+    measured = sorted(set(epochs))
+    if len(measured) <= most:
+        return measured
+    return [measured[round(i * (len(measured) - 1) / (most - 1))] for i in range(most)]

@@ -40,8 +40,8 @@ def mean_over_seeds(values: ArrayLike, confidence: float) -> OverSeeds:
         several = x.size > 1
         ends = (float(x.min()), float(x.max())) if several else (None, None)
         return OverSeeds(x.size, mean, *ends, "range" if several else None)
-    found = t_interval(x, confidence)
-    return OverSeeds(x.size, mean, found.low, found.high, "t")
+    interval = t_interval(x, confidence)
+    return OverSeeds(x.size, mean, interval.low, interval.high, "t")
 
 
 def geometric_mean_over_seeds(values: ArrayLike, confidence: float) -> OverSeeds:
@@ -51,19 +51,19 @@ def geometric_mean_over_seeds(values: ArrayLike, confidence: float) -> OverSeeds
         values: above zero, shape `(n,)`, at least one.
         confidence: of the t interval.
     """
-    found = mean_over_seeds(np.log(np.asarray(values, dtype=np.float64)), confidence)
-    return OverSeeds(found.n, _exp(found.mean), _bound(found.low), _bound(found.high), found.method)
+    logs = mean_over_seeds(np.log(np.asarray(values, dtype=np.float64)), confidence)
+    return OverSeeds(logs.n, _exp(logs.mean), _bound(logs.low), _bound(logs.high), logs.method)
 
 
-def interval_words(found: Iterable[OverSeeds], confidence: float, mean: str) -> str | None:
+def interval_words(summaries: Iterable[OverSeeds], confidence: float, mean: str) -> str | None:
     """What the intervals of a figure are; None where no seed has a second beside it.
 
     Args:
-        found: everything shown.
+        summaries: everything shown.
         confidence: of the t intervals.
         mean: of what they are, such as ``geometric mean``.
     """
-    methods = {item.method for item in found}
+    methods = {item.method for item in summaries}
     percent = f"{100 * confidence:g} % t interval of the {mean} over seeds"
     if "t" in methods:
         return f"{percent} (of two seeds their range)" if "range" in methods else percent

@@ -50,18 +50,18 @@ class Prediction(Figure):
         """The predicted number and what the measured one is made of, in the untrained networks."""
         forward = ("pre_activation_mean", "pre_activation_variance")
         names = (self._name(), *(forward if self.direction == "forward" else ("backward_second_moment",)))
-        return LayerWish(names, lambda known: [epoch for epoch in known if epoch == 0])
+        return LayerWish(names, lambda measured: [epoch for epoch in measured if epoch == 0])
 
     def numbers(self, study: Study) -> FigureData:
         """Both numbers of every layer that has both, over the seeds of its arm, with their ratio."""
-        found = [record for record in layer_records(study, self._name()) if record.epoch == 0]
+        untrained = [record for record in layer_records(study, self._name()) if record.epoch == 0]
         arms = {arm.key: arm for arm in study.arms}
         # The output layer comes last of its trial's records.
-        outputs = {(r.arm_key, r.seed): number(r.values, "backward_second_moment") for r in found}
+        outputs = {(r.arm_key, r.seed): number(r.values, "backward_second_moment") for r in untrained}
         records: list[Record] = []
         summaries: list[OverSeeds] = []
         zeros = 0
-        for group in by_layer(found):
+        for group in by_layer(untrained):
             both = [
                 (predicted, measured)
                 for record in group
@@ -142,7 +142,7 @@ class Prediction(Figure):
         shared = {"type": "quantitative", "scale": {"type": "log", "domain": ends, "nice": False}, "axis": axis}
         activations, initializers = data.meta["activations"], data.meta["initializers"]
         shapes = [SHAPES[i % len(SHAPES)] for i in range(len(initializers))]
-        shown = ("arm", "layer", "predicted", "measured", "low", "high", "ratio", "n", "trials")
+        columns = ("arm", "layer", "predicted", "measured", "low", "high", "ratio", "n", "trials")
         fine = {"symbolSize": 110, "symbolOpacity": 1}
         dots = {
             "mark": {"type": "point", "filled": True, "size": 90, "opacity": 0.85},
@@ -163,7 +163,7 @@ class Prediction(Figure):
                     "scale": {"domain": initializers, "range": shapes},
                     "legend": {**fine, "symbolFillColor": look.ink, "symbolStrokeColor": look.ink},
                 },
-                "tooltip": [{"field": name} for name in shown],
+                "tooltip": [{"field": name} for name in columns],
             },
         }
         bars = {

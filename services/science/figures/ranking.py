@@ -27,10 +27,10 @@ class Ranking(Figure):
 
     def numbers(self, study: Study) -> FigureData:
         """Rank, mean, interval, n and divergence of every arm."""
-        found = compared(study)
-        arms = {arm["key"]: arm for arm in found["arms"]}
+        comparison = compared(study)
+        arms = {arm["key"]: arm for arm in comparison["arms"]}
         records: list[Record] = []
-        for row in found["ranking"][:MOST_ROWS]:
+        for row in comparison["ranking"][:MOST_ROWS]:
             arm = arms[row["key"]]
             rank = "–" if row["rank"] is None else str(row["rank"])
             note = f"{arm['diverged']} of {arm['n']} diverged" if arm["diverged"] else "" if arm["n"] else "no result"
@@ -49,20 +49,20 @@ class Ranking(Figure):
                 }
             )
         title = metric_title(self.metric, study)
-        percent = f"{100 * float(found['confidence']):g} %"
+        percent = f"{100 * float(comparison['confidence']):g} %"
         counts = [int(number_of(r, "n")) for r in records if r["mean"] is not None]
         seeds = f"Dot: mean over {span(counts, 'seed')}; " if counts else ""
         bars = f"bar: {percent} t interval." if counts and max(counts) > 1 else "one seed gives no interval."
         lines = [
             (
                 f"{study.heading()}. {title[0].upper()}{title[1:]}, {POINT_WORDS[self.at]}; "
-                f"{found['direction']} is better. {seeds}{bars}"
+                f"{comparison['direction']} is better. {seeds}{bars}"
             ),
             "Arms of one rank cannot be told apart from its first arm; those of rank 1 are filled.",
             *diverged_sentence(study),
         ]
-        if len(found["ranking"]) > MOST_ROWS:
-            lines.append(f"The first {MOST_ROWS} of {len(found['ranking'])} arms are shown.")
+        if len(comparison["ranking"]) > MOST_ROWS:
+            lines.append(f"The first {MOST_ROWS} of {len(comparison['ranking'])} arms are shown.")
         first = records[0]
         best = "no arm has a mean" if first["mean"] is None else f"{significant(number_of(first, 'mean'), 4)}"
         return FigureData(

@@ -45,18 +45,18 @@ class Seeds(Figure):
 
     def numbers(self, study: Study) -> FigureData:
         """The arms' means and intervals as marks, the value of every trial as records; best arm first."""
-        found = [(arm, trial_values(arm, self.metric, self.at)) for arm in study.arms]
-        if not any(np.isfinite(values).any() for _, values in found):
+        by_arm = [(arm, trial_values(arm, self.metric, self.at)) for arm in study.arms]
+        if not any(np.isfinite(values).any() for _, values in by_arm):
             raise NoFigureDataError(f"no finished trial has a value of {self.metric!r} yet")
-        marks = [self._mark(arm, values) for arm, values in found]
+        marks = [self._mark(arm, values) for arm, values in by_arm]
         sign = 1 if lower_is_better(self.metric) else -1
         order = sorted(
-            range(len(found)), key=lambda i: np.inf if marks[i]["mean"] is None else sign * number_of(marks[i], "mean")
+            range(len(by_arm)), key=lambda i: np.inf if marks[i]["mean"] is None else sign * number_of(marks[i], "mean")
         )[:MOST_ROWS]
         records: list[Record] = [
-            {"row": found[i][0].label, "seed": str(seed), "state": state, "value": finite(value)}
+            {"row": by_arm[i][0].label, "seed": str(seed), "state": state, "value": finite(value)}
             for i in order
-            for seed, state, value in zip(found[i][0].seeds, found[i][0].states, found[i][1], strict=True)
+            for seed, state, value in zip(by_arm[i][0].seeds, by_arm[i][0].states, by_arm[i][1], strict=True)
         ]
         title = metric_title(self.metric, study)
         percent = f"{100 * self.confidence:g} %"
@@ -70,8 +70,8 @@ class Seeds(Figure):
             ),
             *diverged_sentence(study),
         ]
-        if len(found) > MOST_ROWS:
-            lines.append(f"The first {MOST_ROWS} of {len(found)} arms are shown.")
+        if len(by_arm) > MOST_ROWS:
+            lines.append(f"The first {MOST_ROWS} of {len(by_arm)} arms are shown.")
         spread = max((number_of(marks[i], "sd") for i in order if marks[i]["sd"] is not None), default=None)
         widest = "" if spread is None else f" The widest spread between seeds is a standard deviation of {spread:.3g}."
         return FigureData(
@@ -91,15 +91,15 @@ class Seeds(Figure):
         )
 
     def _mark(self, arm: ArmResults, values: np.ndarray) -> Record:
-        kept = values[np.isfinite(values)]
-        interval = t_interval(kept, self.confidence)
+        finite_values = values[np.isfinite(values)]
+        interval = t_interval(finite_values, self.confidence)
         return {
             "row": arm.label,
-            "mean": float(kept.mean()) if kept.size else None,
-            "sd": float(kept.std(ddof=1)) if kept.size > 1 else None,
+            "mean": float(finite_values.mean()) if finite_values.size else None,
+            "sd": float(finite_values.std(ddof=1)) if finite_values.size > 1 else None,
             "low": interval.low,
             "high": interval.high,
-            "n": int(kept.size),
+            "n": int(finite_values.size),
             "note": f"{arm.diverged} of {len(arm.seeds)} diverged" if arm.diverged else "",
             "solid": True,
         }

@@ -25,8 +25,8 @@ def log_ticks(low: float, high: float) -> list[float]:
     """
     decades = np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
-        found = [float(f"{step * 10.0**decade:.3g}") for decade in decades for step in steps]
-        inside = [tick for tick in found if low <= tick <= high]
+        ticks = [float(f"{step * 10.0**decade:.3g}") for decade in decades for step in steps]
+        inside = [tick for tick in ticks if low <= tick <= high]
         if len(inside) <= MOST_TICKS:
             return inside if len(inside) > 1 else [float(f"{low:.3g}"), float(f"{high:.3g}")]
     return inside[:: -(-len(inside) // MOST_TICKS)]

@@ -26,5 +26,5 @@ def trial_values(arm: ArmResults, metric: str, at: At) -> Floats:
         present = np.isfinite(curve)
         usable = present.any(axis=1)
         picked = curve.shape[1] - 1 - np.argmax(present[:, ::-1], axis=1)
-    found = curve[np.arange(curve.shape[0]), np.minimum(picked, curve.shape[1] - 1)]
-    return np.where(usable & arm.having(Outcome.FINISHED) & np.isfinite(found), found, np.nan)
+    chosen = curve[np.arange(curve.shape[0]), np.minimum(picked, curve.shape[1] - 1)]
+    return np.where(usable & arm.having(Outcome.FINISHED) & np.isfinite(chosen), chosen, np.nan)

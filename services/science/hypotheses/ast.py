@@ -46,8 +46,8 @@ class Item:
     def __str__(self) -> str:
         """The item as it would be written."""
         inside = ", ".join([*(f"{name}={value}" for name, value in self.parameters), *(["*"] if self.every else [])])
-        shown = f"batch {self.name}" if self.axis == "batch_size" else self.name
-        qualified = f"{self.axis}={shown}" if self.axis not in (None, "batch_size") else shown
+        text = f"batch {self.name}" if self.axis == "batch_size" else self.name
+        qualified = f"{self.axis}={text}" if self.axis not in (None, "batch_size") else text
         return f"{qualified}({inside})" if inside else qualified
 
 

@@ -44,13 +44,13 @@ class BoundHypothesis:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The columns it needs."""
-        found: list[str] = []
+        columns: list[str] = []
         for term in self.terms:
             if term.quantity.metric:
-                found.append(term.quantity.metric)
+                columns.append(term.quantity.metric)
             if term.quantity.statistic == "gap":
-                found.append(training_metric(term.quantity.metric))
-        return tuple(dict.fromkeys(found))
+                columns.append(training_metric(term.quantity.metric))
+        return tuple(dict.fromkeys(columns))
 
 
 def bind(claim: Hypothesis, terms: Terms) -> BoundHypothesis:
@@ -76,11 +76,11 @@ def bind(claim: Hypothesis, terms: Terms) -> BoundHypothesis:
 
 
 def _bound(side: Sum, sign: float, terms: Terms) -> list[BoundTerm]:
-    found: list[BoundTerm] = []
+    bound: list[BoundTerm] = []
     for term in side.terms:
         _check_metric(term.quantity, terms)
-        found.append(BoundTerm(sign * term.factor, term.quantity, select(term.quantity, terms.arms)))
-    return found
+        bound.append(BoundTerm(sign * term.factor, term.quantity, select(term.quantity, terms.arms)))
+    return bound
 
 
 def select(quantity: Quantity, arms: Sequence[Arm]) -> tuple[int, ...]:
@@ -89,37 +89,41 @@ def select(quantity: Quantity, arms: Sequence[Arm]) -> tuple[int, ...]:
     Raises:
         HypothesisError: a name that is nowhere in the grid, or no arm that has them all.
     """
-    wanted: dict[str, set[int]] = {}
+    indices_by_axis: dict[str, set[int]] = {}
     for item in quantity.selector.items:
         axis = _axis(item, arms)
         meant = {index for index, arm in enumerate(arms) if _matches(item, axis, arm)}
         exact = {index for index in meant if _is_label(item, getattr(arms[index], axis))}
-        wanted.setdefault(axis, set()).update(meant if item.every else exact or meant)
-    found = tuple(index for index in range(len(arms)) if all(index in allowed for allowed in wanted.values()))
-    if not found:
+        indices_by_axis.setdefault(axis, set()).update(meant if item.every else exact or meant)
+    matches = tuple(
+        index for index in range(len(arms)) if all(index in allowed for allowed in indices_by_axis.values())
+    )
+    if not matches:
         raise HypothesisError(f"no arm of this experiment is {quantity.selector}", quantity.selector.position)
-    return found
+    return matches
 
 
 def _axis(item: Item, arms: Sequence[Arm]) -> str:
     """The axis that an item's name is found on."""
     axes = [axis for axis in (AXES if item.axis is None else (item.axis,)) if axis != "batch_size" or item.axis]
-    found = [axis for axis in axes if any(_matches(item, axis, arm) for arm in arms)]
-    if not found:
-        shown = ALIASES.get(item.axis or "", {}).get(item.name, item.name)
-        known = axis_names(arms)
-        legal = {axis: _distinct(own[axis] for own in known) for axis in (AXES if item.axis is None else (item.axis,))}
+    matches = [axis for axis in axes if any(_matches(item, axis, arm) for arm in arms)]
+    if not matches:
+        spelled = ALIASES.get(item.axis or "", {}).get(item.name, item.name)
+        axes_by_arm = axis_names(arms)
+        legal = {
+            axis: _distinct(own[axis] for own in axes_by_arm) for axis in (AXES if item.axis is None else (item.axis,))
+        }
         names = [name for entries in legal.values() for name in entries]
-        close = nearest(shown, names)
+        close = nearest(spelled, names)
         hint = f"did you mean {close!r}? " if close else ""
         listed = "; ".join(f"{axis}: {', '.join(entries)}" for axis, entries in legal.items())
         raise HypothesisError(
             f"no arm of this experiment has {str(item)!r}; {hint}its arms have {listed}", item.position
         )
-    if len(found) > 1:
-        ways = " or ".join(f"{axis}={item.name}" for axis in found)
+    if len(matches) > 1:
+        ways = " or ".join(f"{axis}={item.name}" for axis in matches)
         raise HypothesisError(f"{item.name!r} can mean two things here: write {ways}", item.position)
-    return found[0]
+    return matches[0]
 
 
 def _matches(item: Item, axis: str, arm: Arm) -> bool:

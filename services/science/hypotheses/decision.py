@@ -95,11 +95,11 @@ def _centre(d: Floats) -> float:
 def _two_sided(d: Floats, test: Test, seed: int) -> tuple[float | None, str, float | None, tuple[str, ...]]:
     """p, method, smallest possible p, and what to say about it."""
     if np.isinf(d).any():
-        found = sign_flip_test(np.sign(d), stream(seed, Purpose.RESAMPLING, 0))
-        return found.p_value, "sign", found.min_attainable_p, ()
+        flipped = sign_flip_test(np.sign(d), stream(seed, Purpose.RESAMPLING, 0))
+        return flipped.p_value, "sign", flipped.min_attainable_p, ()
     if test == "sign_flip":
-        found = sign_flip_test(d, stream(seed, Purpose.RESAMPLING, 0))
-        return found.p_value, found.method, found.min_attainable_p, ()
+        flipped = sign_flip_test(d, stream(seed, Purpose.RESAMPLING, 0))
+        return flipped.p_value, flipped.method, flipped.min_attainable_p, ()
     if d.size < 2 or spread_of(d) == 0:
         return None, "t", None, ("the differences do not vary, so a t test says nothing; ask for test=sign_flip",)
     statistic = abs(float(d.mean())) / (spread_of(d) / np.sqrt(d.size))

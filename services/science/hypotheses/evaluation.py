@@ -83,13 +83,15 @@ def _measure(claim: BoundHypothesis, data: ExperimentResults, confidence: float,
         # Worse than any number on both sides is no difference that can be named.
         with np.errstate(invalid="ignore"):
             total = total + term.factor * values
-    kept = total[~np.isnan(total) & ~nobody]
+    differences = total[~np.isnan(total) & ~nobody]
     relation, tolerance = claim.claim.relation, claim.claim.tolerance
     if len(claim.terms) == 1 and claim.terms[0].quantity.statistic == "diverged":
         decision = _share(claim, quantities[0], confidence)
     else:
-        decision = decide(kept, relation, tolerance, test, seed)
-    return _Measured(claim, quantities, kept, decision, [*_notes(claim, data, quantities, kept), *decision.notes])
+        decision = decide(differences, relation, tolerance, test, seed)
+    return _Measured(
+        claim, quantities, differences, decision, [*_notes(claim, data, quantities, differences), *decision.notes]
+    )
 
 
 def _per_seed(term: BoundTerm, data: ExperimentResults) -> tuple[Floats, ClaimQuantity]:
@@ -140,12 +142,12 @@ def _picked(values: Floats, term: BoundTerm) -> int:
 
 
 def _notes(
-    claim: BoundHypothesis, data: ExperimentResults, quantities: Sequence[ClaimQuantity], kept: Floats
+    claim: BoundHypothesis, data: ExperimentResults, quantities: Sequence[ClaimQuantity], differences: Floats
 ) -> list[str]:
     notes: list[str] = []
     if any(quantity.chosen for quantity in quantities):
         notes.append("the arm that best or worst picks is chosen by the seeds that judge it, which flatters it")
-    infinite = int(np.isinf(kept).sum())
+    infinite = int(np.isinf(differences).sum())
     if infinite:
         notes.append(
             f"at {infinite} seed{'s' if infinite > 1 else ''} one side diverged and counts as the worse one; the "

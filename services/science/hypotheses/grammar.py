@@ -143,9 +143,9 @@ class _Parser:
 
     def metric(self) -> tuple[str, At]:
         self.expect("(")
-        found = self.point(self.name("a metric such as val_loss"))
+        metric = self.point(self.name("a metric such as val_loss"))
         self.expect(")")
-        return found
+        return metric
 
     def point(self, word: Token) -> tuple[str, At]:
         """Cut `best_val_loss` or `val_loss@3` into the metric and where it is taken."""
@@ -176,10 +176,10 @@ class _Parser:
     def items(self) -> tuple[Item, ...]:
         if self.accept("*"):
             return ()
-        found = [self.item()]
+        items = [self.item()]
         while self.accept(","):
-            found.append(self.item())
-        return tuple(found)
+            items.append(self.item())
+        return tuple(items)
 
     def item(self) -> Item:
         word = self.name("the name of an activation, initializer or optimizer")
@@ -204,11 +204,11 @@ class _Parser:
     def parameters(self) -> tuple[tuple[str, str], ...]:
         if not self.accept("("):
             return ()
-        found = [self.parameter()]
+        parameters = [self.parameter()]
         while self.accept(","):
-            found.append(self.parameter())
+            parameters.append(self.parameter())
         self.expect(")")
-        return tuple(sorted(found))
+        return tuple(sorted(parameters))
 
     def parameter(self) -> tuple[str, str]:
         if self.accept("*"):
@@ -255,9 +255,9 @@ class _Parser:
         return word
 
     def accept(self, text: str) -> bool:
-        found = self.here.text == text and self.here.kind == "sign"
-        self.at += found
-        return found
+        matches = self.here.text == text and self.here.kind == "sign"
+        self.at += matches
+        return matches
 
     def take(self) -> Token:
         word = self.here

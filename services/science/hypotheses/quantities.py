@@ -29,28 +29,28 @@ def quantity_values(quantity: Quantity, arms: Sequence[int], data: ExperimentRes
         return np.where(diverged, 1.0, np.where(finished, 0.0, np.nan))
     lower = lower_is_better(quantity.metric)
     curves = data.table(quantity.metric, index)
-    found = np.full(finished.shape, np.nan)
+    numbers = np.full(finished.shape, np.nan)
     if quantity.statistic == "epochs_to":
         times = epochs_to_threshold(curves[finished], quantity.threshold, lower_is_better=not quantity.at_least)
         # Not there by the last epoch means at the next one at the earliest.
-        found[finished] = np.where(np.isnan(times), data.epochs + 1.0, times)
-        found[diverged] = data.epochs + 1.0
-        return found
+        numbers[finished] = np.where(np.isnan(times), data.epochs + 1.0, times)
+        numbers[diverged] = data.epochs + 1.0
+        return numbers
     runs = curves[finished]
     if quantity.statistic == "jumpiness":
-        found[finished] = jumpiness(runs, lower).excess_variation if runs.size else np.empty(0)
+        numbers[finished] = jumpiness(runs, lower).excess_variation if runs.size else np.empty(0)
     elif quantity.statistic == "gap":
         training = data.table(training_metric(quantity.metric), index)[finished]
         # How much worse validation is, whichever way the metric runs.
         gaps = generalization_gap(runs, training) * (1.0 if lower else -1.0)
-        found[finished] = _gap_at(gaps, runs, quantity, lower)
+        numbers[finished] = _gap_at(gaps, runs, quantity, lower)
     else:
-        found[finished] = _at(runs, quantity, lower)
+        numbers[finished] = _at(runs, quantity, lower)
         if quantity.statistic == "spread":
-            return np.array([spread_pseudo_values(row) for row in found]).reshape(found.shape)
+            return np.array([spread_pseudo_values(row) for row in numbers]).reshape(numbers.shape)
     worst = np.inf if lower or quantity.statistic in ("gap", "jumpiness") else -np.inf
-    found[diverged] = worst
-    return found
+    numbers[diverged] = worst
+    return numbers
 
 
 def smaller_is_better(quantity: Quantity) -> bool:
@@ -66,15 +66,15 @@ def spread_pseudo_values(values: Floats) -> Floats:
 
     Source: Miller (1968), Jackknifing variances, Annals of Mathematical Statistics 39.
     """
-    found = np.full(values.shape, np.nan)
+    pseudo_values = np.full(values.shape, np.nan)
     there = np.isfinite(values)
     x = values[there]
     n = x.size
     if n < 3:
-        return found
+        return pseudo_values
     left_out = np.array([np.delete(x, i).std(ddof=1) for i in range(n)])
-    found[there] = n * x.std(ddof=1) - (n - 1) * left_out
-    return found
+    pseudo_values[there] = n * x.std(ddof=1) - (n - 1) * left_out
+    return pseudo_values
 
 
 def _at(runs: Floats, quantity: Quantity, lower: bool) -> Floats:

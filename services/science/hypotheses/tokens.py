@@ -33,15 +33,15 @@ def tokens(text: str) -> list[Token]:
     Raises:
         HypothesisError: a character that no word begins with.
     """
-    found: list[Token] = []
+    tokens: list[Token] = []
     place = 0
     while match := _PATTERN.match(text, place):
         kind: Kind = "number" if match["number"] else "name" if match["name"] else "sign"
         word = match[kind]
-        found.append(Token(kind, word.lower() if kind == "name" else _SPELLED.get(word, word), match.start(kind)))
+        tokens.append(Token(kind, word.lower() if kind == "name" else _SPELLED.get(word, word), match.start(kind)))
         place = match.end()
     rest = text[place:]
     if rest.strip():
         position = place + len(rest) - len(rest.lstrip())
         raise HypothesisError(f"unexpected {text[position]!r}", position)
-    return [*found, Token("end", "", len(text))]
+    return [*tokens, Token("end", "", len(text))]

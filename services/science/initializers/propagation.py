@@ -73,11 +73,11 @@ class GainMatched(NormalDraw):
         activation = known_activation(self.kind, context)
         if context.layer == 0:
             return 1.0 / math.sqrt(context.fan_in)
-        found = _moments(activation)  # pyright: ignore[reportArgumentType]
+        gains = _moments(activation)  # pyright: ignore[reportArgumentType]
         gain = {
-            "second_moment": found.gain,
-            "variance": found.centred_gain,
-            "gradient": found.derivative_gain,
+            "second_moment": gains.gain,
+            "variance": gains.centred_gain,
+            "gradient": gains.derivative_gain,
         }[self.keep]
         if gain is None:
             raise ValueError(f"gain_matched has no gain for {activation.label()}, which passes nothing on")

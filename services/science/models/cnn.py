@@ -98,9 +98,9 @@ class Cnn(Member):
             ValueError: rows that are no images, or images too small for the number of blocks.
         """
         if isinstance(inputs, int) or len(inputs) != 3:
-            shown = (inputs,) if isinstance(inputs, int) else tuple(inputs)
+            shape = (inputs,) if isinstance(inputs, int) else tuple(inputs)
             raise ValueError(
-                f"`model` cnn needs images of (channels, height, width); a row of this data set has shape {shown}"
+                f"`model` cnn needs images of (channels, height, width); a row of this data set has shape {shape}"
             )
         channels, height, width = inputs
         if min(height, width) < 2 ** len(self.blocks):
@@ -110,32 +110,32 @@ class Cnn(Member):
                 f"allows at most {most}"
             )
         rates = self.rates()
-        found: list[Stage] = []
+        stages: list[Stage] = []
         area = KERNEL * KERNEL
         for number, block in enumerate(self.blocks):
             for place, units in enumerate(block):
                 kernels, last = units * width_factor, place == len(block) - 1
                 layer = WeightLayer(
-                    f"conv_{len(found)}",
+                    f"conv_{len(stages)}",
                     (kernels, channels, KERNEL, KERNEL),
                     channels * area,
                     kernels * area,
-                    len(found),
+                    len(stages),
                     is_output=False,
                 )
                 dropout = rates[number] if last else 0.0
                 space = (height, width)
-                found.append(Stage(layer, space, units, self.batch_norm or None, pooled=last, dropout=dropout))
+                stages.append(Stage(layer, space, units, self.batch_norm or None, pooled=last, dropout=dropout))
                 channels = units
             height, width = height // 2, width // 2
         entering = channels * height * width
         for units, rate in zip(self.dense, rates[len(self.blocks) :], strict=True):
             wide = units * width_factor
-            layer = WeightLayer(f"dense_{len(found)}", (entering, wide), entering, wide, len(found), is_output=False)
-            found.append(Stage(layer, (), units, self.batch_norm or None, dropout=rate))
+            layer = WeightLayer(f"dense_{len(stages)}", (entering, wide), entering, wide, len(stages), is_output=False)
+            stages.append(Stage(layer, (), units, self.batch_norm or None, dropout=rate))
             entering = units
-        layer = WeightLayer(f"dense_{len(found)}", (entering, outputs), entering, outputs, len(found), is_output=True)
-        return (*found, Stage(layer, (), outputs))
+        layer = WeightLayer(f"dense_{len(stages)}", (entering, outputs), entering, outputs, len(stages), is_output=True)
+        return (*stages, Stage(layer, (), outputs))
 
     def weight_layers(self, inputs: Inputs, outputs: int, width_factor: int = 1) -> tuple[WeightLayer, ...]:
         """Return the layers of `stages` that own weights."""

@@ -53,18 +53,18 @@ class Perceptron(Member):
         before it is twice as wide.
         """
         sizes = tuple(itertools.pairwise((features(inputs), *self.widths, outputs)))
-        found: list[Stage] = []
+        stages: list[Stage] = []
         for index, (fan_in, units) in enumerate(sizes):
             if index == len(sizes) - 1:
                 layer = WeightLayer(f"dense_{index}", (fan_in, units), fan_in, units, index, is_output=True)
-                found.append(Stage(layer, (), units))
+                stages.append(Stage(layer, (), units))
                 continue
             fan_out = units * width_factor
             layer = WeightLayer(f"dense_{index}", (fan_in, fan_out), fan_in, fan_out, index, is_output=False)
             skip = self.residual and fan_in == units
             norms = self.batch_norm, self.layer_norm
-            found.append(Stage(layer, (), units, *norms, dropout=self.dropout, skip=skip))
-        return tuple(found)
+            stages.append(Stage(layer, (), units, *norms, dropout=self.dropout, skip=skip))
+        return tuple(stages)
 
     def weight_layers(self, inputs: Inputs, outputs: int, width_factor: int = 1) -> tuple[WeightLayer, ...]:
         """Return the layers of `stages` that own weights."""

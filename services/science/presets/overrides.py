@@ -65,7 +65,7 @@ def resize(
     if not shrunk:
         return Resized(spec=spec, shrunk=[])
     parsed = ExperimentSpec.model_validate(spec)
-    kept: list[str] = []
+    hypotheses: list[str] = []
     terms = Terms(expand(parsed).arms, claimable_metrics(parsed), parsed.epochs)
     for text in parsed.hypotheses:
         try:
@@ -73,7 +73,7 @@ def resize(
         except HypothesisError as error:
             shrunk.append(f"without the hypothesis {text!r}: {error.reason}")
         else:
-            kept.append(text)
+            hypotheses.append(text)
     name = f"{preset.name} (shrunk: {', '.join(part for part in shrunk if not part.startswith('without'))})"
-    spec |= {"name": name[:LONGEST_NAME], "tags": [*spec.get("tags", ()), "shrunk"], "hypotheses": kept}
+    spec |= {"name": name[:LONGEST_NAME], "tags": [*spec.get("tags", ()), "shrunk"], "hypotheses": hypotheses}
     return Resized(spec=spec, shrunk=shrunk)

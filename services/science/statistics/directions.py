@@ -20,5 +20,5 @@ def metric_direction(metric: str) -> Direction:
         return "lower"
     if name in HIGHER_IS_BETTER:
         return "higher"
-    known = ", ".join(sorted(LOWER_IS_BETTER | HIGHER_IS_BETTER))
-    raise ValueError(f"metric {metric!r} has no known direction; a metric is train_ or val_ with one of: {known}")
+    names = ", ".join(sorted(LOWER_IS_BETTER | HIGHER_IS_BETTER))
+    raise ValueError(f"metric {metric!r} has no known direction; a metric is train_ or val_ with one of: {names}")

@@ -81,8 +81,8 @@ def two_way_effects(
     columns = {term: np.arange(edges[i], edges[i + 1]) for i, term in enumerate(terms, start=len(base))}
     always = np.arange(int(edges[len(base)]))
 
-    def fit(kept: Sequence[tuple[str, ...]]) -> tuple[float, int]:
-        return _fit(r[:, np.concatenate([always, *(columns[term] for term in kept)])], projected, outside)
+    def fit(factors: Sequence[tuple[str, ...]]) -> tuple[float, int]:
+        return _fit(r[:, np.concatenate([always, *(columns[term] for term in factors)])], projected, outside)
 
     full_rss, full_rank = fit(list(terms))
     residual_df = y.size - full_rank

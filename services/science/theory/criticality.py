@@ -80,22 +80,22 @@ def stable_critical_point(activation: ElementwiseActivation, bias_variance: floa
     """
     curve = _Curve(activation)
     if bias_variance is None:
-        found = _least_stable(activation, curve)
-        if found is None:
+        point = _least_stable(activation, curve)
+        if point is None:
             raise ValueError(
                 "there is no critical point at which the scale of signals stays, whatever the bias variance"
             )
-        return found
+        return point
     _check(bias_variance)
-    found = _first_stable(activation, bias_variance, curve)
-    if found is None:
+    point = _first_stable(activation, bias_variance, curve)
+    if point is None:
         other = _least_stable(activation, curve)
         way_out = f"take {other.sigma_b_squared:g}" if other else "no other bias variance has one either"
         raise ValueError(
             f"there is no critical point with a bias variance of {bias_variance:g} at which the scale of signals "
             f"stays: {way_out}"
         )
-    return found
+    return point
 
 
 class _Curve:
@@ -128,20 +128,20 @@ def _least_stable(activation: ElementwiseActivation, curve: _Curve) -> CriticalP
         if tried and bias < _APART * tried[-1]:
             continue
         tried.append(bias)
-        found = _first_stable(activation, bias, curve)
-        if found is not None:
-            return found
+        point = _first_stable(activation, bias, curve)
+        if point is not None:
+            return point
     return None
 
 
 def _attracting(activation: ElementwiseActivation, curve: _Curve) -> set[float]:
     """Bias variances, rounded up to two digits, whose critical q* draws the q around it to itself."""
-    found: set[float] = set()
+    biases: set[float] = set()
     for q, excess in curve.points:
         if excess < 0 and _or_nan(lambda at: variance_slope(activation, at, _weight(activation, at)), q) < 1:
             digit = 10.0 ** (floor(log10(-excess)) - 1)
-            found.add(float(f"{ceil(-excess / digit) * digit:.2g}"))
-    return found
+            biases.add(float(f"{ceil(-excess / digit) * digit:.2g}"))
+    return biases
 
 
 def _first_stable(activation: ElementwiseActivation, bias_variance: float, curve: _Curve) -> CriticalPoint | None:

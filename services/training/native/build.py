@@ -150,8 +150,8 @@ def find_compiler() -> tuple[str, ...]:
             raise KernelUnavailableError(f"CXX names {command[0]!r}, which is not a program on the path")
         return tuple(command)
     for name in COMPILERS:
-        if found := shutil.which(name):
-            return (found,)
+        if compiler := shutil.which(name):
+            return (compiler,)
     raise KernelUnavailableError(f"no C++ compiler found: looked for {', '.join(COMPILERS)}; install one or set CXX")
 
 

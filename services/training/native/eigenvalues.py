@@ -21,9 +21,9 @@ def eigenvalues(matrices: NDArray[np.float64]) -> NDArray[np.floating]:
     count, size = matrices.shape[:2]
     if size > LARGEST:
         return np.linalg.eigvalsh(matrices)
-    matrices, found = np.ascontiguousarray(matrices), np.empty((count, size))
-    if kernel().firstlight_eigenvalues(matrices.ctypes.data, count, size, found.ctypes.data):
+    matrices, eigenvalues = np.ascontiguousarray(matrices), np.empty((count, size))
+    if kernel().firstlight_eigenvalues(matrices.ctypes.data, count, size, eigenvalues.ctypes.data):
         raise MemoryError("the kernel's buffers for eigenvalues do not fit into memory")
-    if len(left := np.flatnonzero(np.isnan(found).any(axis=1))):
-        found[left] = np.linalg.eigvalsh(matrices[left])
-    return found
+    if len(left := np.flatnonzero(np.isnan(eigenvalues).any(axis=1))):
+        eigenvalues[left] = np.linalg.eigvalsh(matrices[left])
+    return eigenvalues

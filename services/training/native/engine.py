@@ -121,13 +121,13 @@ class NativeEngine:
 
     def evaluate(self, tick: Tick) -> EvaluationSums | None:
         """See `Engine.evaluate`."""
-        found: dict[str, EvaluationSums] = {}
+        by_kind: dict[str, EvaluationSums] = {}
         for kind in self._evaluation:
             sums = self._evaluate(kind, tick)
             if sums is None:
                 return None
-            found[kind] = sums
-        return replace(found.pop(self._evaluation[0]), others=found)
+            by_kind[kind] = sums
+        return replace(by_kind.pop(self._evaluation[0]), others=by_kind)
 
     def _evaluate(self, kind: Evaluation, tick: Tick) -> EvaluationSums | None:
         """Measure under one sort of batch norm statistics."""
@@ -156,9 +156,9 @@ class NativeEngine:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Engine.state`: weights, scales, slopes, what rounding took from them, moments, steps."""
-        found: dict[str, NDArray[np.generic]] = {"steps": self._cohort.steps.copy()}
-        found.update((name, view.copy()) for name, view in self._places())
-        return found
+        arrays: dict[str, NDArray[np.generic]] = {"steps": self._cohort.steps.copy()}
+        arrays.update((name, view.copy()) for name, view in self._places())
+        return arrays
 
     def load_state(self, state: State) -> None:
         """See `Engine.load_state`."""

@@ -119,9 +119,9 @@ class NativeCohort(CohortNumbers):
         n, inputs, outputs = len(x), self.description.widths[0], self.description.widths[-1]
         if x.shape != (n, inputs) or n == 0:
             raise ValueError(f"features must have shape (n >= 1, {inputs}), not {x.shape}")
-        wanted = (n,) if self._classes else (n, outputs)
-        if y.shape != wanted:
-            raise ValueError(f"targets must have shape {wanted}, not {y.shape}")
+        shape = (n,) if self._classes else (n, outputs)
+        if y.shape != shape:
+            raise ValueError(f"targets must have shape {shape}, not {y.shape}")
         classes = 2 if self.description.loss == "binary_cross_entropy" else outputs
         if self._classes and not (np.issubdtype(y.dtype, np.integer) and y.min() >= 0 and y.max() < classes):
             raise ValueError(f"class numbers must be whole and in 0..{classes - 1}")
@@ -259,7 +259,7 @@ class NativeCohort(CohortNumbers):
         """
         if self._train is None or self._validation is None:
             raise ValueError("set the training and the validation rows first")
-        found = np.zeros((self.trials, self._layout.layers), dtype=LAYER)
+        measured = np.zeros((self.trials, self._layout.layers), dtype=LAYER)
         flat_below, chosen = np.ascontiguousarray(flat_below, dtype=np.float32), healthy.astype(np.uint8)
         probe = ask.structure(self._train.rows, self._validation.rows, flat_below, chosen)
         shape = Shape.from_buffer_copy(self._shape)
@@ -268,11 +268,11 @@ class NativeCohort(CohortNumbers):
         shape.between = ctypes.pointer(self._between)
         status = self._library.firstlight_measure(
             ctypes.byref(shape), self.trials, self._settings, parameters.ctypes.data, ctypes.byref(probe), 1,
-            found.ctypes.data,
+            measured.ctypes.data,
         )  # fmt: skip
         if status:
             raise MemoryError("the kernel's buffers for measuring layers do not fit into memory")
-        return found
+        return measured
 
     def pooled_statistics(self, count: int, tick: Tick | None = None) -> NDArray[np.float32] | None:
         """Batch norm's statistics over the first `count` training rows; None when `tick` asked to stop.
@@ -282,16 +282,16 @@ class NativeCohort(CohortNumbers):
         """
         if self._train is None or not self._layout.moving:
             raise ValueError("set the training rows of a network with batch norm first")
-        found, control = np.zeros_like(self._statistics), Control()
+        pooled, control = np.zeros_like(self._statistics), Control()
         data = self._train.rows
 
         def work() -> int:
             return self._library.firstlight_pool(
                 ctypes.byref(self._shape), self.trials, self._settings, self._parameters.ctypes.data,
-                ctypes.byref(data), min(count, data.count), self.threads, ctypes.byref(control), found.ctypes.data,
+                ctypes.byref(data), min(count, data.count), self.threads, ctypes.byref(control), pooled.ctypes.data,
             )  # fmt: skip
 
-        return found if watched(work, tick, Watch(self._library, control)) else None
+        return pooled if watched(work, tick, Watch(self._library, control)) else None
 
     def _make_between(self) -> tuple[Between, list[NDArray[np.int64]]]:
         """The kernel's structure, and the arrays it points into."""

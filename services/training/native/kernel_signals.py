@@ -39,28 +39,30 @@ class KernelSignals:
         ]
         self._activations = [rows * units for units in self._units]
 
-    def measure(self, state: State, wanted: AbstractSet[Quantity], healthy: NDArray[np.bool_]) -> Values:
+    def measure(self, state: State, quantities: AbstractSet[Quantity], healthy: NDArray[np.bool_]) -> Values:
         """See `services.training.diagnostics.Signals`."""
-        ask = Ask(wanted, self._counts.signals, self._counts.gradients)
-        found = self._engine.measure(state, ask, self._flat_below, healthy)
-        return [self._layer(layer, found[:, layer], wanted) for layer in range(found.shape[1])]
+        ask = Ask(quantities, self._counts.signals, self._counts.gradients)
+        measured = self._engine.measure(state, ask, self._flat_below, healthy)
+        return [self._layer(layer, measured[:, layer], quantities) for layer in range(measured.shape[1])]
 
-    def _layer(self, layer: int, found: NDArray[np.void], wanted: AbstractSet[Quantity]) -> list[dict[str, object]]:
+    def _layer(
+        self, layer: int, measured: NDArray[np.void], quantities: AbstractSet[Quantity]
+    ) -> list[dict[str, object]]:
         hidden = layer < len(self._units) - 1
         columns: dict[str, list[object]] = {}
-        if "moments" in wanted:
-            columns |= {name: _numbers(found[name]) for name in (*MOMENTS, *(BEHIND if hidden else ()))}
-        if "saturation" in wanted and hidden and not self._gated:
-            columns["saturated_fraction"] = _numbers(found["flat"] / self._activations[layer])
-        if "histogram" in wanted and hidden:
-            counts = found["counts"].tolist()
+        if "moments" in quantities:
+            columns |= {name: _numbers(measured[name]) for name in (*MOMENTS, *(BEHIND if hidden else ()))}
+        if "saturation" in quantities and hidden and not self._gated:
+            columns["saturated_fraction"] = _numbers(measured["flat"] / self._activations[layer])
+        if "histogram" in quantities and hidden:
+            counts = measured["counts"].tolist()
             columns["histogram"] = [{"below": row[0], "counts": row[1:-1], "above": row[-1]} for row in counts]
-        if "dead_units" in wanted and hidden:
-            columns["dead_fraction"] = _numbers(found["dead"] / self._units[layer])
-        if "gradients" in wanted:
-            columns |= {name: _numbers(found[name]) for name in GRADIENTS}
+        if "dead_units" in quantities and hidden:
+            columns["dead_fraction"] = _numbers(measured["dead"] / self._units[layer])
+        if "gradients" in quantities:
+            columns |= {name: _numbers(measured[name]) for name in GRADIENTS}
         if not columns:
-            return [{} for _ in found]
+            return [{} for _ in measured]
         return [dict(zip(columns, numbers, strict=True)) for numbers in zip(*columns.values(), strict=True)]
 
 

@@ -81,10 +81,10 @@ class Layout:
 
     def views(self, lines: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Views ``[T, fan_in + 1, fan_out]`` of every layer in lines ``[T, length]``; the last row is the bias."""
-        found: list[NDArray[np.float32]] = []
+        views: list[NDArray[np.float32]] = []
         for (a, b), offset in zip(self.shapes, self.offsets[:-1], strict=True):
-            found.append(lines[:, offset : offset + (a + 1) * b].reshape(len(lines), a + 1, b))
-        return found
+            views.append(lines[:, offset : offset + (a + 1) * b].reshape(len(lines), a + 1, b))
+        return views
 
     def scale_views(self, lines: NDArray[np.float32]) -> list[Pair]:
         """Views of every hidden layer's scale and shift, each ``[T, width]``; none without a normalisation."""
@@ -105,11 +105,11 @@ def _starts(sizes: list[int]) -> NDArray[np.int64]:
 
 
 def _pairs(lines: NDArray[np.float32], starts: NDArray[np.int64], widths: list[int]) -> list[Pair]:
-    found: list[Pair] = []
+    pairs: list[Pair] = []
     for (first, last), width in zip(itertools.pairwise(starts), widths, strict=True):
         middle = (first + last) // 2
-        found.append((lines[:, first : first + width], lines[:, middle : middle + width]))
-    return found
+        pairs.append((lines[:, first : first + width], lines[:, middle : middle + width]))
+    return pairs
 
 
 def aligned_zeros(shape: tuple[int, ...]) -> NDArray[np.float32]:

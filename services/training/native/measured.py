@@ -18,12 +18,12 @@ class Ask:
     """What is measured, and on how many rows from the first on.
 
     Attributes:
-        wanted: quantities; dead units are looked for on all validation rows.
+        quantities: dead units are looked for on all validation rows.
         signal_rows: validation rows.
         gradient_rows: training rows.
     """
 
-    wanted: AbstractSet[Quantity]
+    quantities: AbstractSet[Quantity]
     signal_rows: int
     gradient_rows: int
 
@@ -36,9 +36,9 @@ class Ask:
             validation=ctypes.pointer(validation),
             gradient_rows=self.gradient_rows,
             signal_rows=self.signal_rows,
-            signals=bool(self.wanted & {"moments", "histogram", "saturation"}),
-            dead="dead_units" in self.wanted,
-            gradients="gradients" in self.wanted,
+            signals=bool(self.quantities & {"moments", "histogram", "saturation"}),
+            dead="dead_units" in self.quantities,
+            gradients="gradients" in self.quantities,
             edges_count=len(EDGES),
             edges=EDGES.ctypes.data,
             flat_below=flat_below.ctypes.data,

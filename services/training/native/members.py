@@ -135,10 +135,10 @@ def encode_activation(member: Member) -> tuple[int, tuple[float, float, float, f
         ValueError: an activation the kernel does not have.
     """
     kind = str(member.get("kind"))
-    known = {**ENCODERS, **GATES, **LEARNED}
-    if kind not in known:
-        raise ValueError(f"activation {kind!r} is not in the kernel; it has {', '.join(known)}")
-    name, numbers = known[kind](member)
+    encoders = {**ENCODERS, **GATES, **LEARNED}
+    if kind not in encoders:
+        raise ValueError(f"activation {kind!r} is not in the kernel; it has {', '.join(encoders)}")
+    name, numbers = encoders[kind](member)
     first, second, third, fourth = (*numbers, 0.0, 0.0, 0.0, 0.0)[:4]
     return CODES[name], (first, second, third, fourth)
 

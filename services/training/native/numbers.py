@@ -98,8 +98,8 @@ class CohortNumbers:
             raise ValueError(f"{len(layers)} layers need as many weights and biases, not {len(weights)}, {len(biases)}")
         for number, (layer, weight, bias) in enumerate(zip(layers, weights, biases, strict=True)):
             if weight.shape != layer[:, :-1].shape or bias.shape != layer[:, -1].shape:
-                wanted = f"{layer[:, :-1].shape} and {layer[:, -1].shape}"
-                raise ValueError(f"layer {number} needs shapes {wanted}, not {weight.shape} and {bias.shape}")
+                shapes = f"{layer[:, :-1].shape} and {layer[:, -1].shape}"
+                raise ValueError(f"layer {number} needs shapes {shapes}, not {weight.shape} and {bias.shape}")
         for layer, weight, bias in zip(layers, weights, biases, strict=True):
             layer[:, :-1], layer[:, -1] = weight, bias
         self._residuals[...] = 0.0
@@ -119,20 +119,20 @@ class CohortNumbers:
             raise ValueError(f"the state must hold {', '.join(own)}, not {', '.join(state)}")
         for name, array in own.items():
             if state[name].shape != array.shape or state[name].dtype != array.dtype:
-                wanted = f"{array.dtype} of shape {array.shape}"
-                raise ValueError(f"{name} must be {wanted}, not {state[name].dtype} of shape {state[name].shape}")
+                expected = f"{array.dtype} of shape {array.shape}"
+                raise ValueError(f"{name} must be {expected}, not {state[name].dtype} of shape {state[name].shape}")
         for name, array in own.items():
             array[...] = state[name]
 
     def finite(self) -> NDArray[np.bool_]:
         """Which layers hold finite parameters and moving statistics only, ``[T, layers]``."""
-        found = np.stack([np.isfinite(layer).all(axis=(1, 2)) for layer in self.layer_views()], axis=1)
+        finite = np.stack([np.isfinite(layer).all(axis=(1, 2)) for layer in self.layer_views()], axis=1)
         pairs = itertools.chain(enumerate(self.scale_views()), enumerate(self.statistics_views()))
         for layer, (first, second) in pairs:
-            found[:, layer] &= np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+            finite[:, layer] &= np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
         for layer, slope in enumerate(self.slope_views()):
-            found[:, layer] &= np.isfinite(slope[:, 0])
-        return found
+            finite[:, layer] &= np.isfinite(slope[:, 0])
+        return finite
 
     def _numbers(self) -> dict[str, NDArray[np.generic]]:
         return {

@@ -167,9 +167,9 @@ def declared(library: ctypes.CDLL) -> ctypes.CDLL:
     Raises:
         KernelUnavailableError: it was made for another version of this program.
     """
-    found = library.firstlight_interface()
-    if found != INTERFACE:
-        raise KernelUnavailableError(f"the kernel speaks interface {found}, this program {INTERFACE}")
+    interface = library.firstlight_interface()
+    if interface != INTERFACE:
+        raise KernelUnavailableError(f"the kernel speaks interface {interface}, this program {INTERFACE}")
     library.firstlight_layout.restype = ctypes.c_char_p
     theirs = library.firstlight_layout().decode().splitlines()
     for ours, other in itertools.zip_longest(layout().splitlines(), theirs):

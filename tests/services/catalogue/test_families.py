@@ -21,18 +21,18 @@ def test_every_member_is_there_and_is_json() -> None:
 
 @pytest.mark.parametrize("kind", list(ACTIVATIONS))
 def test_an_activation_comes_with_its_curve_and_moments(kind: str) -> None:
-    found = families.activation(kind, {})
-    assert found["moments"]["q"] == 1.0
-    assert b"NaN" not in orjson.dumps(found)
-    if "curve" in found:
-        assert len(found["curve"]["x"]) == len(found["curve"]["value"]) == len(found["curve"]["derivative"])
+    entry = families.activation(kind, {})
+    assert entry["moments"]["q"] == 1.0
+    assert b"NaN" not in orjson.dumps(entry)
+    if "curve" in entry:
+        assert len(entry["curve"]["x"]) == len(entry["curve"]["value"]) == len(entry["curve"]["derivative"])
 
 
 def test_parameters_change_the_curve() -> None:
-    found = families.activation("leaky_relu", {"negative_slope": "0.5"})
-    assert found["at"] == {"negative_slope": 0.5}
-    assert found["curve"]["value"][0] == -3.0
-    assert found["moments"]["second_moment"] == pytest.approx(0.5 * (1 + 0.25))
+    entry = families.activation("leaky_relu", {"negative_slope": "0.5"})
+    assert entry["at"] == {"negative_slope": 0.5}
+    assert entry["curve"]["value"][0] == -3.0
+    assert entry["moments"]["second_moment"] == pytest.approx(0.5 * (1 + 0.25))
 
 
 def test_a_wrong_name_or_parameter_is_told_the_right_one() -> None:

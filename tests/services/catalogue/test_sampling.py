@@ -22,24 +22,24 @@ def philox(seed: int, layer: int = 0) -> np.random.Generator:
 
 
 def test_the_four_tensors_of_the_founding_notes() -> None:
-    found = {
+    parameters = {
         kind: draw(kind, shape=[9, 1], seed=7)
         for kind in ("glorot_normal", "glorot_uniform", "he_normal", "he_uniform")
     }
     bounds = {"glorot_normal": 1.0168, "glorot_uniform": 0.7746, "he_normal": 1.0718, "he_uniform": 0.8165}
-    for kind, answer in found.items():
+    for kind, answer in parameters.items():
         assert (answer.fan_in, answer.fan_out, answer.count) == (9, 1, 9)
         assert answer.theory.high == pytest.approx(bounds[kind], abs=1e-4)
         assert answer.values is not None
         assert answer.theory.high is not None
         assert np.abs(answer.values).max() <= answer.theory.high
     assert (
-        found["he_uniform"].values
+        parameters["he_uniform"].values
         == philox(7).uniform(-math.sqrt(6 / 9), math.sqrt(6 / 9), (9, 1)).astype("f4").tolist()
     )
     low, high = 0.022750131948179209, 0.97724986805182079
     normal = ndtri(philox(7).uniform(low, high, (9, 1))) * math.sqrt(2 / 9) / 0.87962566103423978
-    assert np.allclose(np.array(found["he_normal"].values), normal, rtol=1e-6)
+    assert np.allclose(np.array(parameters["he_normal"].values), normal, rtol=1e-6)
 
 
 def test_layouts_are_the_same_weight_seen_otherwise() -> None:
@@ -63,47 +63,47 @@ def test_layouts_are_the_same_weight_seen_otherwise() -> None:
 )
 def test_every_initializer_answers_or_says_why_not(kind: str, shape: list[int], layout: str, seed: int) -> None:
     try:
-        found = draw(kind, shape=shape, seed=seed, layout=layout, activation="tanh")
+        sample = draw(kind, shape=shape, seed=seed, layout=layout, activation="tanh")
     except InvalidInputError as error:
         refused = error.problems
     else:
-        answered(found, shape)
+        answered(sample, shape)
         return
     assert refused[0].pointer == "/shape"
 
 
-def answered(found: Sample, shape: list[int]) -> None:
-    values = np.array(found.values)
+def answered(sample: Sample, shape: list[int]) -> None:
+    values = np.array(sample.values)
     assert values.shape == tuple(shape)
-    assert sum(found.histogram.counts) == values.size == found.count
-    assert len(found.histogram.edges) == BINS + 1
-    assert found.sample.mean == pytest.approx(values.mean(), abs=1e-6)
-    assert found.sample.std == pytest.approx(values.std(), abs=1e-6)
+    assert sum(sample.histogram.counts) == values.size == sample.count
+    assert len(sample.histogram.edges) == BINS + 1
+    assert sample.sample.mean == pytest.approx(values.mean(), abs=1e-6)
+    assert sample.sample.std == pytest.approx(values.std(), abs=1e-6)
 
 
 def test_a_large_weight_is_summed_up_and_fits_its_theory() -> None:
-    found = draw("glorot_uniform", shape=[1000, 400], seed=1)
-    assert found.values is None
-    assert str(MOST_VALUES) in found.notes[0]
-    assert found.mean_error is not None
-    assert abs(found.mean_error) < 5
-    assert found.sample.std == pytest.approx(found.theory.std, rel=0.01)
-    assert found.sigma_w_squared == pytest.approx(2 * 1000 / 1400)
+    sample = draw("glorot_uniform", shape=[1000, 400], seed=1)
+    assert sample.values is None
+    assert str(MOST_VALUES) in sample.notes[0]
+    assert sample.mean_error is not None
+    assert abs(sample.mean_error) < 5
+    assert sample.sample.std == pytest.approx(sample.theory.std, rel=0.01)
+    assert sample.sigma_w_squared == pytest.approx(2 * 1000 / 1400)
 
 
 def test_layers_have_their_own_streams() -> None:
-    found = [draw("random_normal", shape=[5, 5], seed=2, layer=layer).values for layer in (0, 1)]
-    assert found[0] != found[1]
-    assert found[1] == philox(2, 1).normal(0, 0.05, (5, 5)).astype("f4").tolist()
+    weights = [draw("random_normal", shape=[5, 5], seed=2, layer=layer).values for layer in (0, 1)]
+    assert weights[0] != weights[1]
+    assert weights[1] == philox(2, 1).normal(0, 0.05, (5, 5)).astype("f4").tolist()
 
 
 def test_a_sequential_initializer_is_told_the_layers_before() -> None:
     parameters = {"numpy_seed": 3, "scale": "he"}
     legacy = np.random.RandomState(3)
     first, second = legacy.randn(10, 2), legacy.randn(5, 10) * math.sqrt(2 / 10)
-    found = draw("legacy_randn", shape=[10, 5], layer=1, before=[[2, 10]], seed=8, parameters=parameters)
-    assert np.allclose(np.array(found.values), second.T, rtol=1e-6)
-    assert "whatever the seed" in found.notes[0]
+    sample = draw("legacy_randn", shape=[10, 5], layer=1, before=[[2, 10]], seed=8, parameters=parameters)
+    assert np.allclose(np.array(sample.values), second.T, rtol=1e-6)
+    assert "whatever the seed" in sample.notes[0]
     turned = draw("legacy_randn", shape=[5, 10], layer=1, before=[[10, 2]], layout="torch", parameters=parameters)
     assert np.allclose(np.array(turned.values), second, rtol=1e-6)
     alone = draw("legacy_randn", shape=[10, 2], layout="torch", parameters={"numpy_seed": 3})

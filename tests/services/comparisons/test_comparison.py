@@ -32,7 +32,7 @@ def store(
     **spec: Any,
 ) -> str:
     """A final experiment with these arms, its curves packed; the training loss is half of the validation loss."""
-    epochs = max(len(found) for curve in arms.values() if (found := curve(0) or curve(1))) - 1
+    epochs = max(len(losses) for curve in arms.values() if (losses := curve(0) or curve(1))) - 1
     experiment = ExperimentRow(
         id=new_id("exp"),
         name=name,
@@ -93,18 +93,18 @@ def test_two_experiments_side_by_side_are_paired_on_seed(database: Database) -> 
     with database.write() as session:
         a = store(session, {("relu", "he"): falling(2.0, 0.5)}, name="first")
         b = store(session, {("tanh", "he"): falling(2.0, 0.8)}, name="second")
-    found = ask(database, a, b)
-    assert [arm.label for arm in found.arms] == ["first: relu · he", "second: tanh · he"]
-    assert [arm.arm for arm in found.arms] == [{"activation": {"kind": "relu"}}, {"activation": {"kind": "tanh"}}]
+    answer = ask(database, a, b)
+    assert [arm.label for arm in answer.arms] == ["first: relu · he", "second: tanh · he"]
+    assert [arm.arm for arm in answer.arms] == [{"activation": {"kind": "relu"}}, {"activation": {"kind": "tanh"}}]
     seeds = np.arange(4)
     ours, theirs = 0.5 + 0.015 * seeds, 0.8 + 0.018 * seeds
-    (pair,) = found.pairs
+    (pair,) = answer.pairs
     assert (pair.a.label, pair.n) == ("first: relu · he", 4)
     assert pair.difference.mean == pytest.approx(np.mean(ours - theirs))
     low, high = stats.t.interval(0.95, 3, np.mean(ours - theirs), stats.sem(ours - theirs))
     assert (pair.difference.ci.low, pair.difference.ci.high) == pytest.approx((low, high))
-    assert found.arms[0].generalization is not None
-    assert found.arms[0].generalization.gap.mean == pytest.approx(np.mean(ours) / 2)
+    assert answer.arms[0].generalization is not None
+    assert answer.arms[0].generalization.gap.mean == pytest.approx(np.mean(ours) / 2)
 
 
 def test_axes_are_pooled_across_experiments(database: Database) -> None:
@@ -113,12 +113,12 @@ def test_axes_are_pooled_across_experiments(database: Database) -> None:
 
     with database.write() as session:
         a, b = store(session, arms("relu", 0.5)), store(session, arms("tanh", 0.7))
-    found = ask(database, a, b, by=("activation",))
-    assert [arm.label for arm in found.arms] == ["relu", "tanh"]
+    answer = ask(database, a, b, by=("activation",))
+    assert [arm.label for arm in answer.arms] == ["relu", "tanh"]
     expected = [np.mean([0.5 + 0.015 * seed, 0.7 + 0.017 * seed]) for seed in range(4)]
-    assert found.arms[0].n == 4
-    assert found.arms[0].mean == pytest.approx(np.mean(expected))
-    assert found.arms[0].std == pytest.approx(np.std(expected, ddof=1))
+    assert answer.arms[0].n == 4
+    assert answer.arms[0].mean == pytest.approx(np.mean(expected))
+    assert answer.arms[0].std == pytest.approx(np.std(expected, ddof=1))
 
 
 def test_arms_that_are_the_same_differ_by_their_experiment(database: Database) -> None:
@@ -126,9 +126,9 @@ def test_arms_that_are_the_same_differ_by_their_experiment(database: Database) -
     with database.write() as session:
         a = store(session, same, model={"kind": "mlp", "hidden": [10]})
         b = store(session, same, model={"kind": "mlp", "hidden": [99]})
-    found = ask(database, a, b)
-    assert [arm.arm for arm in found.arms] == [{"experiment": a}, {"experiment": b}]
-    assert len({arm.key for arm in found.arms}) == 2
+    answer = ask(database, a, b)
+    assert [arm.arm for arm in answer.arms] == [{"experiment": a}, {"experiment": b}]
+    assert len({arm.key for arm in answer.arms}) == 2
     pooled = ask(database, a, b, by=("experiment",))
     assert [arm.arm for arm in pooled.arms] == [{"experiment": a}, {"experiment": b}]
 
@@ -176,9 +176,9 @@ def test_experiments_of_different_length(database: Database) -> None:
     with database.write() as session:
         a = store(session, {("relu", "he"): lambda seed: [2.0, 1.0, 0.9 - 0.01 * seed]})
         b = store(session, {("tanh", "he"): lambda seed: [2.0, 1.0, 0.7, 0.6, 0.5 - 0.02 * seed]})
-    found = ask(database, a, b)
-    assert [arm.convergence.horizon for arm in found.arms] == [2, 4]
-    assert found.ranking[0].label.endswith("tanh · he")
+    answer = ask(database, a, b)
+    assert [arm.convergence.horizon for arm in answer.arms] == [2, 4]
+    assert answer.ranking[0].label.endswith("tanh · he")
 
 
 def test_divergence_counts_and_never_enters_a_mean(database: Database) -> None:
@@ -190,12 +190,12 @@ def test_divergence_counts_and_never_enters_a_mean(database: Database) -> None:
                 ("tanh", "he"): lambda seed: [2.0, 1.0 + 0.1 * seed],
             },
         )
-    found = ask(database, a)
-    relu = found.arms[0]
+    answer = ask(database, a)
+    relu = answer.arms[0]
     assert (relu.n, relu.diverged, relu.mean) == (4, 1, pytest.approx(0.1))
     assert relu.stability.diverged_share == 0.25
-    assert found.ranking[0].label == "tanh · he"
-    assert "diverged" in found.verdict
+    assert answer.ranking[0].label == "tanh · he"
+    assert "diverged" in answer.verdict
 
 
 def test_energy_becomes_carbon_dioxide_only_with_a_grid(database: Database) -> None:

@@ -26,12 +26,12 @@ class Key(NamedTuple):
 
 
 def values(trial: int, epoch: int, layer: int) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "dead_fraction": 0.25 * trial + 0.1 * layer,
         "pre_activation_variance": None if epoch == 4 and trial == 1 else 10.0 ** (layer - epoch),
         "histogram": {"below": 0, "counts": [1, 2], "above": 3},
     }
-    return found | ({"update_ratio": 0.01 * epoch} if epoch else {})
+    return values | ({"update_ratio": 0.01 * epoch} if epoch else {})
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_choices_by_name(database: Database, measured: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "pointer", "words"),
+    ("selection", "pointer", "words"),
     [
         (Wanted(quantities=("colour",)), "quantity", "unknown quantity 'colour'"),
         (Wanted(arms=("nobody",)), "arm", "no arm"),
@@ -131,9 +131,9 @@ def test_choices_by_name(database: Database, measured: str) -> None:
         (Wanted(where="epoch contains 1"), "where", "`contains` works on"),
     ],
 )
-def test_refusals(database: Database, measured: str, wanted: Wanted, pointer: str, words: str) -> None:
+def test_refusals(database: Database, measured: str, selection: Wanted, pointer: str, words: str) -> None:
     with database.read() as session, pytest.raises(InvalidInputError, match=words) as refused:
-        page(session, measured, wanted, 10)
+        page(session, measured, selection, 10)
     assert refused.value.problems[0].pointer == pointer
 
 

@@ -33,9 +33,9 @@ SPEC: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def renderer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Renderer]:
-    found = Renderer(tmp_path_factory.mktemp("figures"))
-    yield found
-    found.close()
+    renderer = Renderer(tmp_path_factory.mktemp("figures"))
+    yield renderer
+    renderer.close()
 
 
 def size_of(png: bytes) -> tuple[int, int]:
@@ -157,8 +157,8 @@ def test_no_more_requests_wait_than_threads_can_be_spared(monkeypatch: pytest.Mo
 def test_pictures_asked_for_at_once_are_all_drawn(renderer: Renderer) -> None:
     specs = [{**SPEC, "title": "", "width": 100 + 20 * place} for place in range(6)]
     with ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(lambda spec: renderer.render(spec, "svg"), specs))
-    widths = [float(ET.fromstring(svg).attrib["width"]) for svg in found]
+        drawings = list(pool.map(lambda spec: renderer.render(spec, "svg"), specs))
+    widths = [float(ET.fromstring(svg).attrib["width"]) for svg in drawings]
     assert widths == sorted(widths)
     assert len(set(widths)) == 6
 

@@ -28,7 +28,7 @@ def test_an_experiment_keeps_the_names_it_was_stored_with(names: tuple[str, str]
         ArmResults("key", f"relu · he_uniform · {name}", (), arm.model_dump())
         for arm, name in zip(arms, names, strict=True)
     ]
-    found = with_axes(stored)
-    assert [arm.axes["optimizer"] for arm in found] == list(names)
-    assert {(arm.axes["activation"], arm.axes["batch_size"]) for arm in found} == {("relu", "batch 32")}
-    assert [arm.members["activation"] for arm in found] == [arm.activation for arm in arms]
+    with_names = with_axes(stored)
+    assert [arm.axes["optimizer"] for arm in with_names] == list(names)
+    assert {(arm.axes["activation"], arm.axes["batch_size"]) for arm in with_names} == {("relu", "batch 32")}
+    assert [arm.members["activation"] for arm in with_names] == [arm.activation for arm in arms]

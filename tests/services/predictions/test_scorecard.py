@@ -44,7 +44,7 @@ def test_ratios_of_an_experiment(database: Database, measured: str) -> None:
     with database.read() as session:
         (arm,) = experiment_check(session, session.get_one(ExperimentRow, measured)).arms
     assert (arm.label, arm.trials) == ("relu · he_normal", 2)
-    assert [found.layer for found in arm.layers] == ["dense_0", "dense_1", "dense_2"]
+    assert [layer.layer for layer in arm.layers] == ["dense_0", "dense_1", "dense_2"]
     first = arm.layers[0]
     assert first.predicted_second_moment == 2.0
     assert first.measured_second_moment == pytest.approx(6.0 * math.exp(0.5))

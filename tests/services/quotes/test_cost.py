@@ -22,9 +22,9 @@ def spec(**changes: object) -> ExperimentSpec:
 
 
 def load(machine: Machine = ASSUMED, **changes: Any) -> cost.Load:
-    found = spec(**changes)
-    expanded = grid.expand(found)
-    return cost.load(found, expanded, tuple(range(len(expanded.trials))), machine)
+    parsed = spec(**changes)
+    expanded = grid.expand(parsed)
+    return cost.load(parsed, expanded, tuple(range(len(expanded.trials))), machine)
 
 
 def test_parameters_are_weights_and_biases() -> None:

@@ -10,6 +10,7 @@ from services.db.tables import CalibrationRow, CohortRow, ExperimentRow, TrialRo
 from services.experiments.plan import Prepared, plan
 from services.experiments.store import create
 from services.experiments.views import view
+from services.quotes.calibration_keys import Place
 from services.quotes.forecast import predict
 from services.quotes.history import FIRST_SPREAD, MEMORY, known_rate, learn, shape_key, trial_steps
 from services.science.spec import Arm, ExperimentSpec
@@ -49,11 +50,11 @@ def test_a_quote_rests_on_what_the_same_shape_took(database: Database) -> None:
     ran(database, seconds=3.0)
     with database.read() as session:
         loads = Prepared(spec(), Settings()).loads
-        found = predict(session, loads, 1)
+        seconds = predict(session, loads, 1)
         longer = predict(session, Prepared(spec(epochs=100), Settings()).loads, 1)
-    assert found.expected == pytest.approx(3.5)
-    assert found.low < 3.5 < found.high
-    assert found.basis == "1 finished cohort of the same shape (native on cpu)"
+    assert seconds.expected == pytest.approx(3.5)
+    assert seconds.low < 3.5 < seconds.high
+    assert seconds.basis == "1 finished cohort of the same shape (native on cpu)"
     assert longer.expected == pytest.approx(30.5)  # the start is paid once
 
 
@@ -64,12 +65,12 @@ def test_measurements_are_averaged_and_their_scatter_widens_the_range(database: 
     assert steps == 8 * 10 * -(-1438 // 32)
     with database.read() as session:
         rate = known_rate(session, key())
-        found = predict(session, Prepared(spec(), Settings()).loads, 1)
+        predicted = predict(session, Prepared(spec(), Settings()).loads, 1)
     assert rate is not None
     assert rate.samples == 3
     assert rate.microseconds == pytest.approx(1e6 / steps * (MEMORY + 2 * (1 - MEMORY)))
     assert rate.spread == pytest.approx((1 - MEMORY) * 0.6931, rel=1e-3)  # 0, then log 2
-    assert found.high / found.expected == pytest.approx(found.expected / found.low)
+    assert predicted.high / predicted.expected == pytest.approx(predicted.expected / predicted.low)
 
 
 def test_shapes_are_told_apart_by_what_costs_time() -> None:
@@ -85,15 +86,15 @@ def test_the_engine_that_measured_last_is_believed(database: Database) -> None:
     with database.read() as session:
         rate = known_rate(session, key())
     assert rate is not None
-    assert (rate.where, rate.samples, rate.spread) == ("native:cpu", 1, FIRST_SPREAD)
+    assert (rate.place, rate.samples, rate.spread) == (Place("native", "cpu"), 1, FIRST_SPREAD)
 
 
 def test_an_unknown_shape_falls_back_on_a_count(database: Database) -> None:
     ran(database, seconds=3.0)
     with database.read() as session:
-        found = predict(session, Prepared(spec(batch_size=64), Settings()).loads, 1)
+        seconds = predict(session, Prepared(spec(batch_size=64), Settings()).loads, 1)
         mixed = predict(session, Prepared(spec(batch_size=[32, 64]), Settings()).loads, 1)
-    assert found.basis.startswith("a count of the arithmetic")
+    assert seconds.basis.startswith("a count of the arithmetic")
     assert mixed.basis.startswith("1 finished cohort of the same shape (native on cpu); for the rest a count")
 
 
@@ -129,8 +130,8 @@ def test_as_many_cohorts_as_slots(database: Database) -> None:
         row = {"host": "h", "boot_id": "b", "pid": 1, "pid_start_time": 0.0, "heartbeat_at": 4e9}
         session.add(WorkerRow(id="wrk_1", slots=3, **row))
         session.flush()
-        found = plan(session, spec(), Settings())
-    assert [cohort.size for cohort in found.cohorts] == [3, 2, 3]
+        quote = plan(session, spec(), Settings())
+    assert [cohort.size for cohort in quote.cohorts] == [3, 2, 3]
 
 
 def test_a_key_is_short_enough_for_its_column() -> None:

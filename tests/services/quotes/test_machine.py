@@ -66,10 +66,10 @@ def test_a_stored_set_comes_back_whole(database: Database) -> None:
         store(session, "0123456789ab", MEASURED)
     with database.write() as session:
         assert confirm(session, "0123456789ab")
-        found = present(session)
-    assert found.measured
-    assert {name: getattr(found, name) for name in NUMBERS} == MEASURED
-    assert (found.digest, found.startup_seconds) == ("0123456789ab", READY_SECONDS)
+        machine = present(session)
+    assert machine.measured
+    assert {name: getattr(machine, name) for name in NUMBERS} == MEASURED
+    assert (machine.digest, machine.startup_seconds) == ("0123456789ab", READY_SECONDS)
 
 
 def test_the_machine_at_work_is_believed(database: Database) -> None:
@@ -126,10 +126,10 @@ def test_numbers_that_cannot_be_are_refused(change: dict[str, Any], words: str) 
         checked({**MEASURED, **change})
 
 
-@pytest.mark.parametrize("found", [None, [], "fast", 3.0])
-def test_what_is_no_set_is_refused(found: object) -> None:
+@pytest.mark.parametrize("rates", [None, [], "fast", 3.0])
+def test_what_is_no_set_is_refused(rates: object) -> None:
     with pytest.raises(ValueError, match="must be an object"):
-        checked(found)
+        checked(rates)
     with pytest.raises(ValueError, match="kernel_flops must be"):
         checked({})
 
@@ -203,9 +203,9 @@ def test_counts_at_other_rates_say_nothing_of_these(database: Database) -> None:
     for name in late:
         finish(database, name, ratio=2.0)
     with database.read() as session:
-        found = predict(session, loads, 1, machine)
-    assert found.expected == pytest.approx(2.0 * loads[0].seconds)
-    assert found.basis.endswith("corrected by the last 3 finished cohorts")
+        seconds = predict(session, loads, 1, machine)
+    assert seconds.expected == pytest.approx(2.0 * loads[0].seconds)
+    assert seconds.basis.endswith("corrected by the last 3 finished cohorts")
 
 
 def test_the_dry_run_quotes_what_a_submission_stores(database: Database) -> None:

@@ -42,9 +42,9 @@ def test_each_arm_has_a_line_and_the_worst_comes_first(database: Database) -> No
         },
     )
     with database.read() as session:
-        found, none = (load_results(session, session.get_one(ExperimentRow, one)) for one in (experiment, calm))
+        results, none = (load_results(session, session.get_one(ExperimentRow, one)) for one in (experiment, calm))
         assert divergences(none) == ()
-        assert divergences(found) == (
+        assert divergences(results) == (
             "all: 6 of 6 trials, in epochs 1 to 4, first in a (4), b (2)",
             "two: 2 of 3 trials (seeds 0, 2), in epoch 2, first in output",
             "one: 1 of 3 trials (seed 1), in epoch 3, first in the loss",

@@ -28,8 +28,8 @@ def test_arms_come_in_the_order_of_the_grid_and_without_a_measurement_not_at_all
 
 def test_several_seeds_are_averaged_with_the_interval_of_the_share() -> None:
     highs = np.array([1.0, 1.2, 1.7])
-    found = [outputs("a", 0.0, high, seed) for seed, high in enumerate(highs)]
-    (row,) = reach_rows([arm("a", ("succeeded",) * 3)], found, 0.9)
+    records = [outputs("a", 0.0, high, seed) for seed, high in enumerate(highs)]
+    (row,) = reach_rows([arm("a", ("succeeded",) * 3)], records, 0.9)
     shares = highs / 4
     low, high = stats.t.interval(0.9, 2, shares.mean(), stats.sem(shares))
     assert row.n == 3
@@ -38,10 +38,10 @@ def test_several_seeds_are_averaged_with_the_interval_of_the_share() -> None:
 
 
 def test_diverged_trials_count_only_where_no_other_is_left() -> None:
-    found = [outputs("a", 0.0, 1.0, 0), outputs("a", -90.0, 90.0, 1, epoch=2)]
-    (row,) = reach_rows([arm("a", ("succeeded", "diverged"))], found, 0.95)
+    records = [outputs("a", 0.0, 1.0, 0), outputs("a", -90.0, 90.0, 1, epoch=2)]
+    (row,) = reach_rows([arm("a", ("succeeded", "diverged"))], records, 0.95)
     assert (row.n, row.epoch, row.covered) == (1, "4", "25 %")
-    (row,) = reach_rows([arm("a", ("diverged", "diverged"))], found, 0.95)
+    (row,) = reach_rows([arm("a", ("diverged", "diverged"))], records, 0.95)
     assert (row.n, row.epoch, row.covered) == (2, "2 to 4", "62 % (25 to 100 %)")
 
 
@@ -56,6 +56,6 @@ def test_nothing_is_covered_where_the_ranges_do_not_meet() -> None:
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_an_interval_of_a_share_stays_between_none_and_all(share: float) -> None:
     ends = (-1.0, 3.0) if share else (5.0, 6.0)
-    found = [outputs("a", *ends, seed) for seed in range(3)]
-    (row,) = reach_rows([arm("a", ("succeeded",) * 3)], found, 0.95)
+    records = [outputs("a", *ends, seed) for seed in range(3)]
+    (row,) = reach_rows([arm("a", ("succeeded",) * 3)], records, 0.95)
     assert row.covered == f"{100 * share:.0f} % ({100 * share:.0f} to {100 * share:.0f} %)"

@@ -84,9 +84,9 @@ def halfwidth(kind: str, seeds: int, level: float) -> float:
 def test_seeds_are_added_until_every_interval_is_narrow(database: Database, tmp_path: Path) -> None:
     # Four looks of two arms: each interval is made at 1 - 0.05 / 4 / 2.
     level = 1 - 0.05 / 4 / 2
-    wanted = 1.0001 * max(halfwidth(kind, 9, level) for kind in ("relu", "tanh"))
-    assert max(halfwidth(kind, 6, level) for kind in ("relu", "tanh")) > wanted
-    experiment = submit(database, tmp_path, {"min": 3, "max": 12, "step": 3, "until": {"ci_halfwidth": wanted}})
+    target = 1.0001 * max(halfwidth(kind, 9, level) for kind in ("relu", "tanh"))
+    assert max(halfwidth(kind, 6, level) for kind in ("relu", "tanh")) > target
+    experiment = submit(database, tmp_path, {"min": 3, "max": 12, "step": 3, "until": {"ci_halfwidth": target}})
     assert record(database, experiment)[1]["round"] == 1
     train(database, noisy)
     state, rounds, trials = record(database, experiment)
@@ -99,15 +99,15 @@ def test_seeds_are_added_until_every_interval_is_narrow(database: Database, tmp_
     assert "within" in rounds["reason"]
     assert "0.95" in rounds["guarantee"]
     with database.read() as session:
-        found = comparison(session, [experiment], Question())
+        answer = comparison(session, [experiment], Question())
         states = [
             event.payload["state"]
             for event in session.scalars(select(EventRow).where(EventRow.type == "state").order_by(EventRow.seq))
         ]
         done = session.scalar(select(func.count()).where(EventRow.type == "done"))
-    assert [arm.n for arm in found.arms] == [9, 9]
-    assert found.arms[0].mean == pytest.approx(np.mean([noisy("relu", seed) for seed in range(9)]))
-    assert found.pairs[0].n == 9
+    assert [arm.n for arm in answer.arms] == [9, 9]
+    assert answer.arms[0].mean == pytest.approx(np.mean([noisy("relu", seed) for seed in range(9)]))
+    assert answer.pairs[0].n == 9
     assert states == ["queued", "running", "succeeded"]
     assert done == 1
 

@@ -30,7 +30,7 @@ def test_kinds_stand_in_the_order_of_the_union_and_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("posted", "expected"),
     [
         ("Ring", {"kind": "circle"}),
         ("my-square", {"kind": "my_square"}),
@@ -42,11 +42,11 @@ def test_kinds_stand_in_the_order_of_the_union_and_cannot_be_changed() -> None:
     ],
 )
 def test_a_name_or_an_alias_becomes_an_object_and_anything_else_is_left_to_validation(
-    given: object, expected: object
+    posted: object, expected: object
 ) -> None:
-    before = repr(given)
-    assert canonical({"ring": "circle"})(given) == expected
-    assert repr(given) == before
+    before = repr(posted)
+    assert canonical({"ring": "circle"})(posted) == expected
+    assert repr(posted) == before
 
 
 @pytest.mark.parametrize(

@@ -73,5 +73,5 @@ def test_arms_that_differ_in_a_late_digit_have_different_labels() -> None:
 def test_a_parameter_that_one_arm_alone_has_is_named_in_its_siblings() -> None:
     arms = [{"optimizer": {"kind": "sgd", "momentum": 0.9}}, {"optimizer": {"kind": "sgd", "clip_norm": 1.0}}]
     made = grid(seeds=1, activation="relu", arms=[{**arm, "activation": "relu"} for arm in arms])
-    found = {label.split(" · ")[-1] for label in made.labels}
-    assert found == {"sgd(clip_norm=None, momentum=0.9)", "sgd(clip_norm=1, momentum=0)"}
+    parts = {label.split(" · ")[-1] for label in made.labels}
+    assert parts == {"sgd(clip_norm=None, momentum=0.9)", "sgd(clip_norm=1, momentum=0)"}

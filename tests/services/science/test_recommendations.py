@@ -7,8 +7,8 @@ from services.science.initializers import INITIALIZERS
 from services.science.recommendations import Recommendation, recommend
 
 
-def choices(found: list[Recommendation], role: str) -> list[str]:
-    ranked = [item for item in found if item.role == role]
+def choices(recommendations: list[Recommendation], role: str) -> list[str]:
+    ranked = [item for item in recommendations if item.role == role]
     assert [item.rank for item in ranked] == sorted(item.rank for item in ranked)
     return [item.choice for item in ranked]
 
@@ -17,13 +17,13 @@ def choices(found: list[Recommendation], role: str) -> list[str]:
     ("task", "output"), [("binary", "sigmoid"), ("multiclass", "softmax"), ("regression", "identity")]
 )
 def test_the_task_decides_the_output(task: str, output: str) -> None:
-    found = recommend(task, 2)  # type: ignore[arg-type]
-    assert choices(found, "output_activation") == [output]
-    hidden = choices(found, "hidden_activation")
+    recommendations = recommend(task, 2)  # type: ignore[arg-type]
+    assert choices(recommendations, "output_activation") == [output]
+    hidden = choices(recommendations, "hidden_activation")
     assert hidden[:2] == ["relu", "leaky_relu"]
     assert hidden.index("tanh") < hidden.index("sigmoid") == len(hidden) - 1
-    assert choices(found, "bias") == ["zeros"]
-    assert choices(found, "initializer")[0].startswith("he_")
+    assert choices(recommendations, "bias") == ["zeros"]
+    assert choices(recommendations, "initializer")[0].startswith("he_")
 
 
 @pytest.mark.parametrize(

@@ -34,15 +34,15 @@ def test_rounds_lead_from_the_least_to_the_most(least: int, more: int, step: int
 
 
 def test_rounds_given_as_seeds_are_kept_beside_the_first_seeds() -> None:
-    found = spec({"min": 3, "max": 12, "step": 3, "until": "ranked"})
-    assert found.seeds == (0, 1, 2)
-    assert found.rounds is not None
-    assert found.rounds.rounds == 4
-    assert size(found) == 24
-    again = ExperimentSpec.model_validate(found.canonical())
-    assert again == found.resolved()
-    assert again.digest() == found.digest()
-    assert found.digest() != spec(3).digest()
+    parsed = spec({"min": 3, "max": 12, "step": 3, "until": "ranked"})
+    assert parsed.seeds == (0, 1, 2)
+    assert parsed.rounds is not None
+    assert parsed.rounds.rounds == 4
+    assert size(parsed) == 24
+    again = ExperimentSpec.model_validate(parsed.canonical())
+    assert again == parsed.resolved()
+    assert again.digest() == parsed.digest()
+    assert parsed.digest() != spec(3).digest()
     assert "rounds" not in spec(3).canonical()
 
 

@@ -28,11 +28,11 @@ def probe(*options: str) -> dict[str, float | None]:
 
 
 def test_the_probe_prints_one_line_of_numbers_that_a_machine_can_have() -> None:
-    found = probe("--device", "cpu")
-    assert found.keys() == set(NUMBERS)
-    assert all(value is not None and math.isfinite(value) and value >= 0 for value in found.values())
-    assert all(found[name] for name in (*POSITIVE, "kernel_flops"))
-    assert checked(found) == found
+    rates = probe("--device", "cpu")
+    assert rates.keys() == set(NUMBERS)
+    assert all(value is not None and math.isfinite(value) and value >= 0 for value in rates.values())
+    assert all(rates[name] for name in (*POSITIVE, "kernel_flops"))
+    assert checked(rates) == rates
 
 
 def test_without_the_kernel_its_numbers_are_null(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,9 +42,9 @@ def test_without_the_kernel_its_numbers_are_null(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(calibrate, "kernel", gone)
     monkeypatch.setattr(calibrate, "configure", lambda _device, _threads: "cpu")
     monkeypatch.setattr(calibrate, "ROUNDS", 1)
-    found = measure("cpu", 1, "auto")
-    assert [name for name, value in found.items() if value is None] == list(KERNEL)
-    assert checked(found)["kernel_flops"] == 0.0
+    rates = measure("cpu", 1, "auto")
+    assert [name for name, value in rates.items() if value is None] == list(KERNEL)
+    assert checked(rates)["kernel_flops"] == 0.0
 
 
 def test_an_engine_that_is_not_used_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,9 +63,9 @@ def test_a_study_counts_its_own_work() -> None:
 
 
 def test_every_study_is_timed() -> None:
-    found = time_all({"a": Study(Mlp(hidden=(3,)), (2,), 1, 1), "b": Study(Mlp(hidden=(3,)), (2,), 2, 2)}, "cpu", 1)
-    assert found.keys() == {"a", "b"}
-    assert all(0 < seconds < np.inf for seconds in found.values())
+    timed = time_all({"a": Study(Mlp(hidden=(3,)), (2,), 1, 1), "b": Study(Mlp(hidden=(3,)), (2,), 2, 2)}, "cpu", 1)
+    assert timed.keys() == {"a", "b"}
+    assert all(0 < seconds < np.inf for seconds in timed.values())
 
 
 @pytest.mark.parametrize("sorts", [1, 2, 3])
@@ -73,8 +73,8 @@ def test_shares_that_are_there_are_found(sorts: int) -> None:
     rng = stream(sorts, Purpose.SYNTHETIC)
     for _ in range(20):
         parts = rng.uniform(1.0, 1e9, (sorts + 1, sorts))
-        wanted = rng.uniform(1e-12, 1e-9, sorts)
-        assert shares(parts.tolist(), (parts @ wanted).tolist()) == pytest.approx(wanted.tolist(), rel=1e-6)
+        truth = rng.uniform(1e-12, 1e-9, sorts)
+        assert shares(parts.tolist(), (parts @ truth).tolist()) == pytest.approx(truth.tolist(), rel=1e-6)
 
 
 def test_shares_are_the_nearest_that_are_not_negative() -> None:
@@ -84,11 +84,11 @@ def test_shares_are_the_nearest_that_are_not_negative() -> None:
     for _ in range(200):
         parts, seconds = rng.uniform(0.0, 10.0, (3, 3)), rng.uniform(0.5, 5.0, 3)
         reference, _ = nnls(parts / seconds[:, None], np.ones(3))
-        found = shares(parts.tolist(), seconds.tolist())
-        assert found[0] > 0
-        assert min(found) >= 0
+        fitted = shares(parts.tolist(), seconds.tolist())
+        assert fitted[0] > 0
+        assert min(fitted) >= 0
         if reference[0] > 1e-9:
-            assert found == pytest.approx(reference.tolist(), abs=1e-8)
+            assert fitted == pytest.approx(reference.tolist(), abs=1e-8)
             compared += 1
             cut += bool((reference == 0).any())
     assert compared > 100

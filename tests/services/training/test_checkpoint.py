@@ -49,10 +49,10 @@ def test_a_part_of_the_cohort_gets_its_own_trials(tmp_path: Path) -> None:
     state = {"steps": np.arange(5), "parameters.dense_0.weight": np.arange(30.0).reshape(5, 2, 3)}
     file = write(tmp_path, 1, state, replace(ORIGIN, trials=trials))
     part = replace(ORIGIN, trials=(trials[1], trials[4]))
-    found = read(file.path, file.sha256, 1, part, [1, 4])
-    assert found.keys() == state.keys()
+    arrays = read(file.path, file.sha256, 1, part, [1, 4])
+    assert arrays.keys() == state.keys()
     for name, array in state.items():
-        np.testing.assert_array_equal(found[name], array[[1, 4]])
+        np.testing.assert_array_equal(arrays[name], array[[1, 4]])
     for slots in ([1, 3], [4, 1], [1], [1, 4, 4], [1, 5], [1, -1]):
         with pytest.raises(CheckpointMismatch, match="other trials"):
             read(file.path, file.sha256, 1, part, slots)

@@ -60,13 +60,13 @@ class Child:
 
     def until_end(self, *, acknowledge: bool = True) -> list[dict[str, Any]]:
         """Every message up to done, stopped or failed, acknowledging each epochs message."""
-        found: list[dict[str, Any]] = []
-        while not found or found[-1]["type"] not in {"done", "stopped", "failed"}:
-            found.append(self.read())
-            if found[-1]["type"] == "epochs" and acknowledge:
-                self.send({"type": "ack", "epoch": found[-1]["to"]})
+        messages: list[dict[str, Any]] = []
+        while not messages or messages[-1]["type"] not in {"done", "stopped", "failed"}:
+            messages.append(self.read())
+            if messages[-1]["type"] == "epochs" and acknowledge:
+                self.send({"type": "ack", "epoch": messages[-1]["to"]})
         assert self.process.wait(PATIENCE) == 0
-        return found
+        return messages
 
     def errors(self) -> str:
         assert self.process.stderr is not None

@@ -96,8 +96,8 @@ def test_the_rows_are_those_of_the_exercise(data_dir: Path) -> None:
 
 def test_the_preset_has_these_starts_and_gives_the_points_as_they_are(data_dir: Path) -> None:
     description, rows = cohort(data_dir)
-    found = [getattr(trial.initializer, "scale", trial.initializer.kind) for trial in description.trials]
-    assert found == list(NAMES)
+    scales = [getattr(trial.initializer, "scale", trial.initializer.kind) for trial in description.trials]
+    assert scales == list(NAMES)
     assert [layer.shape for layer in description.weight_layers] == [(2, 10), (10, 5), (5, 1)]
     assert not np.allclose(rows.x_train.std(axis=0), 1.0, atol=0.1)
 
@@ -115,8 +115,8 @@ def test_the_accuracies_are_the_published_ones(exercise: Exercise, start: str | 
 @pytest.mark.parametrize("start", list(COSTS))
 def test_the_costs_are_the_published_ones(exercise: Exercise, start: str | float) -> None:
     place = NAMES.index(start)
-    found = {iteration: exercise.costs[iteration, place] for iteration in COSTS[start]}
-    assert found == pytest.approx(COSTS[start], abs=6e-5)  # half of the last digit, and rounding
+    costs = {iteration: exercise.costs[iteration, place] for iteration in COSTS[start]}
+    assert costs == pytest.approx(COSTS[start], abs=6e-5)  # half of the last digit, and rounding
 
 
 def test_a_large_start_costs_much_but_not_infinitely_much(exercise: Exercise) -> None:

@@ -42,15 +42,15 @@ def measured(model: dict[str, Any], slots: list[int] | None = None) -> tuple[Coh
     probe = Probe(description, Diagnostics(), draw_layers(description, rows().x_train), rows(), "cpu")
     engine, healthy = engine_of(description, rows()), np.ones(len(description.trials), dtype=np.bool_)
     before = engine.parameters()
-    found = [(engine.state(), probe.measure(engine.state(), None, healthy))]
+    measurements = [(engine.state(), probe.measure(engine.state(), None, healthy))]
     assert engine.train_epoch(1, lambda _fraction: False) is not None
-    return description, [*found, (engine.state(), probe.measure(engine.state(), before, healthy))]
+    return description, [*measurements, (engine.state(), probe.measure(engine.state(), before, healthy))]
 
 
 @pytest.mark.parametrize("position", ["before", "after"])
 def test_the_first_convolution_is_measured_as_scipy_correlates(position: str) -> None:
-    description, found = measured({"batch_norm": {"position": position, "epsilon": 0.001}})
-    for state, layers in found:
+    description, measurements = measured({"batch_norm": {"position": position, "epsilon": 0.001}})
+    for state, layers in measurements:
         for item in layers:
             if item.layer != "conv_0":
                 continue

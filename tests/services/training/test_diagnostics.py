@@ -36,11 +36,11 @@ BOTH = pytest.mark.parametrize("engine", ["eager", "native"])
 
 
 def measured(
-    document: dict[str, Any], rows: Rows, wanted: Diagnostics, engine: Choice = "eager", *, aside: bool = False
+    document: dict[str, Any], rows: Rows, diagnostics: Diagnostics, engine: Choice = "eager", *, aside: bool = False
 ) -> tuple[CohortDescription, Kept]:
     description = described(document, rows)
     built = engine_of(description, rows, engine, threads=2)
-    probe = Probe(description, wanted, draw_layers(description, rows.x_train), rows, "cpu", built)
+    probe = Probe(description, diagnostics, draw_layers(description, rows.x_train), rows, "cpu", built)
     observer = Kept(keep_states=True)
     TrainingRun(built, description, rows, observer, Measuring(probe, aside=aside)).run()
     return description, observer
@@ -286,10 +286,10 @@ def test_distinct_units_counts_classes() -> None:
 def test_effective_ranks_of_known_matrices() -> None:
     outer = np.outer(np.arange(1.0, 5.0), np.arange(1.0, 5.0))
     ruined = np.full((4, 4), np.nan)
-    found = effective_ranks(np.stack([np.eye(4), outer, np.zeros((4, 4)), ruined, np.diag([1.0, 2.0, 0.0, 0.0])]))
-    assert found[:2] == pytest.approx([4.0, 1.0], abs=1e-5)
-    assert found[2:4] == [None, None]
-    assert found[4] == pytest.approx(3.0 / 2.0 ** (2 / 3))  # shares 1/3 and 2/3
+    ranks = effective_ranks(np.stack([np.eye(4), outer, np.zeros((4, 4)), ruined, np.diag([1.0, 2.0, 0.0, 0.0])]))
+    assert ranks[:2] == pytest.approx([4.0, 1.0], abs=1e-5)
+    assert ranks[2:4] == [None, None]
+    assert ranks[4] == pytest.approx(3.0 / 2.0 ** (2 / 3))  # shares 1/3 and 2/3
     wide = stream(5, Purpose.SYNTHETIC).normal(size=(2, 3, 7))
     assert effective_ranks(wide) == pytest.approx([shannon_rank(matrix) for matrix in wide])
 

@@ -27,9 +27,9 @@ def test_the_estimate_is_processor_time_times_watts() -> None:
     meter = CpuTimeMeter(10.0)
     before = time.process_time()
     burn(0.05)
-    found = meter.read()
-    assert found.method == "cpu_time_estimate"
-    assert 0.5 <= found.joules <= (time.process_time() - before) * 10.0 + 0.1
+    reading = meter.read()
+    assert reading.method == "cpu_time_estimate"
+    assert 0.5 <= reading.joules <= (time.process_time() - before) * 10.0 + 0.1
 
 
 def test_only_whole_packages_count(tmp_path: Path) -> None:

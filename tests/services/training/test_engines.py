@@ -145,13 +145,13 @@ def test_a_lone_network_without_its_trial_axis_is_the_same_network(model: dict[s
     )
     network = StackedNetwork(description, draw_layers(description, rows.x_train), "cpu")
     x = torch.from_numpy(rows.x_train[:9].reshape(9, -1)).unsqueeze(0)
-    found: list[list[torch.Tensor]] = []
+    forms: list[list[torch.Tensor]] = []
     assert len(network.lone_leaves) == len(network.leaves)
     for leaves in (network.leaves, network.lone_leaves):
         outputs = network.forward(x, leaves=leaves)
         assert outputs.shape == (1, 9, description.outputs)
-        found.append([outputs, *torch.autograd.grad(outputs.square().sum(), leaves)])
-    for stacked, lone in zip(*found, strict=True):
+        forms.append([outputs, *torch.autograd.grad(outputs.square().sum(), leaves)])
+    for stacked, lone in zip(*forms, strict=True):
         torch.testing.assert_close(lone.reshape(stacked.shape), stacked, rtol=1e-5, atol=1e-6)
     two, _ = classification(model={"kind": "mlp", **model}, activation="tanh", initializer="he_normal", seeds=2)
     assert not StackedNetwork(two, draw_layers(two, rows.x_train), "cpu").lone_leaves
@@ -276,9 +276,9 @@ def test_a_diverging_trial_leaves_its_neighbours_bit_identical(optimizer: str, e
     trials[wild_slot] = wild_plan
     wild = CohortDescription(tuple(trials), *list(vars(calm).values())[1:])
     expected, got = train(calm, rows, engine=engine), train(wild, rows, engine=engine)
-    found = [(report.epoch, item) for report in got.reports for item in report.diverged]
-    assert [(epoch, item.slot) for epoch, item in found] == [(1, wild_slot)]
-    assert found[0][1].layer in {"dense_0", "dense_1", "dense_2", "loss"}
+    divergences = [(report.epoch, item) for report in got.reports for item in report.diverged]
+    assert [(epoch, item.slot) for epoch, item in divergences] == [(1, wild_slot)]
+    assert divergences[0][1].layer in {"dense_0", "dense_1", "dense_2", "loss"}
     others = [slot for slot in range(len(trials)) if slot != wild_slot]
     for name in expected.reports[0].metrics:
         np.testing.assert_array_equal(expected.metric(name)[:, others], got.metric(name)[:, others])

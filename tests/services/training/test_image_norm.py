@@ -37,15 +37,17 @@ def test_it_is_as_accurate_as_float64(shape: tuple[int, ...], threads: int) -> N
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        found, mean, variance = ImageNorm.apply(*leaves, EPSILON)
-        gradients = torch.autograd.grad(found, leaves, torch.from_numpy(dy))
+        normalized, mean, variance = ImageNorm.apply(*leaves, EPSILON)
+        gradients = torch.autograd.grad(normalized, leaves, torch.from_numpy(dy))
     finally:
         torch.set_num_threads(before)
-    wanted = expected(x.astype(np.float64), gamma.astype(np.float64), dy.astype(np.float64))
-    sizes = [np.abs(exact).max() for exact in wanted[:4]]
+    by_hand = expected(x.astype(np.float64), gamma.astype(np.float64), dy.astype(np.float64))
+    sizes = [np.abs(exact).max() for exact in by_hand[:4]]
     sizes += [np.abs(dy).sum() / shape[-1]] * 2  # what the last two add up, sign or not
     names = ("output", "mean", "variance", "d_x", "d_gamma", "d_beta")
-    for name, ours, exact, size in zip(names, (found.detach(), mean, variance, *gradients), wanted, sizes, strict=True):
+    for name, ours, exact, size in zip(
+        names, (normalized.detach(), mean, variance, *gradients), by_hand, sizes, strict=True
+    ):
         np.testing.assert_allclose(ours.numpy(), exact, rtol=0.0, atol=2e-6 * size, err_msg=name)
 
 

@@ -17,19 +17,19 @@ def never(_share: float) -> bool:
 
 @pytest.mark.parametrize(("lanes", "tasks"), [(1, 0), (1, 3), (2, 1), (2, 5), (3, 2), (4, 9)])
 def test_every_task_comes_to_its_end_and_stays_in_order(lanes: int, tasks: int) -> None:
-    found: list[list[int]] = [[] for _ in range(tasks)]
+    pieces: list[list[int]] = [[] for _ in range(tasks)]
     busy = [threading.Lock() for _ in range(tasks)]
 
     def task(number: int) -> Iterator[float]:
         for piece in range(20):
             assert busy[number].acquire(blocking=False), "a task was in two lanes at once"
-            found[number].append(piece)
+            pieces[number].append(piece)
             busy[number].release()
             yield 1 / 20
 
     shares: list[float] = []
     assert Lanes(lanes).run([task(number) for number in range(tasks)], lambda share: bool(shares.append(share)))
-    assert found == [list(range(20))] * tasks
+    assert pieces == [list(range(20))] * tasks
     assert shares == sorted(shares)
     if tasks:
         assert (shares[0], shares[-1]) == (0.0, pytest.approx(1.0))
@@ -85,26 +85,26 @@ def test_an_error_is_raised_once_no_lane_works_any_more(lanes: int) -> None:
     [(1, 2, None), (2, 2, 1), (30, 2, 1), (2, 5, 2), (3, 1, None), (9, 64, 64 // MOST_LANES)],
 )
 def test_threads_are_shared_out(tasks: int, threads: int, each: int | None) -> None:
-    found: list[int] = []
+    thread_counts: list[int] = []
 
     def task() -> Iterator[float]:
-        found.append(torch.get_num_threads())
+        thread_counts.append(torch.get_num_threads())
         yield 1.0
 
     own = torch.get_num_threads()
     Lanes.share(tasks, threads).run([task() for _ in range(tasks)], never)
-    assert set(found) == {own if each is None else each}
+    assert set(thread_counts) == {own if each is None else each}
     assert torch.get_num_threads() == own
 
 
 def test_lanes_do_not_touch_the_callers_gradients() -> None:
     """Each thread has its own grad mode: one that is off here must not be off there, nor the other way round."""
-    found: list[bool] = []
+    enabled: list[bool] = []
 
     def task() -> Iterator[float]:
-        found.append(torch.is_grad_enabled())
+        enabled.append(torch.is_grad_enabled())
         yield 1.0
 
     with torch.no_grad():
         Lanes(2).run([task()], never)
-    assert found == [True]
+    assert enabled == [True]

@@ -113,8 +113,8 @@ class Reference(nn.Module):
                 x = nn.functional.max_pool2d(x, 2)
             if stage.dropout and rng is not None:
                 shape = (len(x), *x.shape[2:], x.shape[1]) if x.ndim == 4 else tuple(x.shape)
-                kept = torch.from_numpy(rng.random(shape, dtype=np.float32) >= np.float32(stage.dropout))
-                x = x * (kept.permute(0, 3, 1, 2) if x.ndim == 4 else kept) / (1.0 - stage.dropout)
+                mask = torch.from_numpy(rng.random(shape, dtype=np.float32) >= np.float32(stage.dropout))
+                x = x * (mask.permute(0, 3, 1, 2) if x.ndim == 4 else mask) / (1.0 - stage.dropout)
             if stage.skip:
                 x = x + entering
         return x
@@ -165,12 +165,12 @@ def one_output(description: CohortDescription, rows: Rows) -> tuple[CohortDescri
 )
 def test_a_cohort_trains_as_torch_modules_do(model: dict[str, Any], engine: Choice, single: bool) -> None:
     description, rows = one_output(*cohort(model)) if single else cohort(model)
-    kept = train(description, rows, Kept(keep_states=True), engine)
+    observer = train(description, rows, Kept(keep_states=True), engine)
     steps = EPOCHS * -(-len(rows.x_train) // BATCH)
     for slot in range(len(description.trials)):
         network, losses = reference(description, rows, slot)
-        np.testing.assert_allclose(kept.metric("train_loss")[1:, slot], losses, rtol=2e-5)
-        state = kept.states[-1]
+        np.testing.assert_allclose(observer.metric("train_loss")[1:, slot], losses, rtol=2e-5)
+        state = observer.states[-1]
         for stage, norm in zip(description.stages, network.norms, strict=True):
             if not isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) or stage.batch_norm is None:
                 continue
@@ -189,7 +189,7 @@ def test_a_cohort_trains_as_torch_modules_do(model: dict[str, Any], engine: Choi
         with torch.no_grad():
             outputs = network(torch.from_numpy(rows.x_validation), None)
         loss = mean_loss(outputs, torch.from_numpy(rows.y_validation)).item()
-        np.testing.assert_allclose(kept.metric("val_loss")[-1, slot], loss, rtol=2e-5)
+        np.testing.assert_allclose(observer.metric("val_loss")[-1, slot], loss, rtol=2e-5)
 
 
 STATEFUL = [PERCEPTRONS[4], PERCEPTRONS[6], CONVOLUTIONS[0]]
@@ -221,9 +221,9 @@ def test_images_side_by_side_are_what_they_are_in_turn(model: dict[str, Any]) ->
 def test_a_stop_in_the_middle_of_an_epoch_reaches_every_lane() -> None:
     description, rows = cohort(CONVOLUTIONS[0], seeds=[3, 8, 9])
     engine = engine_of(description, rows, threads=3)
-    asked: list[float] = []
-    assert engine.train_epoch(1, lambda share: bool(asked.append(share)) or len(asked) > 4) is None
-    assert len(asked) == 5
+    fractions: list[float] = []
+    assert engine.train_epoch(1, lambda share: bool(fractions.append(share)) or len(fractions) > 4) is None
+    assert len(fractions) == 5
     engine.load_state(engine_of(description, rows).state())
     assert engine.train_epoch(1, lambda _share: False) is not None
 
@@ -282,13 +282,13 @@ def recalibration_case(evaluation: list[str]) -> tuple[CohortDescription, Rows]:
 @pytest.mark.parametrize("engine", ["eager", "native"])
 def test_three_ways_to_evaluate_batch_norm(engine: Choice) -> None:
     description, rows = recalibration_case(["batch", "moving", "recalibrated"])
-    kept = train(description, rows, Kept(keep_states=True), engine)
-    assert set(kept.reports[0].extra) == {
+    observer = train(description, rows, Kept(keep_states=True), engine)
+    assert set(observer.reports[0].extra) == {
         f"{name}_{kind}"
         for name in ("val_loss", "val_mae", "val_rmse", "val_r2")
         for kind in ("moving", "recalibrated")
     }
-    for epoch, (report, state) in enumerate(zip(kept.reports, kept.states, strict=True)):
+    for epoch, (report, state) in enumerate(zip(observer.reports, observer.states, strict=True)):
         for slot in range(2):
             w0, b0, gamma, beta, w1, b1 = (
                 state[f"parameters.{name}"][slot].astype(np.float64)
@@ -316,11 +316,11 @@ def test_three_ways_to_evaluate_batch_norm(engine: Choice) -> None:
 
 @pytest.mark.parametrize("engine", ["eager", "native"])
 def test_how_batch_norm_validates_does_not_touch_the_training(engine: Choice) -> None:
-    found = [
+    observers = [
         train(*recalibration_case(kinds), engine=engine) for kinds in (["moving"], ["recalibrated", "batch", "moving"])
     ]
-    np.testing.assert_array_equal(found[0].metric("train_loss"), found[1].metric("train_loss"))
-    np.testing.assert_array_equal(found[0].metric("val_loss")[1], found[1].reports[1].extra["val_loss_moving"])
+    np.testing.assert_array_equal(observers[0].metric("train_loss"), observers[1].metric("train_loss"))
+    np.testing.assert_array_equal(observers[0].metric("val_loss")[1], observers[1].reports[1].extra["val_loss_moving"])
 
 
 @pytest.mark.parametrize("model", CONVOLUTIONS, ids=lambda model: str(sorted(model.items()))[:70])

@@ -25,16 +25,16 @@ def test_a_doubtful_trial_has_the_differences_of_float64_and_the_gradient_of_flo
     rough[0] += 0.01
     rough[1, :2] += 0.1
     rough[1, 2] -= 2e-7
-    asked: list[int] = []
+    settled: list[int] = []
 
     def exact(trial: int) -> Tensor:
-        asked.append(trial)
+        settled.append(trial)
         outputs = rough[trial].double()
         outputs[2] = TARGETS[trial, 2].double() + residual
         return outputs
 
     outputs, targets = SureSigns(TARGETS).settle(rough * weight, TARGETS, exact)
-    assert asked == [1]
+    assert settled == [1]
     difference = outputs - targets
     assert difference[1, 2].item() == pytest.approx(residual, rel=1e-6)
     torch.testing.assert_close(difference[0], rough[0] - TARGETS[0], rtol=0.0, atol=0.0)
@@ -45,17 +45,17 @@ def test_a_doubtful_trial_has_the_differences_of_float64_and_the_gradient_of_flo
 
 
 def test_larger_targets_put_larger_residuals_in_doubt() -> None:
-    asked: list[int] = []
+    settled: list[int] = []
 
     def exact(trial: int) -> Tensor:
-        asked.append(trial)
+        settled.append(trial)
         return TARGETS[trial].double()
 
     outputs = TARGETS + 1e-4
     SureSigns(TARGETS).settle(outputs, TARGETS, exact)
-    assert asked == []
+    assert settled == []
     SureSigns(TARGETS * 100.0).settle(outputs, TARGETS, exact)
-    assert asked == [0, 1]
+    assert settled == [0, 1]
 
 
 def test_a_trial_that_has_diverged_is_not_asked() -> None:

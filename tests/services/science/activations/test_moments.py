@@ -58,16 +58,16 @@ def test_moments_at_unit_variance_match_the_published_table(
     centred: float,
     backward: float,
 ) -> None:
-    found = moments(ADAPTER.validate_python({"kind": kind, **parameters}))
+    computed = moments(ADAPTER.validate_python({"kind": kind, **parameters}))
     expected = (mean, second, std, slope, gain, centred, backward)
     actual = (
-        found.mean,
-        found.second_moment,
-        found.std,
-        found.derivative_second_moment,
-        found.gain,
-        found.centred_gain,
-        found.derivative_gain,
+        computed.mean,
+        computed.second_moment,
+        computed.std,
+        computed.derivative_second_moment,
+        computed.gain,
+        computed.centred_gain,
+        computed.derivative_gain,
     )
     assert actual == pytest.approx(expected, abs=1e-5)
 
@@ -85,15 +85,15 @@ def test_closed_forms_hold_at_every_variance(q: float) -> None:
 
 
 def test_a_fast_sine_is_resolved() -> None:
-    found = moments(ADAPTER.validate_python({"kind": "siren", "omega_0": 30.0}), 4.0)
-    assert found.second_moment == pytest.approx(0.5, abs=1e-10)
-    assert found.derivative_second_moment == pytest.approx(450.0, rel=1e-10)
+    computed = moments(ADAPTER.validate_python({"kind": "siren", "omega_0": 30.0}), 4.0)
+    assert computed.second_moment == pytest.approx(0.5, abs=1e-10)
+    assert computed.derivative_second_moment == pytest.approx(450.0, rel=1e-10)
 
 
 def test_exponential_has_its_lognormal_moments_and_says_when_they_overflow() -> None:
-    found = moments(ADAPTER.validate_python("exponential"))
-    assert found.mean == pytest.approx(math.exp(0.5), rel=1e-10)
-    assert found.second_moment == pytest.approx(math.exp(2.0), rel=1e-10)
+    computed = moments(ADAPTER.validate_python("exponential"))
+    assert computed.mean == pytest.approx(math.exp(0.5), rel=1e-10)
+    assert computed.second_moment == pytest.approx(math.exp(2.0), rel=1e-10)
     with pytest.raises(ValueError, match="exponential has moments beyond float64 at q = 400"):
         moments(ADAPTER.validate_python("exponential"), 400.0)
 
@@ -140,9 +140,9 @@ def test_the_gain_of_gated_units_against_quadrature_over_both_halves(
     density = np.tile(5.0 * weights, 2) * stats.norm.pdf(x)
     a, b = math.sqrt(q) * x[:, None], math.sqrt(q) * x[None, :]
     second = float(density @ np.square(a * gate(b)) @ density)
-    found = moments(ADAPTER.validate_python(kind), q)
-    assert found.second_moment == pytest.approx(second, rel=1e-9)
-    assert found.gain == pytest.approx(math.sqrt(q / second), rel=1e-9)
+    computed = moments(ADAPTER.validate_python(kind), q)
+    assert computed.second_moment == pytest.approx(second, rel=1e-9)
+    assert computed.gain == pytest.approx(math.sqrt(q / second), rel=1e-9)
 
 
 def test_gains_of_gated_units_in_closed_form() -> None:
@@ -155,13 +155,13 @@ def test_gated_units_match_a_sample_of_two_independent_halves(kind: str) -> None
     activation = ADAPTER.validate_python(kind)
     q = 2.0
     x = np.random.Generator(np.random.Philox(7)).normal(0.0, math.sqrt(q), (400_000, 2))
-    found = moments(activation, q)
+    computed = moments(activation, q)
     value, slope = activation.value(x), activation.derivative(x)
     # Five standard errors of each sample mean: a false alarm in about one run of a million.
     for sample, theory in (
-        (value[:, 0], found.mean),
-        (value[:, 0] ** 2, found.second_moment),
-        ((slope**2).sum(axis=1), found.derivative_second_moment),
+        (value[:, 0], computed.mean),
+        (value[:, 0] ** 2, computed.second_moment),
+        ((slope**2).sum(axis=1), computed.derivative_second_moment),
     ):
         assert abs(sample.mean() - theory) < 5 * sample.std() / math.sqrt(len(sample))
 
@@ -201,6 +201,6 @@ def test_the_note_names_both_gains(kind: str, words: str) -> None:
 
 def test_every_member_has_a_gain() -> None:
     for kind in ACTIVATIONS:
-        found = moments(ADAPTER.validate_python(kind))
-        assert found.gain is not None
-        assert found.gain > 0
+        computed = moments(ADAPTER.validate_python(kind))
+        assert computed.gain is not None
+        assert computed.gain > 0

@@ -196,19 +196,27 @@ def test_curves_give_final_best_and_auc() -> None:
 def test_convergence_keeps_censored_and_diverged_trials() -> None:
     curve = np.array([[1.0, 0.5, 0.1, 0.1], [1.0, 0.9, 0.5, 0.1], [1.0, 0.9, 0.8, 0.7], [1.0, 0.1, np.nan, np.nan]])
     outcomes = [Outcome.FINISHED] * 3 + [Outcome.DIVERGED]
-    found = asked([curve_arm("a", curve, outcomes)], threshold=0.5).arms[0].convergence
-    assert found is not None
-    assert (found.n, found.reached, found.censored, found.horizon, found.rule) == (4, 2, 2, 3, "given")
-    assert found.restricted_mean == pytest.approx((1 + 2 + 3 + 3) / 4)
-    assert found.median_epochs == 2
+    one = asked([curve_arm("a", curve, outcomes)], threshold=0.5).arms[0].convergence
+    assert one is not None
+    assert (one.n, one.reached, one.censored, one.horizon, one.rule) == (
+        4,
+        2,
+        2,
+        3,
+        "given",
+    )
+    assert one.restricted_mean == pytest.approx((1 + 2 + 3 + 3) / 4)
+    assert one.median_epochs == 2
 
 
 def test_the_default_threshold_is_the_same_for_every_arm_and_says_its_rule() -> None:
     quick, slow = np.tile([1.0, 0.2, 0.0], (3, 1)), np.tile([1.0, 0.9, 0.4], (3, 1))
     answer = asked([curve_arm("quick", quick), curve_arm("slow", slow)])
-    found = [arm.convergence for arm in answer.arms]
-    assert all(one is not None and one.threshold == pytest.approx(0.1) and one.rule == THRESHOLD_RULE for one in found)
-    assert [one.reached for one in found if one] == [3, 0]
+    convergences = [arm.convergence for arm in answer.arms]
+    assert all(
+        one is not None and one.threshold == pytest.approx(0.1) and one.rule == THRESHOLD_RULE for one in convergences
+    )
+    assert [one.reached for one in convergences if one] == [3, 0]
     nothing_learned = asked([curve_arm("a", np.tile([1.0, 1.2], (2, 1)))])
     assert nothing_learned.arms[0].convergence is None
 

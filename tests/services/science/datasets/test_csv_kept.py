@@ -17,12 +17,12 @@ KEPT: dict[str, Any] = json.loads((Path(__file__).parent / "csv_tables.json").re
 
 @pytest.mark.parametrize("name", KEPT)
 def test_a_table_of_before_is_read_as_before(name: str) -> None:
-    kept = KEPT[name]
-    table = parse_csv(io.BytesIO(kept["text"].encode()), CsvOptions(**kept["options"]))
-    assert digest_of(table.x, table.y) == kept["digest"]
-    assert list(table.features) == kept["features"]
-    assert (table.target, table.task, list(table.classes)) == (kept["target"], kept["task"], kept["classes"])
-    assert table.dropped_rows == kept["dropped_rows"]
+    stored = KEPT[name]
+    table = parse_csv(io.BytesIO(stored["text"].encode()), CsvOptions(**stored["options"]))
+    assert digest_of(table.x, table.y) == stored["digest"]
+    assert list(table.features) == stored["features"]
+    assert (table.target, table.task, list(table.classes)) == (stored["target"], stored["task"], stored["classes"])
+    assert table.dropped_rows == stored["dropped_rows"]
 
 
 def test_options_that_were_stored_before_are_still_read() -> None:

@@ -367,14 +367,14 @@ def test_notes_and_examples_are_bounded() -> None:
 def test_each_column_is_told_with_counts() -> None:
     text = lines(lambda i: f"{'?' if i == 9 else i},{'xyz'[i % 3]},{i}%,u{i},{i}.5", "a,t,p,id,y\n")
     table = read(text, missing="mean", drop=("id",))
-    told = {column.name: column for column in table.columns}
-    assert [(c.role, c.kind, c.values, c.missing, c.levels) for c in told.values()] == [
+    columns = {column.name: column for column in table.columns}
+    assert [(c.role, c.kind, c.values, c.missing, c.levels) for c in columns.values()] == [
         ("feature", "number", 59, 1, None),
         ("feature", "text", 60, 0, 3),
         ("feature", "number", 60, 0, None),
         ("left_out", "unread", 0, 0, None),
         ("target", "number", 60, 0, None),
     ]
-    assert told["p"].notation == "with %"
-    assert told["t"].examples == ("y", "z", "x")
+    assert columns["p"].notation == "with %"
+    assert columns["t"].examples == ("y", "z", "x")
     assert [column.place for column in table.columns] == [1, 2, 3, 4, 5]

@@ -56,8 +56,8 @@ def test_without_its_files_a_data_set_says_what_to_put_where(name: str, tmp_path
 
 def test_diamonds_are_found_in_a_package_that_is_not_imported(data_dir: Path, diamonds_csv: Path) -> None:
     choice = DATASETS["diamonds"]()
-    found = ensure(choice, data_dir, download=True)
-    assert (found.digest, found.paths, found.bytes) == (DIAMONDS_SHA256, (diamonds_csv,), diamonds_csv.stat().st_size)
+    file = ensure(choice, data_dir, download=True)
+    assert (file.digest, file.paths, file.bytes) == (DIAMONDS_SHA256, (diamonds_csv,), diamonds_csv.stat().st_size)
     assert "plotnine" in diamonds_csv.parts
     assert "plotnine" not in sys.modules
     assert list(data_dir.iterdir()) == []
@@ -102,13 +102,13 @@ def test_a_gzip_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
     digest = hashlib.sha256(content).hexdigest()
     published = gzip.compress(content, mtime=1)
     source = SourceFile("a.gz", len(published), f"sha256:{hashlib.sha256(published).hexdigest()}", None)
-    known = SourceFile(source.path, source.size, source.checksum, None, Unpacked(len(content), digest))
+    source_file = SourceFile(source.path, source.size, source.checksum, None, Unpacked(len(content), digest))
     other = gzip.compress(content, compresslevel=1, mtime=2)
     assert len(other) != len(published)
     for wrapped in (published, other):
         (tmp_path / "a.gz").write_bytes(wrapped)
-        found = check_all("test", [known], tmp_path)
-        assert (found.digest, found.bytes) == (digest, len(wrapped))
+        files = check_all("test", [source_file], tmp_path)
+        assert (files.digest, files.bytes) == (digest, len(wrapped))
     with pytest.raises(DatasetInvalid, match=f"has {len(other)} bytes instead of {len(published)}"):
         check_all("test", [source], tmp_path)
     damaged = bytearray(published)
@@ -123,7 +123,7 @@ def test_a_gzip_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
     ):
         (tmp_path / "a.gz").write_bytes(wrong)
         with pytest.raises(DatasetInvalid, match=why):
-            check_all("test", [known], tmp_path)
+            check_all("test", [source_file], tmp_path)
 
 
 def test_a_damaged_file_is_refused(diamonds_csv: Path, tmp_path: Path) -> None:
@@ -137,9 +137,9 @@ def test_a_damaged_file_is_refused(diamonds_csv: Path, tmp_path: Path) -> None:
     with pytest.raises(DatasetInvalid, match="has 2772142 bytes instead of 2772143"):
         ensure(choice, tmp_path, download=False)
     (tmp_path / "diamonds.csv").write_bytes(good)
-    found = ensure(choice, tmp_path, download=False)
-    assert (found.digest, found.bytes) == (hashlib.sha256(good).hexdigest(), len(good))
-    assert found.paths == (tmp_path / "diamonds.csv",)
+    file = ensure(choice, tmp_path, download=False)
+    assert (file.digest, file.bytes) == (hashlib.sha256(good).hexdigest(), len(good))
+    assert file.paths == (tmp_path / "diamonds.csv",)
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "md5"])

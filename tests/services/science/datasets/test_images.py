@@ -91,12 +91,12 @@ def test_the_archive_is_fetched_checked_and_extracted(
     monkeypatch.setattr(images, "CIFAR_ARCHIVE", source)
     (tmp_path / source.path).write_bytes(archive)
     choice = Cifar10()
-    found = ensure(choice, tmp_path, download=True)
+    file = ensure(choice, tmp_path, download=True)
     folder = tmp_path / "cifar-10-batches-bin"
     assert {path.name for path in folder.iterdir()} == {Path(name).name for name in small_cifar} | {"origin.txt"}
     data = prepare(choice, tmp_path)
     assert choice.notes(tmp_path) == ()
-    assert data.digest == found.digest
+    assert data.digest == file.digest
     (folder / "data_batch_3.bin").write_bytes(cifar_records(4, 9)[0])
     later = (folder / "origin.txt").stat().st_mtime + 1
     os.utime(folder / "data_batch_3.bin", (later, later))
@@ -200,8 +200,8 @@ def test_an_idx_set_is_known_by_its_bytes_whatever_wraps_them(
     for published, shape in zip(member.files, ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,)), strict=True):
         assert published.unpacked is not None
         assert published.unpacked.size == 4 + 4 * len(shape) + np.prod(shape)
-    known = [Unpacked(len(content), hashlib.sha256(content).hexdigest()) for content in contents]
-    small = [replace(source, unpacked=held) for source, held in zip(member.files, known, strict=True)]
+    unpacked = [Unpacked(len(content), hashlib.sha256(content).hexdigest()) for content in contents]
+    small = [replace(source, unpacked=held) for source, held in zip(member.files, unpacked, strict=True)]
     monkeypatch.setattr(member, "rows", 30)
     monkeypatch.setattr(member, "test_rows", 6)
     monkeypatch.setattr(member, "files", tuple(small))
@@ -212,7 +212,7 @@ def test_an_idx_set_is_known_by_its_bytes_whatever_wraps_them(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(gzip.compress(content, level))
         digests.add(prepare(member(), tmp_path / wrapper).digest)
-    lines = "".join(f"{held.sha256}  {Path(s.path).name}\n" for held, s in zip(known, small, strict=True))
+    lines = "".join(f"{held.sha256}  {Path(s.path).name}\n" for held, s in zip(unpacked, small, strict=True))
     assert digests == {hashlib.sha256(lines.encode()).hexdigest()}
     (tmp_path / "other" / small[2].path).write_bytes(gzip.compress(contents[2][:-1] + b"\xff"))
     with pytest.raises(DatasetInvalid, match=r"t10k-images-idx3-ubyte\.gz holds data of sha256"):

@@ -53,10 +53,10 @@ def test_diamonds_are_split_and_standardized_as_the_contract_says(
     x, y = diamonds
     order = shuffled(len(x)) if split == "random" else np.arange(len(x))
     expected = independent(x, y, fraction=fraction, order=order, keep=keep, regression=True)
-    found = (data.x_train, data.y_train[:, 0], data.x_validation, data.y_validation[:, 0])
-    for got, wanted in zip(found, expected, strict=True):
+    arrays = (data.x_train, data.y_train[:, 0], data.x_validation, data.y_validation[:, 0])
+    for got, array in zip(arrays, expected, strict=True):
         assert got.dtype == np.float32
-        np.testing.assert_allclose(got, wanted.astype(np.float32), rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(got, array.astype(np.float32), rtol=1e-6, atol=1e-7)
     assert (len(data.x_train), len(data.x_validation)) == plan_rows(choice)
     training = order[: len(x) - round(len(x) * fraction)][:keep]
     assert data.target_mean == pytest.approx(y[training].mean(), rel=1e-12)
@@ -80,9 +80,9 @@ def test_digits_follow_the_same_rule(tmp_path: Path) -> None:
     bunch = cast("Any", load_digits())
     x, y = bunch.data, bunch.target
     expected = independent(x, y, fraction=0.2, order=shuffled(len(x)), keep=None, regression=False)
-    found = (data.x_train, data.y_train, data.x_validation, data.y_validation)
-    for got, wanted in zip(found, expected, strict=True):
-        np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-7)
+    arrays = (data.x_train, data.y_train, data.x_validation, data.y_validation)
+    for got, array in zip(arrays, expected, strict=True):
+        np.testing.assert_allclose(got, array, rtol=1e-6, atol=1e-7)
     assert data.y_train.dtype == np.int64
     assert (data.target_mean, data.target_std) == (0.0, 1.0)
 

@@ -97,8 +97,8 @@ def test_the_exercise_circles_are_those_of_the_exercise() -> None:
     raw = CourseraCircles().load(NOWHERE)
     x, y = cast("Any", make_circles(n_samples=300, noise=0.05, random_state=np.random.RandomState(1)))
     x_test, y_test = cast("Any", make_circles(n_samples=100, noise=0.05, random_state=np.random.RandomState(2)))
-    for got, wanted in ((raw.x, x), (raw.y, y), (raw.x_test, x_test), (raw.y_test, y_test)):
-        np.testing.assert_array_equal(cast("Any", got), wanted)
+    for got, array in ((raw.x, x), (raw.y, y), (raw.x_test, x_test), (raw.y_test, y_test)):
+        np.testing.assert_array_equal(cast("Any", got), array)
     assert not CourseraCircles().standardize
 
 

@@ -107,7 +107,7 @@ def _compared(arms: list[ArmResults]) -> dict[str, Any]:
 def _layers(key: str, place: int, seed: int, epochs: tuple[int, ...]) -> list[LayerRecord]:
     """Numbers whose spread between seeds is known: a seed multiplies by e to the tenth of its own."""
     own = float(np.exp(0.1 * seed))
-    found: list[LayerRecord] = []
+    records: list[LayerRecord] = []
     for epoch in epochs:
         for index, layer in enumerate(("dense_1", "dense_2", "output")):
             counts = (100 * np.exp(-0.5 * ((np.arange(40) - 20 - epoch) / (4 + index)) ** 2)).round().astype(int)
@@ -121,8 +121,8 @@ def _layers(key: str, place: int, seed: int, epochs: tuple[int, ...]) -> list[La
                 values["histogram"] = {"below": 1, "counts": np.roll(counts, seed).tolist(), "above": 2}
             if epoch == 0:
                 values["predicted_second_moment"] = 0.6 + 0.1 * index
-            found.append(LayerRecord(key, seed, epoch, layer, index, values))
-    return found
+            records.append(LayerRecord(key, seed, epoch, layer, index, values))
+    return records
 
 
 @pytest.fixture

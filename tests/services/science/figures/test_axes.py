@@ -16,7 +16,7 @@ LONG = "leaky_relu(negative_slope=0.25) · truncated_normal(stddev=0.025) · "
 
 def texts(spec: dict[str, Any]) -> list[str]:
     svg = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
-    return [re.sub("<[^>]+>", "", found) for found in re.findall(r"<text[^>]*>(.*?)</text>", svg)]
+    return [re.sub("<[^>]+>", "", text) for text in re.findall(r"<text[^>]*>(.*?)</text>", svg)]
 
 
 def rows(names: list[str], means: list[float], **options: Any) -> list[str]:

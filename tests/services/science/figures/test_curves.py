@@ -19,11 +19,11 @@ def test_means_and_bands_are_those_of_student(make_study: Any) -> None:
     for arm in study.arms:
         values = arm.curves["val_loss"][arm.kept]
         for epoch in range(7):
-            found = records[arm.label, epoch]
+            record = records[arm.label, epoch]
             column = values[:, epoch]
             low, high = stats.t.interval(0.9, column.size - 1, column.mean(), stats.sem(column))
-            assert found["n"] == column.size
-            assert (found["mean"], found["low"], found["high"]) == pytest.approx((column.mean(), low, high))
+            assert record["n"] == column.size
+            assert (record["mean"], record["low"], record["high"]) == pytest.approx((column.mean(), low, high))
 
 
 def test_a_diverged_trial_is_marked_and_in_no_mean(make_study: Any) -> None:

@@ -48,11 +48,11 @@ def test_a_trial_that_diverged_counts_as_long_as_it_was_measured(make_study: Any
     study = make_study(diverged={("relu", "he_uniform"): (0, 3), ("tanh", "he_uniform"): (1, 2, 3)})
     for figure in (GradientFlow(), LayerHistograms()):
         data = figure.numbers(study)
-        found = {(r["arm"] if "arm" in r else data.meta["arm"], r["epoch"]): r for r in data.records}
-        assert found["relu · he_uniform", 0]["n"] == 4
-        assert found["relu · he_uniform", 6]["n"] == 2
-        assert found["relu · he_uniform", 6]["interval"] == "range"
-    first = found["relu · he_uniform", 6]
+        records = {(r["arm"] if "arm" in r else data.meta["arm"], r["epoch"]): r for r in data.records}
+        assert records["relu · he_uniform", 0]["n"] == 4
+        assert records["relu · he_uniform", 6]["n"] == 2
+        assert records["relu · he_uniform", 6]["interval"] == "range"
+    first = records["relu · he_uniform", 6]
     low, density, high = (float(str(first[name])) for name in ("low", "density", "high"))
     assert low <= density <= high
     data = GradientFlow().numbers(study)

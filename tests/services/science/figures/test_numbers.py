@@ -71,12 +71,12 @@ def test_differences_are_paired_on_seed(make_study: Any) -> None:
 def test_every_trial_is_a_dot(make_study: Any) -> None:
     study = make_study(diverged={("relu", "glorot_uniform"): (3,)})
     data = Seeds().numbers(study)
-    found = {(r["row"], r["seed"]): r["value"] for r in data.records}
-    assert len(found) == 16
+    values = {(r["row"], r["seed"]): r["value"] for r in data.records}
+    assert len(values) == 16
     for arm in study.arms:
         for seed in range(4):
             expected = arm.curves["val_loss"][seed, -1]
-            value = found[arm.label, str(seed)]
+            value = values[arm.label, str(seed)]
             assert value == (None if np.isnan(expected) else pytest.approx(expected))
     means = [float(str(mark["mean"])) for mark in data.marks]
     assert means == sorted(means)
@@ -119,13 +119,13 @@ def test_energy_is_averaged_over_the_same_trials_as_the_metric(make_study: Any) 
     study = make_study(diverged={("relu", "he_uniform"): (1,)})
     first = study.arms[0]
     record = Energy().numbers(study).records[0]
-    kept = first.kept
-    low, high = stats.t.interval(0.95, 2, first.joules[kept].mean(), stats.sem(first.joules[kept]))
+    healthy = first.kept
+    low, high = stats.t.interval(0.95, 2, first.joules[healthy].mean(), stats.sem(first.joules[healthy]))
     assert record["n"] == 3
     assert (record["joules"], record["joules_low"], record["joules_high"]) == pytest.approx(
-        (first.joules[kept].mean(), low, high)
+        (first.joules[healthy].mean(), low, high)
     )
-    assert record["mean"] == pytest.approx(first.curves["val_loss"][kept, -1].mean())
+    assert record["mean"] == pytest.approx(first.curves["val_loss"][healthy, -1].mean())
     unknown = make_study(arms=tuple(costing(arm, None) for arm in study.arms))
     with pytest.raises(NoFigureDataError, match="energy"):
         Energy().numbers(unknown)

@@ -51,7 +51,7 @@ def measure() -> Measure:
             table.append([[np.nan] * width if isinstance(run, str) else list(run) for run in arm])  # type: ignore[arg-type]
         curves = {metric: np.array(table, dtype=np.float64)}
         curves |= {name: np.asarray(values, dtype=np.float64) for name, values in others.items()}
-        found = tuple(
+        results = tuple(
             ArmResults(
                 key=f"key {i}",
                 label=f"arm {i}",
@@ -60,6 +60,6 @@ def measure() -> Measure:
             )
             for i, own in enumerate(states)
         )
-        return ExperimentResults(id="exp_1", name=None, epochs=width - 1, arms=found)
+        return ExperimentResults(id="exp_1", name=None, epochs=width - 1, arms=results)
 
     return build

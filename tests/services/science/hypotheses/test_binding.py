@@ -10,7 +10,7 @@ def arms_of(text: str, terms: Terms) -> set[int]:
 
 
 @pytest.mark.parametrize(
-    ("selector", "wanted"),
+    ("selector", "holds"),
     [
         ("relu", lambda arm: arm.activation.kind == "relu"),
         ("he_uniform, relu", lambda arm: arm.activation.kind == "relu" and arm.initializer.kind == "he_uniform"),
@@ -29,8 +29,8 @@ def arms_of(text: str, terms: Terms) -> set[int]:
         ("best(tanh)", lambda arm: arm.activation.kind == "tanh"),
     ],
 )
-def test_a_selector_means_exactly_its_arms(terms: Terms, selector: str, wanted: object) -> None:
-    assert arms_of(selector, terms) == {i for i, arm in enumerate(terms.arms) if wanted(arm)}  # type: ignore[operator]
+def test_a_selector_means_exactly_its_arms(terms: Terms, selector: str, holds: object) -> None:
+    assert arms_of(selector, terms) == {i for i, arm in enumerate(terms.arms) if holds(arm)}  # type: ignore[operator]
 
 
 def test_the_label_of_every_arm_selects_it_alone(terms: Terms, grid: object) -> None:

@@ -82,22 +82,22 @@ def test_sums_of_quantities_are_taken_seed_by_seed(
     data = measure("val_loss", [runs(*a), runs(*b), runs(*c)])
     sign = "-" if factor < 0 else "+"
     text = f"val_loss(relu) {sign} {abs(factor):.17g} * val_loss(tanh) < val_loss(elu) + {abs(constant):.17g}"
-    found = decide(text, data, (0,), (1,), (2,))
+    claim = decide(text, data, (0,), (1,), (2,))
     d = a + factor * b - c - abs(constant)
-    assert found.difference.mean == pytest.approx(d.mean(), abs=1e-12)
+    assert claim.difference.mean == pytest.approx(d.mean(), abs=1e-12)
     observed = abs(d.sum())
     share = np.mean(
         [abs(np.dot(signs, d)) >= observed - 1e-9 * np.abs(d).sum() for signs in product((1, -1), repeat=d.size)]
     )
     if np.any(d):
-        assert found.p_value == pytest.approx(min(1.0, share))
+        assert claim.p_value == pytest.approx(min(1.0, share))
 
 
 def test_several_arms_count_by_their_mean_at_each_seed(measure: Measure) -> None:
     data = measure("val_loss", [runs(1.0, 2.0, 3.0), runs(3.0, 2.0, 5.0), runs(1.0, 1.0, 1.0)])
-    found = decide(f"{A} > {B}", data, (0, 1), (2,))
-    assert found.difference.mean == pytest.approx(np.mean([2 - 1, 2 - 1, 4 - 1]))
-    assert found.quantities[0].trials == 6
+    claim = decide(f"{A} > {B}", data, (0, 1), (2,))
+    assert claim.difference.mean == pytest.approx(np.mean([2 - 1, 2 - 1, 4 - 1]))
+    assert claim.quantities[0].trials == 6
 
 
 def test_best_and_worst_pick_by_the_mean_in_the_metrics_direction(measure: Measure) -> None:
@@ -118,7 +118,7 @@ def renamed(data: ExperimentResults, before: str, after: str) -> ExperimentResul
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "values"),
     [
         ("val_loss(relu) < 0", [4.0, 6.0]),
         ("best_val_loss(relu) < 0", [2.0, 1.0]),
@@ -134,12 +134,12 @@ def renamed(data: ExperimentResults, before: str, after: str) -> ExperimentResul
         ("jumpiness(relu) < 0", [8 - 4, 13 - 3]),
     ],
 )
-def test_every_quantity_by_hand(measure: Measure, text: str, wanted: list[float]) -> None:
+def test_every_quantity_by_hand(measure: Measure, text: str, values: list[float]) -> None:
     curves = [[[8.0, 5.0, 2.0, 4.0], [9.0, 1.0, 3.0, 6.0]]]
     training = [[[np.nan, 2.0, 4.0, 3.0], [np.nan, 3.0, 5.0, 2.0]]]
-    found = decide(text, measure("val_loss", curves, train_loss=training), (0,))
-    assert found.difference.mean == pytest.approx(np.mean(wanted))
-    assert found.difference.ci.low == pytest.approx(stats.t.interval(0.95, 1, *_location(wanted))[0])
+    claim = decide(text, measure("val_loss", curves, train_loss=training), (0,))
+    assert claim.difference.mean == pytest.approx(np.mean(values))
+    assert claim.difference.ci.low == pytest.approx(stats.t.interval(0.95, 1, *_location(values))[0])
 
 
 def _location(values: list[float]) -> tuple[float, float]:
@@ -164,13 +164,13 @@ def test_the_gap_of_an_accuracy_grows_with_overfitting(measure: Measure) -> None
 
 def test_the_spread_is_the_jackknife_estimate_of_the_deviation(measure: Measure) -> None:
     values = np.array([0.3, 0.5, 0.1, 0.9, 0.4, 0.45])
-    found = decide("spread(val_loss)(relu) < 1", measure("val_loss", [runs(*values)]), (0,))
+    claim = decide("spread(val_loss)(relu) < 1", measure("val_loss", [runs(*values)]), (0,))
     left_out = np.array([np.delete(values, i).std(ddof=1) for i in range(6)])
-    assert found.difference.mean == pytest.approx(6 * values.std(ddof=1) - 5 * np.mean(left_out) - 1)
+    assert claim.difference.mean == pytest.approx(6 * values.std(ddof=1) - 5 * np.mean(left_out) - 1)
     error = np.sqrt(5 / 6 * np.sum((left_out - np.mean(left_out)) ** 2))
-    assert found.difference.ci.high is not None
-    assert found.difference.mean is not None
-    assert found.difference.ci.high - found.difference.mean == pytest.approx(stats.t.ppf(0.975, 5) * error)
+    assert claim.difference.ci.high is not None
+    assert claim.difference.mean is not None
+    assert claim.difference.ci.high - claim.difference.mean == pytest.approx(stats.t.ppf(0.975, 5) * error)
 
 
 class TestDivergence:
@@ -178,12 +178,12 @@ class TestDivergence:
 
     def test_it_loses_at_its_seed_and_leaves_the_mean(self, measure: Measure) -> None:
         data = measure("val_loss", [runs(*np.linspace(1, 2, 8)), runs(*(["diverged"] * 7), 0.5)])
-        found = decide(f"{A} < {B}", data, (0,), (1,))
-        assert found.method == "sign"
-        assert found.p_value == pytest.approx(stats.binomtest(7, 8).pvalue)
-        assert found.difference.mean == pytest.approx(2 - 0.5)
-        assert found.verdict == "undecided"
-        assert any("7 seeds one side diverged" in note for note in found.notes)
+        claim = decide(f"{A} < {B}", data, (0,), (1,))
+        assert claim.method == "sign"
+        assert claim.p_value == pytest.approx(stats.binomtest(7, 8).pvalue)
+        assert claim.difference.mean == pytest.approx(2 - 0.5)
+        assert claim.verdict == "undecided"
+        assert any("7 seeds one side diverged" in note for note in claim.notes)
 
     def test_an_arm_that_always_diverges_is_worse(self, measure: Measure) -> None:
         data = measure("val_loss", [runs(*np.linspace(1, 2, 8)), runs(*["diverged"] * 8)])
@@ -195,26 +195,26 @@ class TestDivergence:
 
     def test_two_that_diverge_at_a_seed_say_nothing_there(self, measure: Measure) -> None:
         data = measure("val_loss", [runs("diverged", 1.0, 2.0, "missing"), runs("diverged", 2.0, 4.0, 1.0)])
-        found = decide(f"{A} < {B}", data, (0,), (1,))
-        assert (found.n, found.difference.mean, found.method) == (2, -1.5, "sign_flip_exact")
-        assert (found.quantities[0].diverged, found.quantities[0].missing) == (1, 1)
+        claim = decide(f"{A} < {B}", data, (0,), (1,))
+        assert (claim.n, claim.difference.mean, claim.method) == (2, -1.5, "sign_flip_exact")
+        assert (claim.quantities[0].diverged, claim.quantities[0].missing) == (1, 1)
 
     def test_its_share_is_judged_by_the_binomial(self, measure: Measure) -> None:
         data = measure("val_loss", [runs(*([1.0] * 9), "diverged")])
-        found = decide("diverged(relu) < 0.5", data, (0,))
-        assert found.verdict == "upheld"
-        assert found.p_value == pytest.approx(stats.binomtest(1, 10, 0.5).pvalue)
+        claim = decide("diverged(relu) < 0.5", data, (0,))
+        assert claim.verdict == "upheld"
+        assert claim.p_value == pytest.approx(stats.binomtest(1, 10, 0.5).pvalue)
         exact = stats.binomtest(1, 10).proportion_ci(0.95, "exact")
-        assert (found.difference.ci.low, found.difference.ci.high) == pytest.approx((exact.low - 0.5, exact.high - 0.5))
+        assert (claim.difference.ci.low, claim.difference.ci.high) == pytest.approx((exact.low - 0.5, exact.high - 0.5))
         assert decide("0.5 < diverged(relu)", data, (0,)).verdict == "refuted"
         assert decide("diverged(relu) > 0", data, (0,)).verdict == "upheld"
         assert decide("diverged(relu) < 0.2", data, (0,)).verdict == "undecided"
 
     def test_shares_of_two_arms_are_paired(self, measure: Measure) -> None:
         data = measure("val_loss", [runs(*[1.0] * 8), runs(*["diverged"] * 7, 1.0)])
-        found = decide("diverged(relu) < diverged(tanh)", data, (0,), (1,))
-        assert (found.difference.mean, found.verdict) == (-7 / 8, "upheld")
-        assert found.p_value == pytest.approx(2**-6)
+        claim = decide("diverged(relu) < diverged(tanh)", data, (0,), (1,))
+        assert (claim.difference.mean, claim.verdict) == (-7 / 8, "upheld")
+        assert claim.p_value == pytest.approx(2**-6)
 
 
 class TestWithin:
@@ -230,10 +230,10 @@ class TestWithin:
 
     def test_its_p_is_the_larger_of_two_t_tests(self, measure: Measure) -> None:
         data = measure("val_loss", [runs(*self.values)])
-        found = decide("val_loss(relu) within 0.03 of 0.51", data, (0,), test="t")
+        claim = decide("val_loss(relu) within 0.03 of 0.51", data, (0,), test="t")
         each = [cast("Any", stats.ttest_1samp(self.values, 0.51 + end)).pvalue for end in (-0.03, 0.03)]
-        assert found.p_value == pytest.approx(max(each))
-        assert found.tolerance == 0.03
+        assert claim.p_value == pytest.approx(max(each))
+        assert claim.tolerance == 0.03
 
 
 def test_equal_at_every_seed_needs_no_test(measure: Measure) -> None:
@@ -250,13 +250,13 @@ def test_claims_are_adjusted_together(measure: Measure) -> None:
     table = rng.normal(0, 1, (4, 7)) + np.array([[0.0], [0.8], [1.5], [3.0]])
     data = measure("val_loss", [runs(*row) for row in table])
     pairs = [(0, 1), (0, 2), (0, 3), (1, 3)]
-    found = evaluate([about(f"{A} < {B}", (a,), (b,)) for a, b in pairs], data, test="t").items
+    items = evaluate([about(f"{A} < {B}", (a,), (b,)) for a, b in pairs], data, test="t").items
     raw = np.array([stats.ttest_rel(table[a], table[b]).pvalue for a, b in pairs])
-    assert [item.p_value for item in found] == pytest.approx(raw)
+    assert [item.p_value for item in items] == pytest.approx(raw)
     order = np.argsort(raw)
     stepped = np.minimum(1, np.maximum.accumulate(raw[order] * (4 - np.arange(4))))
-    assert [found[i].p_holm for i in order] == pytest.approx(stepped)
-    assert [item.verdict for item in found] == [
+    assert [items[i].p_holm for i in order] == pytest.approx(stepped)
+    assert [item.verdict for item in items] == [
         "upheld" if p <= 0.05 else "undecided" for p in stepped[np.argsort(order)]
     ]
 
@@ -264,9 +264,9 @@ def test_claims_are_adjusted_together(measure: Measure) -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_results_decide_nothing(measure: Measure, count: int) -> None:
     data = measure("val_loss", [runs(*[1.0] * count, *["missing"] * (3 - count)), runs(2.0, 2.0, 2.0)])
-    found = decide(f"{A} < {B}", data, (0,), (1,))
-    assert (found.verdict, found.n, found.seeds_needed) == ("undecided", count, None)
-    assert found.sentence.startswith("Undecided: ")
+    claim = decide(f"{A} < {B}", data, (0,), (1,))
+    assert (claim.verdict, claim.n, claim.seeds_needed) == ("undecided", count, None)
+    assert claim.sentence.startswith("Undecided: ")
     by_t = decide(f"{A} < {B}", data, (0,), (1,), test="t")
     assert (by_t.verdict, by_t.p_value) == ("undecided", None)
 
@@ -284,5 +284,5 @@ def test_true_claims_are_rarely_refuted(measure: Measure) -> None:
 
 
 def test_a_bound_claim_asks_for_the_curves_it_needs(terms: Any) -> None:
-    found = bind(parse("gap(val_accuracy)(relu) < diverged(tanh) + val_loss(relu)"), terms)
-    assert found.metrics == ("val_accuracy", "train_accuracy", "val_loss")
+    bound = bind(parse("gap(val_accuracy)(relu) < diverged(tanh) + val_loss(relu)"), terms)
+    assert bound.metrics == ("val_accuracy", "train_accuracy", "val_loss")

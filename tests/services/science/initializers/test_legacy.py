@@ -18,11 +18,11 @@ SHAPES = tuple(itertools.pairwise(WIDTHS))
 def network(seed: int = 0, **parameters: object) -> list[np.ndarray]:
     """Every layer as a trial with this seed gets it."""
     member = ADAPTER.validate_python({"kind": "legacy_randn", **parameters})
-    found = []
+    weights = []
     for layer, shape in enumerate(SHAPES):
         context = LayerContext.of(shape, layer=layer, depth=3, before=SHAPES[:layer])
-        found.append(member.draw(shape, stream(seed, Purpose.WEIGHTS, layer), context))
-    return found
+        weights.append(member.draw(shape, stream(seed, Purpose.WEIGHTS, layer), context))
+    return weights
 
 
 @pytest.mark.parametrize("numpy_seed", [0, 3, 2**32 - 1])

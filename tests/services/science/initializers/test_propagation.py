@@ -20,22 +20,22 @@ def second_moments(initializer: object, activation: object) -> np.ndarray:
     """Mean square of the pre-activations of every layer of one network, on standard normal rows."""
     member, f = INITIALIZER.validate_python(initializer), ACTIVATION.validate_python(activation)
     h = np.random.Generator(np.random.Philox(1)).normal(size=(200, WIDTH))
-    found = []
+    squares = []
     for layer in range(DEPTH):
         context = LayerContext(WIDTH, WIDTH, layer=layer, depth=DEPTH, activation=f)
         weight = member.draw((WIDTH, WIDTH), stream(4, Purpose.WEIGHTS, layer), context)
         bias = member.draw_bias((WIDTH,), stream(4, Purpose.BIASES, layer), context)
         z = h @ weight + bias
-        found.append(np.square(z).mean())
+        squares.append(np.square(z).mean())
         h = f.value(z)
-    return np.array(found)
+    return np.array(squares)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "softsign", "sigmoid", "elu", "selu", "sin", "hard_tanh", "arctan"])
 def test_gain_matched_keeps_the_second_moment_at_one(activation: str) -> None:
-    found = second_moments("gain_matched", activation)
+    squares = second_moments("gain_matched", activation)
     # The scale of a wide network fluctuates by about sqrt(5 DEPTH / WIDTH) = 0.34 in the logarithm at most (relu's).
-    assert np.abs(np.log(found)).max() < 0.34
+    assert np.abs(np.log(squares)).max() < 0.34
 
 
 def test_gain_matched_is_he_for_relu_after_the_first_layer() -> None:
@@ -76,17 +76,17 @@ def test_critical_says_when_there_is_no_such_point() -> None:
 
 def test_critical_leaves_the_bias_variance_to_the_activation_unless_it_is_given() -> None:
     member = INITIALIZER.validate_python("critical")
-    found = {
+    biases = {
         kind: member.bias_variance_of(LayerContext.of((9, 9), activation=ACTIVATION.validate_python(kind)))
         for kind in ("relu", "tanh", "gelu", "mish", "silu")
     }
-    assert found == {"relu": 0.0, "tanh": 0.0, "gelu": 0.2, "mish": 0.11, "silu": 0.64}
+    assert biases == {"relu": 0.0, "tanh": 0.0, "gelu": 0.2, "mish": 0.11, "silu": 0.64}
     assert member.label() == "critical"
 
 
 def test_critical_tanh_settles_at_its_fixed_point() -> None:
-    found = second_moments({"kind": "critical", "bias_variance": 0.05}, "tanh")
-    assert found[-1] == pytest.approx(0.570048, rel=0.15)
+    squares = second_moments({"kind": "critical", "bias_variance": 0.05}, "tanh")
+    assert squares[-1] == pytest.approx(0.570048, rel=0.15)
 
 
 def test_siren_keeps_its_sines_busy() -> None:

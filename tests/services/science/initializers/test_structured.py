@@ -61,9 +61,9 @@ def test_delta_orthogonal_kernels_act_on_one_pixel_and_keep_its_norm(window: tup
 def test_identity_passes_on_what_fits(shape: tuple[int, int]) -> None:
     weight = drawn({"kind": "identity", "gain": 2.0}, shape)
     x = np.arange(1.0, 1.0 + shape[0])
-    kept = min(shape)
-    np.testing.assert_array_equal((x @ weight)[:kept], 2.0 * x[:kept])
-    np.testing.assert_array_equal((x @ weight)[kept:], 0.0)
+    rank = min(shape)
+    np.testing.assert_array_equal((x @ weight)[:rank], 2.0 * x[:rank])
+    np.testing.assert_array_equal((x @ weight)[rank:], 0.0)
     np.testing.assert_array_equal(drawn("identity", shape), torch.nn.init.eye_(torch.empty(shape)).numpy())
     with pytest.raises(ValueError, match="dirac is its kernel form"):
         drawn("identity", (4, 4, 3, 3))

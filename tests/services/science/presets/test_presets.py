@@ -50,8 +50,8 @@ def test_it_says_what_it_asks_and_where_that_is_from(preset: Preset) -> None:
 
 @EACH
 def test_a_smaller_size_is_said_in_the_spec(preset: Preset) -> None:
-    found = resize(preset, epochs=2, seeds=2, train_size=100)
-    spec = ExperimentSpec.model_validate(found.spec)
+    resized = resize(preset, epochs=2, seeds=2, train_size=100)
+    spec = ExperimentSpec.model_validate(resized.spec)
     grid = expand(spec)
     terms = Terms(grid.arms, claimable_metrics(spec), spec.epochs)
     for text in spec.hypotheses:
@@ -61,17 +61,17 @@ def test_a_smaller_size_is_said_in_the_spec(preset: Preset) -> None:
     assert spec.name is not None
     assert spec.name.startswith(f"{preset.name} (shrunk: ")
     own = ExperimentSpec.model_validate(preset.spec)
-    assert f"epochs {own.epochs} → 2" in found.shrunk
-    left_out = [entry for entry in found.shrunk if entry.startswith("without the hypothesis")]
+    assert f"epochs {own.epochs} → 2" in resized.shrunk
+    left_out = [entry for entry in resized.shrunk if entry.startswith("without the hypothesis")]
     assert len(left_out) + len(spec.hypotheses) == len(own.hypotheses)
 
 
 @EACH
 def test_its_own_size_is_itself(preset: Preset) -> None:
     own = ExperimentSpec.model_validate(preset.spec)
-    for found in (resize(preset), resize(preset, epochs=own.epochs, seeds=preset.spec["seeds"])):
-        assert found.shrunk == []
-        assert found.spec == preset.spec
+    for resized in (resize(preset), resize(preset, epochs=own.epochs, seeds=preset.spec["seeds"])):
+        assert resized.shrunk == []
+        assert resized.spec == preset.spec
 
 
 def test_a_size_that_the_data_do_not_have_is_refused() -> None:

@@ -18,8 +18,8 @@ def test_balanced_and_unbalanced_are_statsmodels_type_two(dropped: int) -> None:
     rng = stream(dropped, Purpose.RESAMPLING)
     a, b, seed = grid(3, 4, 5)
     y = rng.normal(size=60) + 0.5 * a + 0.2 * seed + 0.3 * (a == 1) * (b == 2)
-    kept = rng.permutation(60)[dropped:]
-    frame = pd.DataFrame({"y": y, "a": a, "b": b, "s": seed}).iloc[kept]
+    rows = rng.permutation(60)[dropped:]
+    frame = pd.DataFrame({"y": y, "a": a, "b": b, "s": seed}).iloc[rows]
     theirs = anova_lm(ols("y ~ C(s) + C(a) * C(b)", frame).fit(), typ=2)
     table = two_way_effects(frame.y, {"a": list(frame.a), "b": list(frame.b)}, list(frame.s))
     assert [effect.axes for effect in table.effects] == [("a",), ("b",), ("a", "b")]
@@ -58,8 +58,8 @@ def test_one_axis_with_seeds_is_the_repeated_measures_f() -> None:
 def test_a_missing_cell_takes_its_degree_of_freedom() -> None:
     a, b, seed = grid(2, 2, 6)
     y = stream(5, Purpose.RESAMPLING).normal(size=24)
-    kept = ~((a == 1) & (b == 1))
-    table = two_way_effects(y[kept], {"a": list(a[kept]), "b": list(b[kept])}, list(seed[kept]))
+    present = ~((a == 1) & (b == 1))
+    table = two_way_effects(y[present], {"a": list(a[present]), "b": list(b[present])}, list(seed[present]))
     # With three of four cells the interaction cannot be told from the main effects.
     assert [effect.axes for effect in table.effects] == [("a",), ("b",)]
     assert all(effect.p_value is not None for effect in table.effects)

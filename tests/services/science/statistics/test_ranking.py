@@ -68,6 +68,6 @@ def test_the_rule_by_hand() -> None:
 
 def test_each_arm_is_asked_about_once() -> None:
     arms = [Standing(str(i), float(i), 0, 5) for i in range(20)]
-    asked: list[tuple[int, int]] = []
-    shared_ranks(arms, range(20), lambda a, b: asked.append((a, b)) or b % 3 == 0)
-    assert len(asked) == 19
+    pairs: list[tuple[int, int]] = []
+    shared_ranks(arms, range(20), lambda a, b: pairs.append((a, b)) or b % 3 == 0)
+    assert len(pairs) == 19

@@ -50,13 +50,13 @@ TANH = {
 @pytest.mark.parametrize("weight", TANH)
 def test_tanh_depth_scales_at_the_bias_of_schoenholz(weight: float) -> None:
     q, chi, c, depth = TANH[weight]
-    found = fixed_point(Tanh(), weight, 0.05)
-    assert found.q_star == pytest.approx(q, abs=1e-5)
-    assert found.chi_1 == pytest.approx(chi, abs=1e-5)
-    assert found.c_star == pytest.approx(c, abs=1e-5)
-    assert found.correlation_depth == pytest.approx(depth, rel=3e-3)
-    assert found.trainable_depth == pytest.approx(6 * depth, rel=3e-3)
-    assert found.phase == ("critical" if weight == 1.76 else "ordered" if weight < 1.76 else "chaotic")
+    point = fixed_point(Tanh(), weight, 0.05)
+    assert point.q_star == pytest.approx(q, abs=1e-5)
+    assert point.chi_1 == pytest.approx(chi, abs=1e-5)
+    assert point.c_star == pytest.approx(c, abs=1e-5)
+    assert point.correlation_depth == pytest.approx(depth, rel=3e-3)
+    assert point.trainable_depth == pytest.approx(6 * depth, rel=3e-3)
+    assert point.phase == ("critical" if weight == 1.76 else "ordered" if weight < 1.76 else "chaotic")
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_the_fixed_point_is_where_iteration_ends(activation: Tanh, weight: float
     q = 1.0
     for _ in range(400):
         q = variance_map(activation, q, weight, bias)
-    found = fixed_point(activation, weight, bias)
-    assert found.q_star == pytest.approx(q, rel=1e-6)
+    point = fixed_point(activation, weight, bias)
+    assert point.q_star == pytest.approx(q, rel=1e-6)
     step = 1e-4 * q
     numeric = variance_map(activation, q + step, weight) - variance_map(activation, q - step, weight)
     assert variance_slope(activation, q, weight) == pytest.approx(numeric / (2 * step), rel=1e-5)
@@ -79,8 +79,8 @@ def test_limits_that_are_not_inside() -> None:
     assert fixed_point(Relu(), 1.0).phase == "ordered"
     exploding = fixed_point(Relu(), 3.0)
     assert (exploding.q_star, exploding.chi_1, exploding.phase) == (None, pytest.approx(1.5), "chaotic")
-    kept = fixed_point(Relu(), 2.0, start=0.3)
-    assert (kept.q_star, kept.phase, kept.trainable_depth) == (0.3, "critical", None)
+    point = fixed_point(Relu(), 2.0, start=0.3)
+    assert (point.q_star, point.phase, point.trainable_depth) == (0.3, "critical", None)
     assert fixed_point(Tanh(), 1.0).phase == "critical"
     beyond = fixed_point(Exponential(), 2.0)
     assert (beyond.chi_1, beyond.phase) == (None, "chaotic")

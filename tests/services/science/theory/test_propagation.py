@@ -53,8 +53,8 @@ HE = {
 def test_reference_table_at_thirty_layers(weight: float, table: dict[type[Tanh], tuple[float, ...]]) -> None:
     for kind, expected in table.items():
         q, gradients = second_moments(kind(), network(weight))
-        found = (q[9], q[29], *factor_10_and_29(gradients))
-        assert found == pytest.approx(expected, rel=0.03), kind.__name__
+        numbers = (q[9], q[29], *factor_10_and_29(gradients))
+        assert numbers == pytest.approx(expected, rel=0.03), kind.__name__
 
 
 def test_torchs_default_keeps_q_by_its_bias_while_gradients_vanish() -> None:
@@ -118,8 +118,8 @@ def test_an_output_layer_of_another_width_and_an_unequal_first_layer() -> None:
 
 def test_correlation_follows_the_map() -> None:
     prediction = predict(Relu(), network(2.0, 10), input_correlation=0.0)
-    found = [prediction.layers[index].correlation for index in (0, 1, 2, 5, 10)]
-    assert found == pytest.approx([0, 0.318310, 0.493731, 0.735946, 0.871536], abs=2e-6)
+    correlations = [prediction.layers[index].correlation for index in (0, 1, 2, 5, 10)]
+    assert correlations == pytest.approx([0, 0.318310, 0.493731, 0.735946, 0.871536], abs=2e-6)
 
 
 def test_saturation_is_predicted() -> None:

@@ -82,8 +82,8 @@ def test_far_arguments_stay_finite_and_nan_stays_nan(member):
 
 def test_the_codes_are_the_positions_in_the_kernel():
     z = np.linspace(-1.5, 1.5, 32).astype(np.float32)
-    known = {"identity": z, "tanh": np.tanh(z), "gaussian": np.exp(-z * z), "exponential": np.exp(z)}
-    for name, expected in known.items():
+    forms = {"identity": z, "tanh": np.tanh(z), "gaussian": np.exp(-z * z), "exponential": np.exp(z)}
+    for name, expected in forms.items():
         h, zd = np.empty_like(z), z.copy()
         kernel().firstlight_activate(CODES[name], (ctypes.c_float * 4)(), zd.ctypes.data, h.ctypes.data, z.size)
         np.testing.assert_allclose(h, expected, rtol=3e-7)

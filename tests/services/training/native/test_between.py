@@ -125,12 +125,12 @@ def test_every_optimizer_moves_scales_and_slopes_too(case: tuple[dict[str, Any],
 def test_three_ways_to_evaluate_batch_norm(rows_of_a_batch: int) -> None:
     model = {"hidden": [9, 6], "batch_norm": {"evaluation": ["recalibrated", "batch", "moving"]}, "dropout": 0.2}
     description, rows = cohort((model, PLAIN), batch_size=rows_of_a_batch)
-    found = []
+    sums_by_engine = []
     for choice in ("native", "eager"):
         engine = engine_of(description, rows, choice)
         trained(engine, [1, 2])
-        found.append(engine.evaluate(quiet))
-    ours, theirs = found
+        sums_by_engine.append(engine.evaluate(quiet))
+    ours, theirs = sums_by_engine
     assert list(ours.others) == list(theirs.others) == ["batch", "moving"]
     np.testing.assert_allclose(ours.loss, theirs.loss, rtol=1e-5)
     for kind, sums in theirs.others.items():
@@ -163,10 +163,10 @@ def test_a_diverging_trial_leaves_its_neighbours_and_its_statistics_alone() -> N
     wild = replace(calm.trials[1], optimizer=calm.trials[1].optimizer.model_copy(update={"learning_rate": 1e38}))
     expected = engine_of(calm, rows, "native")
     got = engine_of(replace(calm, trials=(calm.trials[0], wild, *calm.trials[2:])), rows, "native", threads=2)
-    losses, found = trained(expected, [1, 2]), trained(got, [1, 2])
+    losses, wild_losses = trained(expected, [1, 2]), trained(got, [1, 2])
     others = [0, 2, 3]
-    assert not np.isfinite(found[-1][1])
-    for one, other in zip(losses, found, strict=True):
+    assert not np.isfinite(wild_losses[-1][1])
+    for one, other in zip(losses, wild_losses, strict=True):
         np.testing.assert_array_equal(one[others], other[others])
     ours, theirs = got.state(), expected.state()
     for name in theirs:

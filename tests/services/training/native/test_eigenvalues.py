@@ -16,21 +16,21 @@ def grams(size: int, count: int) -> np.ndarray:
     for number, factor in enumerate(factors):
         factor[:, number % (size + 1) :] = 0.0
         factors[number] *= 10.0 ** (3 * (number % 9) - 12)
-    found = factors @ factors.transpose(0, 2, 1)
+    products = factors @ factors.transpose(0, 2, 1)
     special = [np.zeros((size, size)), np.eye(size), np.ones((size, size)), hilbert(size)]
     special += [np.diag(np.logspace(-18, 0, size)), np.kron(np.eye(2), np.ones((size, size)))[:size, :size]]
     halves = rng.normal(size=(size, size // 2 + 1))
     doubled = np.concatenate([halves, halves], axis=1)[:, :size]
-    return np.concatenate([found, np.stack([*special, doubled.T @ doubled])])
+    return np.concatenate([products, np.stack([*special, doubled.T @ doubled])])
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 16, 33, 50, LARGEST, LARGEST + 1])
 def test_they_are_lapacks(size: int) -> None:
     matrices = grams(size, 23)
     expected = np.linalg.eigvalsh(matrices)
-    found = np.sort(eigenvalues(matrices), axis=1)
+    computed = np.sort(eigenvalues(matrices), axis=1)
     largest = np.abs(expected).max(axis=1, keepdims=True)
-    assert np.all(np.abs(found - expected) <= 1e-14 * np.sqrt(size) * largest)
+    assert np.all(np.abs(computed - expected) <= 1e-14 * np.sqrt(size) * largest)
 
 
 def test_a_matrix_has_the_same_whatever_stands_beside_it() -> None:
@@ -51,8 +51,8 @@ def test_effective_ranks_by_them() -> None:
         weights[3] = 0.0
         weights[4, :, 1:] = 0.0
         weights[5] = np.nan
-        found, expected = effective_ranks(weights, eigenvalues), effective_ranks(weights)
-        assert found[3] is found[5] is None
-        assert found[4] == pytest.approx(1.0, abs=1e-6)
-        kept = [number for number in range(20) if number not in (3, 5)]
-        assert [found[i] for i in kept] == pytest.approx([expected[i] for i in kept], rel=1e-6)
+        ranks, expected = effective_ranks(weights, eigenvalues), effective_ranks(weights)
+        assert ranks[3] is ranks[5] is None
+        assert ranks[4] == pytest.approx(1.0, abs=1e-6)
+        healthy = [number for number in range(20) if number not in (3, 5)]
+        assert [ranks[i] for i in healthy] == pytest.approx([expected[i] for i in healthy], rel=1e-6)

@@ -37,20 +37,20 @@ def both(document: dict[str, Any], rows: Rows, outputs: int = 1) -> list[tuple[L
     assert isinstance(engine, NativeEngine)
     probes = [Probe(description, Diagnostics(), initial, rows, "cpu", own) for own in (engine, None)]
     healthy = np.arange(len(description.trials)) != 1
-    found: list[tuple[LayerReport, LayerReport]] = []
+    reports: list[tuple[LayerReport, LayerReport]] = []
     before = None
     for epoch in (0, 1):
         if epoch:
             before = engine.parameters()
             assert engine.train_epoch(1, lambda _fraction: False) is not None
         state = engine.state()
-        found += zip(*(probe.measure(state, before, healthy) for probe in probes), strict=True)
-    assert {report.slot for report, _ in found} == set(np.flatnonzero(healthy))
-    return found
+        reports += zip(*(probe.measure(state, before, healthy) for probe in probes), strict=True)
+    assert {report.slot for report, _ in reports} == set(np.flatnonzero(healthy))
+    return reports
 
 
-def compare(found: list[tuple[LayerReport, LayerReport]], samples: int) -> None:
-    for own, other in found:
+def compare(reports: list[tuple[LayerReport, LayerReport]], samples: int) -> None:
+    for own, other in reports:
         assert (own.slot, own.layer, own.layer_index) == (other.slot, other.layer, other.layer_index)
         assert own.values.keys() == other.values.keys()
         for name, number in other.values.items():
@@ -130,7 +130,7 @@ def test_every_value_is_counted_between_its_edges() -> None:
     values = values[(values == 0.0) | ~(np.abs(values) < np.finfo(np.float32).tiny)]  # the kernel has no subnormals
     # The activation is the identity, and so is the weight of the one hidden unit.
     document = {"model": {"kind": "mlp", "hidden": [1]}, "activation": "identity", "initializer": "ones"}
-    found = np.zeros(len(edges) + 1, dtype=np.int64)
+    counts = np.zeros(len(edges) + 1, dtype=np.int64)
     for first in range(0, len(values), 100):
         few = Rows(*[values[first : first + 100, None]] * 4)
         description = described({**document, "epochs": 1, "seeds": 1}, few)
@@ -138,7 +138,7 @@ def test_every_value_is_counted_between_its_edges() -> None:
         probe = Probe(description, Diagnostics(quantities=("histogram",)), (), few, "cpu", engine)
         (hidden, _) = probe.measure(engine.state(), None, np.ones(1, dtype=np.bool_))
         item = hidden.values["histogram"]
-        found += [item["below"], *item["counts"], item["above"]]
+        counts += [item["below"], *item["counts"], item["above"]]
     ordered = np.sort(values)
     below = [0, *np.searchsorted(ordered, edges, side="left"), len(values)]
-    np.testing.assert_array_equal(found, np.diff(below))
+    np.testing.assert_array_equal(counts, np.diff(below))

@@ -150,9 +150,9 @@ def test_moving_squares_are_not_biased_by_the_rounding_of_their_decay(study, rul
     for _ in range(12):
         cohort.run_epoch(s.orders)
         exact.train(s.x, s.y, s.orders[0], 2)
-    for layer, found in enumerate(cohort.layer_views(0 if rule["kind"] == "rmsprop" else 1)):
+    for layer, view in enumerate(cohort.layer_views(0 if rule["kind"] == "rmsprop" else 1)):
         expected = np.vstack([exact.rules[2 * layer].memory["v"], exact.rules[2 * layer + 1].memory["v"]])
-        assert abs(np.median(found[0] / expected) - 1.0) < 3e-7
+        assert abs(np.median(view[0] / expected) - 1.0) < 3e-7
 
 
 def test_a_gradient_whose_square_overflows_leaves_finite_numbers(study):
