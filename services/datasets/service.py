@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.datasets.store import UploadedTable, UploadStore
+from services.db.isolation import workspace_of
 from services.db.tables import ExperimentRow
 from services.errors import (
     ConflictError,
@@ -29,6 +30,7 @@ from services.states import FINAL
 
 def upload_csv(
     data_dir: Path,
+    workspace: str,
     stream: BinaryIO,
     options: CsvOptions | None = None,
     *,
@@ -46,10 +48,10 @@ def upload_csv(
         table = parse_csv(stream, options, limits)
     except CsvInvalid as error:
         raise InvalidInputError(f"the CSV file cannot be used: {error}", [FieldProblem("/file", str(error))]) from error
-    return UploadStore(data_dir).add(table, title, options)
+    return UploadStore(data_dir, workspace).add(table, title, options)
 
 
-def fill_upload(spec: Any, data_dir: Path) -> Any:
+def fill_upload(spec: Any, data_dir: Path, workspace: str) -> Any:
     """Complete the `dataset` of a posted spec when it is an uploaded table's id: what is known of it is filled in.
 
     A client's own words about the table are overwritten. Anything else is returned as it is, for validation to judge.
@@ -64,7 +66,7 @@ def fill_upload(spec: Any, data_dir: Path) -> Any:
     if not isinstance(name, str) or not is_upload_name(spelled(name)):
         return spec
     try:
-        table = UploadStore(data_dir).get(spelled(name))
+        table = UploadStore(data_dir, workspace).get(spelled(name))
     except (NotFoundError, GoneError, DatasetInvalidError) as error:
         raise SpecInvalidError(error.detail, [FieldProblem("/dataset", error.detail)]) from error
     own = dict(dataset) if isinstance(dataset, Mapping) else {}
@@ -72,7 +74,7 @@ def fill_upload(spec: Any, data_dir: Path) -> Any:
 
 
 def remove_upload(session: Session, data_dir: Path, name: str) -> None:
-    """Delete an uploaded table.
+    """Delete an uploaded table of the session's workspace.
 
     Raises:
         NotFoundError: no uploaded table has this id.
@@ -80,7 +82,7 @@ def remove_upload(session: Session, data_dir: Path, name: str) -> None:
     """
     if name in DATASETS:
         raise ConflictError(f"{name!r} comes with the service; only uploaded tables can be deleted")
-    store = UploadStore(data_dir)
+    store = UploadStore(data_dir, workspace_of(session))
     using = session.scalars(
         select(ExperimentRow.id).where(ExperimentRow.dataset == name, ExperimentRow.state.not_in(FINAL)).limit(4)
     ).all()

@@ -7,9 +7,11 @@ import shutil
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.db.tables import DEFAULT_WORKSPACE
 from services.errors import BusyError, DatasetInvalidError, GoneError, NotFoundError
 from services.science.datasets.base import Task
 from services.science.datasets.csv_table import CsvOptions, CsvTable
@@ -40,6 +42,7 @@ class UploadedTable(BaseModel):
     notes: tuple[str, ...]
     options: CsvOptions
     created_at: datetime
+    workspace: str = DEFAULT_WORKSPACE
 
     def facts(self) -> dict[str, object]:
         """What a spec's data set carries of it."""
@@ -47,10 +50,14 @@ class UploadedTable(BaseModel):
 
 
 class UploadStore:
-    """The uploaded tables of one data folder. Safe to use from several processes."""
+    """The uploaded tables of one workspace in a data folder. Safe to use from several processes.
 
-    def __init__(self, data_dir: Path) -> None:
+    The workspace is part of what makes a table's id: no two of them ever share one, nor learn that they could.
+    """
+
+    def __init__(self, data_dir: Path, workspace: str) -> None:
         self._folder = data_dir / UPLOADS
+        self._workspace = workspace
 
     def add(self, table: CsvTable, title: str, options: CsvOptions) -> UploadedTable:
         """Store a table; the same content gets the same id and is stored once.
@@ -59,7 +66,8 @@ class UploadStore:
             BusyError: the folder holds as many tables as allowed.
         """
         digest = digest_of(table.x, table.y)
-        identity = json.dumps([digest, table.features, table.target, table.task, table.classes])
+        whose = [] if self._workspace == DEFAULT_WORKSPACE else [self._workspace]
+        identity = json.dumps([digest, table.features, table.target, table.task, table.classes, *whose])
         table_id = f"dts_{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
         home = self._folder / table_id
         if home.is_dir():
@@ -82,6 +90,7 @@ class UploadStore:
             notes=table.notes,
             options=options,
             created_at=datetime.now(UTC),
+            workspace=self._workspace,
         )
         self._folder.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self._folder))
@@ -101,13 +110,11 @@ class UploadStore:
         """Read what is known of a table.
 
         Raises:
-            NotFoundError: no such table.
+            NotFoundError: no such table, or one of another workspace.
             GoneError: its folder is there but its table is not.
             DatasetInvalidError: its manifest cannot be read.
         """
-        home = self._folder / table_id
-        if not re.fullmatch(UPLOAD_NAME, table_id) or not home.is_dir():
-            raise NotFoundError(f"no uploaded data set {table_id!r} is here")
+        home = self._home(table_id)
         if not (home / TABLE).is_file():
             raise GoneError(f"the files of the uploaded data set {table_id!r} were removed; upload it again")
         try:
@@ -133,12 +140,29 @@ class UploadStore:
         Raises:
             NotFoundError: no such table.
         """
+        shutil.rmtree(self._home(table_id))
+
+    def _home(self, table_id: str) -> Path:
+        """The folder of a table of this workspace.
+
+        Raises:
+            NotFoundError: no such table, or one of another workspace.
+        """
         home = self._folder / table_id
-        if not re.fullmatch(UPLOAD_NAME, table_id) or not home.is_dir():
+        if not re.fullmatch(UPLOAD_NAME, table_id) or not home.is_dir() or _owner(home) != self._workspace:
             raise NotFoundError(f"no uploaded data set {table_id!r} is here")
-        shutil.rmtree(home)
+        return home
 
     def _ids(self) -> tuple[str, ...]:
         if not self._folder.is_dir():
             return ()
         return tuple(sorted(path.name for path in self._folder.iterdir() if re.fullmatch(UPLOAD_NAME, path.name)))
+
+
+def _owner(home: Path) -> str:
+    """Whose the table in this folder is. One whose manifest is gone or damaged is nobody's but the default's."""
+    try:
+        manifest: Any = read_manifest(home)
+    except (DatasetUnavailable, DatasetInvalid):
+        return DEFAULT_WORKSPACE
+    return str(manifest.get("workspace", DEFAULT_WORKSPACE)) if isinstance(manifest, dict) else DEFAULT_WORKSPACE

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from services.cohorts import events
 from services.db.base import new_id
+from services.db.isolation import workspace_of
 from services.db.tables import ExperimentRow
 from services.errors import ConflictError, NotFoundError
 from services.experiments.filter import parse_filter
@@ -48,6 +49,7 @@ def create(session: Session, spec: ExperimentSpec, settings: Settings) -> Experi
     spec, grid = prepared.spec, prepared.grid
     experiment = ExperimentRow(
         id=new_id("exp"),
+        workspace_id=workspace_of(session),
         name=spec.name,
         tags=list(spec.tags),
         spec=spec.canonical(),
