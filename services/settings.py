@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Host names that a service without keys answers to besides this machine's own."
     )
+    rate_limit: str = Field(
+        default="30000/minute", description="Most requests of one key, or of one address without keys; empty for none."
+    )
+    audit_days: float = Field(default=365.0, gt=0.0, le=36_500.0, description="How long the audit log is kept.")
     max_trials: int = Field(default=2_000, ge=1, description="Most trials one experiment may have.")
     max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="Largest request body, uploads excepted.")
     max_streams: int = Field(default=200, ge=1, description="Most open event streams of one API process.")
@@ -132,6 +136,14 @@ class Settings(BaseSettings):
                     message = f"{name!r} is no host name; give names without scheme and port, or *.example.org"
                     raise ValueError(message)
         return names
+
+    @field_validator("rate_limit", mode="after")
+    @classmethod
+    def _amount_per_time(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", value):
+            message = "give a number per second, minute, hour or day, such as 600/minute, or nothing for no limit"
+            raise ValueError(message)
+        return value
 
     @field_validator("home", "data_dir", mode="after")
     @classmethod

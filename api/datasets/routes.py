@@ -43,7 +43,7 @@ FILE: dict[str, Any] = {
 @router.get("", summary="List the data sets", response_model=Page[DatasetEntry | UploadEntry], responses=problems(422))
 def list_datasets(request: Request, context: ContextDep, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """Those known by name first, then uploaded tables, the newest first."""
-    return page(request, datasets.every(context.settings.data_path), limit, cursor)
+    return page(request, datasets.every(context.settings.data_path, context.principal.workspace), limit, cursor)
 
 
 @router.post(
@@ -98,7 +98,8 @@ async def upload(
     )
     async with uploaded_file(request) as (stream, filename):
         title = name or without_wrong_characters(filename[:200])
-        table = await run_in_threadpool(upload_csv, context.settings.data_path, stream, options, title=title)
+        place = (context.settings.data_path, context.principal.workspace)
+        table = await run_in_threadpool(upload_csv, *place, stream, options, title=title)
     return JsonAnswer(datasets.upload_entry(table), status_code=201, headers={"Location": f"/v1/datasets/{table.id}"})
 
 
@@ -110,7 +111,7 @@ async def upload(
 )
 def read_dataset(request: Request, context: ContextDep, name: str) -> Response:
     """Task, size, licence, source, and whether its files are here."""
-    return with_etag(request, JsonAnswer(datasets.one(name, context.settings.data_path)))
+    return with_etag(request, JsonAnswer(datasets.one(name, context.settings.data_path, context.principal.workspace)))
 
 
 @router.delete("/{name}", summary="Delete an uploaded table", status_code=204, responses=problems(404, 409))
