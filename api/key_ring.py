@@ -117,6 +117,10 @@ class KeyRing:
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         return any(matches)
 
+    def note_made(self) -> None:
+        """A key was made here: from now on one is asked for. Called on any thread."""
+        self._stored = True
+
     def forget(self, key_id: str) -> None:
         """Look this key up anew: it was changed here. Called on any thread."""
         self._remembered.pop(key_id, None)

@@ -180,10 +180,15 @@ class Settings(BaseSettings):
         return self.data_dir or self.home / "data"
 
     @property
+    def database_file(self) -> Path:
+        """Where the database of the embedded service is."""
+        return self.home / "firstlight.db"
+
+    @property
     def database(self) -> str:
         """The SQLAlchemy URL in force; carries a password, never log it."""
         if self.database_url is None:
-            return f"sqlite:///{self.home / 'firstlight.db'}"
+            return f"sqlite:///{self.database_file}"
         return _with_password(self.database_url.get_secret_value(), self.database_password)
 
     @property

@@ -37,6 +37,7 @@ def make_key(context: ContextDep, body: KeyRequest) -> Response:
     workspace = body.workspace or context.principal.workspace
     with context.database.write() as session:
         row, key = create_key(session, context.principal, body.name, body.scope, workspace, body.expires_at)
+    context.keys.note_made()
     answer = NewKey.made(row, key).model_dump(mode="json")
     return JsonAnswer(answer, status_code=201, headers={"Location": f"/v1/keys/{row.id}"})
 
