@@ -156,7 +156,7 @@ def test_another_process_hears_of_a_revoked_key_in_half_a_second(database: Datab
 
 def test_the_last_use_is_written_once_a_minute(database: Database) -> None:
     with database.write() as session:
-        row, key = create_key(session, OWNER, "first", "admin", "default")
+        row, _ = create_key(session, OWNER, "first", "admin", "default")
     moment = now()
     for later, written in ((0, 0), (59, 0), (61, 61)):
         with database.write() as session:
