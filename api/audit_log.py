@@ -15,6 +15,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
+from api.sparing_log import sparing
 from services.accounts.audit import Deed, forget_deeds, write_deeds
 from services.db.engine import Database
 
@@ -90,7 +91,7 @@ class AuditLog:
             try:
                 work()
             except SQLAlchemyError as error:
-                log.warning("audit_waits", error=type(error).__name__, lines=len(self._waiting))
+                sparing.line("audit_waits", error=type(error).__name__, lines=len(self._waiting))
 
     def _forget(self) -> None:
         if time.monotonic() - self._forgot < FORGET_SECONDS:

@@ -24,7 +24,7 @@ from services.db.tables import DEFAULT_WORKSPACE
 
 FRESH_SECONDS = 0.5
 MOST_REMEMBERED = 1_024
-"""Keys; the one that was used the longest ago is looked up again."""
+"""Keys; the one that was looked up the longest ago is forgotten."""
 LOOKUPS = 4
 """At once: on threads of their own, so that a key is recognized while requests hold all others."""
 
@@ -144,12 +144,12 @@ class KeyRing:
     async def _facts(self, key_id: str) -> KeyFacts | None:
         known = self._remembered.get(key_id)
         if known is not None and self._clock() - known[0] < FRESH_SECONDS:
-            self._remembered.move_to_end(key_id)
             return known[1]
         looked = self._clock()
         facts = await self._on_a_thread(lambda: self._read(key_id))
         if facts is None:
             return None
+        self._remembered.pop(key_id, None)
         self._remembered[key_id] = (looked, facts)
         while len(self._remembered) > MOST_REMEMBERED:
             self._remembered.popitem(last=False)

@@ -173,6 +173,10 @@ def test_the_last_use_is_told(served: Any) -> None:
 
 def test_a_key_reaches_no_log(served: Any, capsys: pytest.CaptureFixture[str]) -> None:
     made = first_key(served)
+    served.http.get("/v1/models", headers=bearer(made["key"]))
+    lines = capsys.readouterr().out
+    assert f'"key_id": "{made["id"]}"' in lines
+    assert made["key"] not in lines
     structlog.get_logger().warning("seen", key=made["key"], nested=[{"header": f"Bearer {made['key']}"}])
     shown = Redaction().value({"key": made["key"], "url": f"/?k={made['key']}"})
     secret = made["key"].removeprefix(made["id"] + "_")
