@@ -15,7 +15,9 @@ from typing import NamedTuple, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from pydantic import SecretStr
+from sqlalchemy.exc import SQLAlchemyError
 
+from api.sparing_log import sparing
 from services.accounts.keys import ID, KEY, USE_SECONDS, KeyFacts, any_key, key_facts, note_uses
 from services.accounts.principal import OWNER, Principal
 from services.db.base import now
@@ -23,6 +25,7 @@ from services.db.engine import Database
 from services.db.tables import DEFAULT_WORKSPACE
 
 FRESH_SECONDS = 0.5
+NEVER = float("-inf")
 MOST_REMEMBERED = 1_024
 """Keys; the one that was looked up the longest ago is forgotten."""
 LOOKUPS = 4
@@ -60,7 +63,7 @@ class KeyRing:
         self._digests = [hashlib.sha256(key.get_secret_value().encode()).digest() for key in configured]
         self._remembered: OrderedDict[str, tuple[float, KeyFacts]] = OrderedDict()
         self._stored = False
-        self._looked = float("-inf")
+        self._looked = NEVER
         self._uses: dict[str, datetime] = {}
         self._written: dict[str, datetime] = {}
         self._limiter: CapacityLimiter | None = None
@@ -76,11 +79,25 @@ class KeyRing:
         return self.configured or self._stored
 
     async def look(self) -> bool:
-        """Whether a key is asked for, seen anew if that was a while ago. Once it is, it stays so."""
+        """Whether a key is asked for, seen anew if that was a while ago. Once it is, it stays so.
+
+        While the database does not answer, what was seen last counts: without it nothing of anybody's can be read.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: it does not answer, and has never answered yet.
+        """
         if not self.secured and self._clock() - self._looked >= FRESH_SECONDS:
             looked = self._clock()
-            self._stored = self._stored or await self._on_a_thread(self._any_stored)
-            self._looked = looked
+            if self._looked > NEVER:
+                self._looked = looked  # meanwhile others take what was seen last, and do not wait for the same
+            try:
+                stored = await self._on_a_thread(self._any_stored)
+            except SQLAlchemyError as error:
+                if self._looked == NEVER:
+                    raise
+                sparing.line("keys_not_looked_up", error=type(error).__name__)
+            else:
+                self._stored, self._looked = self._stored or stored, looked
         return self.secured
 
     async def asker(self, given: bytes) -> Asker:

@@ -256,6 +256,34 @@ def test_more_requests_than_allowed_are_told_when_to_come_back(
         assert [answer.status_code for answer in answers] == [200] * 5 + [429]
 
 
+def test_nobody_is_let_in_before_it_is_known_whether_a_key_is_asked_for(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise OperationalError("SELECT", {}, Exception("no route to the database"))
+
+    clock = [0.0]
+
+    async def ask() -> None:
+        ring = KeyRing(database, (), clock=lambda: clock[0])
+        with monkeypatch.context() as patch:
+            patch.setattr(database, "read", away)
+            for _ in range(2):
+                with pytest.raises(OperationalError):
+                    await ring.asker(b"")
+        assert (await ring.asker(b"")).principal == OWNER
+        clock[0] = 1.0
+        with monkeypatch.context() as patch:  # what was seen last counts: nothing of anybody's can be read now
+            patch.setattr(database, "read", away)
+            assert (await ring.asker(b"")).principal == OWNER
+        with database.write() as session:
+            create_key(session, OWNER, "first", "admin", "default")
+        clock[0] = 2.0
+        assert (await ring.asker(b"")).principal is None
+
+    asyncio.run(ask())
+
+
 def test_a_key_that_cannot_be_looked_up_is_a_503(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     made = first_key(served)
 
