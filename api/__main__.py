@@ -13,6 +13,8 @@ from api.app import create_app
 from api.connection_guard import Limits, guarded
 from api.event_hub import Hub
 from services import log
+from services.accounts.first_key import make_first_key
+from services.accounts.keys import any_key
 from services.db.database import Database
 from services.db.unusable import UnusableDatabaseError
 from services.settings import Settings, get_settings
@@ -38,11 +40,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m api", description="Serve the HTTP interface.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument(
+        "--first-key",
+        action="store_true",
+        help="where a key is needed and there is none, make one and leave it in a file of the home folder",
+    )
     options = parser.parse_args(arguments)
     settings = get_settings()
     log.configure(settings)
     refusal = refuse_open_bind(options.host, settings)
-    if refusal:
+    if refusal and not options.first_key and settings.embedded and not settings.database_file.exists():
         sys.stderr.write(f"{refusal}\n")
         return 2
     database = Database(settings, application="firstlight-api")
@@ -51,6 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
             database.upgrade()
         except UnusableDatabaseError as error:
             sys.exit(str(error))
+    if refusal and not _keys_are_stored(database, settings, make=options.first_key):
+        sys.stderr.write(f"{refusal}\n")
+        return 2
     app = create_app(settings, database=database)
     config = configuration(app, options.host, options.port)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -82,13 +92,24 @@ def configuration(app: FastAPI, host: str, port: int) -> uvicorn.Config:
     )
 
 
+def _keys_are_stored(database: Database, settings: Settings, *, make: bool) -> bool:
+    """Whether a key is asked for although the settings name none; a first one is made if wished."""
+    if make and (path := make_first_key(database, settings.home)) is not None:
+        sys.stderr.write(
+            f"made the first key of this service, of scope admin: it is in {path}, for its owner to read; a client "
+            'sends it with FIRSTLIGHT_API_KEY="$(cat FILE)"\n'
+        )
+    with database.read() as session:
+        return any_key(session)
+
+
 def refuse_open_bind(host: str, settings: Settings) -> str | None:
     """Why this address must not be served, if so: beyond this machine only with keys."""
     if settings.api_keys or _is_loopback(host):
         return None
     return (
         f"refusing to serve {host} without keys: anybody who reaches it could use it. "
-        "Set FIRSTLIGHT_API_KEYS (or FIRSTLIGHT_API_KEYS_FILE), or bind 127.0.0.1"
+        "Set FIRSTLIGHT_API_KEYS (or FIRSTLIGHT_API_KEYS_FILE), make a key with --first-key, or bind 127.0.0.1"
     )
 
 

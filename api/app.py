@@ -1,11 +1,13 @@
 """The composition root of the HTTP service: parts, routes, handlers, lifetime. No logic."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import Depends, FastAPI, Request
+from sqlalchemy.exc import SQLAlchemyError
 
+import api.audit.routes
 import api.catalogue.routes
 import api.claims.routes
 import api.comparisons.routes
@@ -18,18 +20,27 @@ import api.experiments.routes
 import api.figures.routes
 import api.health.routes
 import api.initializers.routes
+import api.keys.routes
 import api.metrics.routes
 import api.predictions.routes
 import api.presets.routes
 import api.recommendations.routes
 import api.trials.routes
+import api.workspaces.routes
 from api import errors, openapi
+from api.audit_log import AuditLog
 from api.envelope import Envelope
 from api.event_hub import Hub
+from api.gate import Gate
 from api.head import HeadOfGet
+from api.key_ring import KeyRing
+from api.rate_limits import RateLimits
+from api.scopes import check_declared
 from api.state import Context
 from api.telemetry import Telemetry
+from services.accounts.principal import ANYBODY
 from services.db.database import Database
+from services.db.isolation import WorkspaceDatabase
 from services.figures.render import Renderer
 from services.queue import CeleryDoorbell, Doorbell
 from services.settings import Settings
@@ -49,6 +60,9 @@ ROUTERS = (
     api.initializers.routes.router,
     api.presets.routes.router,
     api.recommendations.routes.router,
+    api.keys.routes.router,
+    api.workspaces.routes.router,
+    api.audit.routes.router,
     api.health.routes.router,
     api.docs.routes.router,
     api.dashboard.routes.router,
@@ -59,9 +73,14 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
     """Put an application together; tests may bring their own database and doorbell."""
     database = database or Database(settings, application="firstlight-api")
     telemetry = Telemetry()
+    keys = KeyRing(database, settings.api_keys)
+    audit = AuditLog(database, settings.audit_days, beside=keys.write_uses)
     context = Context(
         settings=settings,
-        database=database,
+        database=WorkspaceDatabase(database, ANYBODY.workspace),
+        principal=ANYBODY,
+        keys=keys,
+        audit=audit,
         doorbell=doorbell or CeleryDoorbell(settings),
         hub=Hub(database, settings.max_streams),
         telemetry=telemetry,
@@ -71,8 +90,12 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         context.hub.start()
+        audit.start()
+        with suppress(SQLAlchemyError):  # what asks for keys is found out at the first request that needs to know
+            await keys.look()
         yield
         await context.hub.stop()
+        await audit.stop()
         context.doorbell.close()
         context.renderer.close()
         database.dispose()
@@ -88,13 +111,13 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
     app.state.context = context
     for router in ROUTERS:
         app.include_router(router)
+    check_declared(route for place in (app, *ROUTERS) for route in place.routes)
     errors.install(app)
-    openapi.install(app, secured=bool(settings.api_keys))
+    openapi.install(app, secured=lambda: keys.secured)
     app.add_middleware(HeadOfGet)
     app.add_middleware(
         Envelope,
-        api_keys=settings.api_keys,
-        allowed_hosts=settings.allowed_hosts,
+        gate=Gate(keys, audit, RateLimits(settings.rate_limit), allowed_hosts=settings.allowed_hosts),
         telemetry=telemetry,
         max_body_bytes=settings.max_body_bytes,
     )
@@ -102,8 +125,16 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
 
 
 async def _remember_route(request: Request) -> None:
-    """Tell the outer layer which route this is, for its measurements."""
-    request.state.route_template = getattr(request.scope.get("route"), "path", "unmatched")
+    """Tell the outer layer which route this is, for its measurements.
+
+    Raises:
+        RuntimeError: the gate took the request for another route, and asked for another scope.
+    """
+    template = getattr(request.scope.get("route"), "path", "unmatched")
+    request.state.route_template = template
+    if request.state.declared_route != f"{request.method} {template}":
+        message = f"{request.method} {template} was let in as {request.state.declared_route!r}: see api/scopes.py"
+        raise RuntimeError(message)
 
 
 def _version() -> str:

@@ -7,14 +7,16 @@ from api.problems import MEDIA_TYPE, problem
 from services.errors import FieldProblem
 
 EXAMPLE_ID = "exp_0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+EXAMPLE_KEY_ID = "key_5b1f0c9e2d3a47688796a5b4c3d2e1f0"
 EXAMPLE_REQUEST = "5f0c6f1e6c0f4a4f9f5e1f8f3f0c1a2b"
 
 EXAMPLES: dict[int, dict[str, Any]] = {
     400: {"detail": "the body is not valid JSON: unexpected end of data", "code": "invalid_json"},
     401: {"detail": "send one of the service's keys as `Authorization: Bearer KEY`"},
     403: {
-        "detail": "a page of 'https://a.org' must not change anything here; if it may, add its host to "
-        "FIRSTLIGHT_ALLOWED_HOSTS"
+        "detail": f"the key {EXAMPLE_KEY_ID} has the scope read; this needs the scope write",
+        "code": "insufficient_scope",
+        "title": "The key may not do this",
     },
     404: {"detail": f"there is no experiment '{EXAMPLE_ID}'"},
     406: {
@@ -57,9 +59,9 @@ WRONG_SPEC: dict[str, Any] = {
 """The 422 of a route that takes a spec."""
 DESCRIPTIONS = {
     400: "The request is not HTTP, its body is not JSON, or its address holds a NUL character.",
-    401: "No key, or not one of the service's keys.",
-    403: "The request comes from a page of another site.",
-    404: "No such thing.",
+    401: "No key, or none that opens the service: unknown, expired or revoked.",
+    403: "The key's scope is too small; or, without keys, the request comes from a page of another site.",
+    404: "No such thing, or not in the workspace of the key.",
     406: "None of the accepted media types can be served.",
     408: "The request came too slowly.",
     409: "The state forbids it.",
@@ -68,7 +70,7 @@ DESCRIPTIONS = {
     415: "The body is not application/json.",
     421: "The service is not served under this name.",
     422: "Something in the request is not valid; `errors` names every place.",
-    429: "A limit is reached; see Retry-After.",
+    429: "A limit is reached (requests of this key, event streams, wrong keys); see Retry-After.",
     431: "Too many or too long header fields, or too long an address.",
     500: "Unexpected; the log has it under the request id.",
     503: "The database does not answer, all connections are in use, or the queue is full; see Retry-After.",

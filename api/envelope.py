@@ -1,32 +1,26 @@
-"""The outermost layer around every request: its id, keys, security headers, measurements, and the last catch."""
+"""The outermost layer around every request: its id, the gate, security headers, measurements, and the last catch."""
 
-import hashlib
-import hmac
-import math
 import re
 import time
-from base64 import b64decode
-from collections.abc import Collection, Sequence
 from uuid import uuid4
 
 import structlog
-from pydantic import SecretStr
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.failed_keys import FailedKeys
+from api.errors import database_away
+from api.gate import Admission, Gate
 from api.problems import ProblemResponse, problem
-from api.same_site import refusal
 from api.sparing_log import sparing
 from api.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-OPEN_PATHS = ("/healthz", "/readyz", "/docs", "/openapi.json")
-"""Paths that need no key: they tell nothing of anybody's work."""
 UPLOAD_PATHS = ("/v1/datasets",)
 UPLOAD_BYTES = 512 * 2**20
 """Largest body where a table may be uploaded."""
@@ -39,8 +33,6 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 """Sent unless the route set its own value."""
-KEY_WANTED = "send one of the service's keys as `Authorization: Bearer KEY`"
-CHALLENGE = {"WWW-Authenticate": 'Bearer realm="firstlight", Basic realm="firstlight"'}
 CLIENT_WENT_AWAY = 499
 """What the measurements call a request without an answer; nginx's number."""
 MOST_PATH = 200
@@ -50,21 +42,11 @@ MOST_PATH = 200
 class Envelope:
     """Pure ASGI, so that streams pass through untouched and nothing is buffered."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        api_keys: Sequence[SecretStr],
-        allowed_hosts: Collection[str],
-        telemetry: Telemetry,
-        max_body_bytes: int,
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, gate: Gate, telemetry: Telemetry, max_body_bytes: int) -> None:
         self.app = app
-        self.allowed_hosts = allowed_hosts
+        self.gate = gate
         self.max_body_bytes = max_body_bytes
         self.telemetry = telemetry
-        self.failed_keys = FailedKeys()
-        self.digests = [hashlib.sha256(key.get_secret_value().encode()).digest() for key in api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request; websockets and lifespan pass through."""
@@ -73,36 +55,36 @@ class Envelope:
             return
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
-        echoed = REQUEST_ID.fullmatch(given) and not self._known_key(given.encode())
+        echoed = REQUEST_ID.fullmatch(given) and not self.gate.keys.is_configured(given.encode())
         request_id = given if echoed else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
         status = 0
+        admission = Admission()
 
         async def wrapped(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 out = MutableHeaders(scope=message)
+                # Before the client knows: whoever reads the audit log then finds it there.
+                self.gate.note(admission, scope, status, out.get("location"))
                 out["X-Request-ID"] = request_id
+                out.update(admission.headers)
                 for name, value in SECURITY_HEADERS.items():
                     out.setdefault(name, value)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                principal = self._principal(scope, headers)
-                # A key is something that no page in a browser can send along; without keys, the place has to do.
-                refused = None if self.digests else refusal(scope["method"], headers, self.allowed_hosts)
-                if principal is None:
-                    await self._unauthorized(scope, headers, request_id)(scope, receive, wrapped)
-                elif refused is not None:
-                    sparing.line("foreign_page", status=refused.status, detail=refused.detail)
-                    document = problem(refused.status, refused.detail, request_id)
-                    await ProblemResponse(document)(scope, receive, wrapped)
-                else:
-                    scope["state"]["principal"] = principal
-                    await self.app(scope, self._limited(scope, headers, receive), wrapped)
+                admission = await self._admission(scope, headers)
+                with structlog.contextvars.bound_contextvars(**_named(admission)):
+                    if admission.refusal is not None:
+                        await admission.refusal(scope, receive, wrapped)
+                    else:
+                        scope["state"]["principal"] = admission.principal
+                        scope["state"]["declared_route"] = admission.route
+                        await self.app(scope, self._limited(scope, headers, receive), wrapped)
             except ClientDisconnect:  # in the middle of its body: nothing went wrong here, and nobody waits
                 status = status or CLIENT_WENT_AWAY
                 sparing.line("client_went_away", method=scope["method"], path=scope["path"][:MOST_PATH])
@@ -121,7 +103,14 @@ class Envelope:
                     path=scope["path"][:MOST_PATH],
                     status=status,
                     seconds=round(seconds, 4),
+                    **_named(admission),
                 )
+
+    async def _admission(self, scope: Scope, headers: Headers) -> Admission:
+        try:
+            return await self.gate.admit(scope, headers)
+        except (OperationalError, InterfaceError, PoolTimeout) as error:  # the key could not be looked up
+            return Admission(refusal=database_away(error, scope["state"]["request_id"]))
 
     def _limited(self, scope: Scope, headers: Headers, receive: Receive) -> Receive:
         """Read no more than the path allows, whether the length is announced, wrong, or not said at all.
@@ -149,48 +138,7 @@ class Envelope:
 
         return limited
 
-    def _principal(self, scope: Scope, headers: Headers) -> str | None:
-        """Who asks: "" on a service without keys or on an open path, a short name of the key, or None."""
-        path = scope["path"]
-        if not self.digests or path in OPEN_PATHS or path.startswith("/docs/"):
-            return ""
-        given = _key(headers, read_only=scope["method"] in ("GET", "HEAD"))
-        return hashlib.sha256(given).hexdigest()[:12] if self._known_key(given) else None
 
-    def _known_key(self, given: bytes) -> bool:
-        digest = hashlib.sha256(given).digest()
-        # Every key is compared, so that the time tells nothing about which one nearly matched.
-        found = [hmac.compare_digest(digest, known) for known in self.digests]
-        return any(found)
-
-    def _unauthorized(self, scope: Scope, headers: Headers, request_id: str) -> ProblemResponse:
-        """No key: 401, so that a browser asks. A wrong one is noted too, and after many of them told to wait."""
-        if "authorization" not in headers:
-            return ProblemResponse(problem(401, KEY_WANTED, request_id), CHALLENGE)
-        client = str(scope["client"][0])[:64] if scope.get("client") else "unknown"
-        wait = self.failed_keys.count(client)
-        sparing.line(
-            "wrong_key", client=client, method=scope["method"], path=scope["path"][:MOST_PATH], refused=wait is not None
-        )
-        if wait is None:
-            return ProblemResponse(problem(401, KEY_WANTED, request_id), CHALLENGE)
-        seconds = math.ceil(wait)
-        detail = f"too many wrong keys from {client}: a right one is served, a wrong one has to wait {seconds} s"
-        document = problem(429, detail, request_id, code="too_many_wrong_keys")
-        return ProblemResponse(document, {"Retry-After": str(seconds)})
-
-
-def _key(headers: Headers, *, read_only: bool) -> bytes:
-    """The bearer key; for reading also Basic with the key as password, so that a browser can open the dashboard.
-
-    A browser sends Basic credentials along with requests that other sites make it send, hence for reading only.
-    """
-    scheme, _, value = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return value.strip().encode()
-    if scheme.lower() == "basic" and read_only:
-        try:
-            return b64decode(value.strip(), validate=True).partition(b":")[2]
-        except ValueError:
-            return b""
-    return b""
+def _named(admission: Admission) -> dict[str, str]:
+    """The key's public id for the log, where there is one."""
+    return {"key_id": admission.key_id} if admission.key_id else {}

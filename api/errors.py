@@ -117,8 +117,12 @@ def _fits(route: BaseRoute, scope: Scope) -> bool:
 
 
 def _database_away(request: Request, error: Exception) -> Response:
+    return database_away(error, request_id(request))
+
+
+def database_away(error: Exception, request_id: str) -> ProblemResponse:
     """A database that is gone or too busy: say when to come back, and keep its words in the log."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     log.warning("database_unavailable", error=type(cause).__name__, detail=str(cause)[:500])
-    document = problem(503, "the database does not answer; try again", request_id(request))
+    document = problem(503, "the database does not answer; try again", request_id)
     return ProblemResponse(document, {"Retry-After": str(RETRY_SECONDS)})

@@ -19,24 +19,25 @@ MOST_ADDRESSES = 4_096
 class FailedKeys:
     """A counter with a bound of its own: no number of addresses makes it grow."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, budget: int = BUDGET) -> None:
         self._clock = clock
+        self._budget = budget
         self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def count(self, address: str) -> float | None:
         """Note a wrong key; return the seconds to wait once the budget is spent, else None."""
         now = self._clock()
-        place = _network(address)
+        place = network(address)
         began, failures = self._windows.pop(place, (now, 0))
         if now - began >= WINDOW_SECONDS:
             began, failures = now, 0
         self._windows[place] = (began, failures + 1)
         while len(self._windows) > MOST_ADDRESSES:
             self._windows.popitem(last=False)
-        return None if failures < BUDGET else began + WINDOW_SECONDS - now
+        return None if failures < self._budget else began + WINDOW_SECONDS - now
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
     """Who an address belongs to: one of IPv6 is one of the many of its network."""
     try:
         found = ipaddress.ip_address(address)

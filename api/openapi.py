@@ -1,6 +1,6 @@
 """The OpenAPI document: FastAPI's own, with our problems in place of its errors, and the key when one is set."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fastapi import FastAPI
@@ -8,8 +8,15 @@ from fastapi.openapi.utils import get_openapi
 
 from api.documentation import problem_response
 from api.problems import Problem, ProblemField
+from api.scopes import SCOPES, Need
 from services.science.spec import ExperimentSpec
 
+SECURITY_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key of `/v1/keys`, or one that the operator has set. Each operation names the scope it needs: "
+    "`read`, `write` or `admin`; a key may do what those before its scope may. A key opens one workspace.",
+}
 METHODS = ("get", "put", "post", "delete", "patch")
 DESCRIPTION = """\
 Which activation and which weight initializer, for this data and this network, and how sure are we?
@@ -22,13 +29,20 @@ with a `next_cursor`. Numbers that are not finite are `null`; a trial's `diverge
 """
 
 
-def install(app: FastAPI, *, secured: bool) -> None:
-    """Make the application describe itself this way."""
+def install(app: FastAPI, *, secured: Callable[[], bool]) -> None:
+    """Make the application describe itself this way.
+
+    Args:
+        app: which.
+        secured: whether a key is asked for; from its first key on, a service asks for one.
+    """
+    documents: dict[bool, dict[str, Any]] = {}
 
     def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _document(app, secured=secured)
-        return app.openapi_schema
+        asks = secured()
+        if asks not in documents:
+            documents[asks] = _document(app, secured=asks)
+        return documents[asks]
 
     app.openapi = document
 
@@ -53,24 +67,27 @@ def _document(app: FastAPI, *, secured: bool) -> dict[str, Any]:
     for path, operations in found["paths"].items():
         for method, operation in operations.items():
             if method in METHODS:
-                _complete(operation, secured=secured and path.startswith("/v1"))
+                need = SCOPES[f"{method.upper()} {path}"]
+                _complete(operation, need, secured=secured)
                 if not secured:
                     _add(operation, (421,) if method == "get" else (403, 421))
     if secured:
-        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        components["securitySchemes"] = {"key": SECURITY_SCHEME}
     return found
 
 
-def _complete(operation: dict[str, Any], *, secured: bool) -> None:
+def _complete(operation: dict[str, Any], need: Need, *, secured: bool) -> None:
     """Add the problems that every operation of its sort may answer with."""
     statuses = [400, 408, 431, 500, 503]
     if "requestBody" in operation:
         statuses += [413, 415, 422]
     if operation.get("parameters"):
         statuses.append(422)
-    if secured:
-        statuses += [401, 429]
-        operation["security"] = [{"key": []}]
+    if need.limited:
+        statuses.append(429)
+    if secured and need.scope is not None:
+        statuses += [401, 403, 429]
+        operation["security"] = [{"key": [need.scope]}]
     _add(operation, statuses)
 
 

@@ -35,7 +35,7 @@ STATUS: dict[type[errors.FirstlightError], int] = {
 TITLES: dict[int, tuple[str, str]] = {
     400: ("bad_request", "The request cannot be read"),
     401: ("unauthorized", "A valid key is needed"),
-    403: ("foreign_origin", "Another site must not do this"),
+    403: ("forbidden", "This must not be done"),
     404: ("not_found", "Not found"),
     405: ("method_not_allowed", "The method is not allowed here"),
     406: ("not_acceptable", "None of the accepted media types can be served"),

@@ -1,13 +1,16 @@
-"""What one API process is made of, put together once by `api.app.create_app`."""
+"""What one API process is made of, put together once by `api.app.create_app`, as a request may use it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.audit_log import AuditLog
 from api.event_hub import Hub
+from api.key_ring import KeyRing
 from api.telemetry import Telemetry
-from services.db.database import Database
+from services.accounts.principal import Principal
+from services.db.isolation import WorkspaceDatabase
 from services.figures.render import Renderer
 from services.queue import Doorbell
 from services.settings import Settings
@@ -15,10 +18,13 @@ from services.settings import Settings
 
 @dataclass(frozen=True)
 class Context:
-    """The parts a route may use."""
+    """The parts a route may use: its database is that of the workspace whose key asks."""
 
     settings: Settings
-    database: Database
+    database: WorkspaceDatabase
+    principal: Principal
+    keys: KeyRing
+    audit: AuditLog
     doorbell: Doorbell
     hub: Hub
     telemetry: Telemetry
@@ -26,7 +32,9 @@ class Context:
 
 
 def _context(request: Request) -> Context:
-    return request.app.state.context
+    parts: Context = request.app.state.context
+    principal: Principal = request.state.principal
+    return replace(parts, principal=principal, database=parts.database.within(principal.workspace))
 
 
 ContextDep = Annotated[Context, Depends(_context)]

@@ -11,6 +11,7 @@ import typer
 import yaml
 from rich.console import Console
 
+from firstlight import keys
 from firstlight.client import Client, FirstlightHTTPError
 from firstlight.demo import run_demo
 from firstlight.display import comparison_view, experiments_table, follow, quote_line
@@ -19,6 +20,7 @@ from firstlight.installed import why_no_service
 from firstlight.process import Service, StartError, run_module, until_signalled
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+app.add_typer(keys.app, name="keys")
 console = Console()
 errors = Console(stderr=True)
 

@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -135,6 +136,23 @@ class Client:
         return self._json(
             "GET", f"/v1/{family}/{kind}" if kind else f"/v1/{family}", params=None if kind else {"limit": 1000}
         )
+
+    def create_key(
+        self, name: str, scope: str, *, workspace: str | None = None, expires_at: datetime | None = None
+    ) -> dict[str, Any]:
+        """Make a key of scope read, write or admin; the answer's `key` is shown this once."""
+        body: dict[str, Any] = {"name": name, "scope": scope, "workspace": workspace}
+        if expires_at is not None:
+            body["expires_at"] = expires_at.isoformat()
+        return self._json("POST", "/v1/keys", json=body)
+
+    def api_keys(self, **query: Any) -> Iterator[dict[str, Any]]:
+        """Every key, the newest first; `workspace` names one."""
+        return self._items("/v1/keys", query)
+
+    def revoke_key(self, key_id: str) -> None:
+        """Close a key for good."""
+        self._checked(self._http.delete(f"/v1/keys/{key_id}"))
 
     def ready(self) -> dict[str, Any]:
         """The readiness report; raises while the service is not ready."""

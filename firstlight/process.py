@@ -160,7 +160,7 @@ class Service:
         if migration.returncode:
             message = f"the database could not be brought up to date: `migrations` {_ending(migration)}, see its lines"
             raise StartError(message)
-        self._keep("api", "--host", self.host, "--port", str(self.port))
+        self._keep("api", "--first-key", "--host", self.host, "--port", str(self.port))
         if self.slots:
             self._keep("worker", "--slots", str(self.slots))
         self._started = self._wait(self._accepts, told_to_stop, f"the API to answer at {self.url}")

@@ -22,6 +22,7 @@ MOST_SEARCHED = 65_536
 """Characters of one value that are searched for secrets; the rest is dropped unread."""
 
 PATTERNS = (
+    (re.compile(r"\b(key_[0-9a-f]{32})_[A-Za-z0-9_-]{20,}"), rf"\1_{MARK}"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~-]{8,}"), rf"\1 {MARK}"),
     (re.compile(r"(://[^/\s:@]{0,200}:)[^/\s@]{1,500}@"), rf"\1{MARK}@"),
     (

@@ -72,6 +72,10 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Host names that a service without keys answers to besides this machine's own."
     )
+    rate_limit: str = Field(
+        default="30000/minute", description="Most requests of one key, or of one address without keys; empty for none."
+    )
+    audit_days: float = Field(default=365.0, gt=0.0, le=36_500.0, description="How long the audit log is kept.")
     max_trials: int = Field(default=2_000, ge=1, description="Most trials one experiment may have.")
     max_unfinished_trials: int = Field(
         default=200_000, ge=1, description="Most trials of all experiments together that are queued, running or paused."
@@ -151,6 +155,14 @@ class Settings(BaseSettings):
                     raise ValueError(message)
         return names
 
+    @field_validator("rate_limit", mode="after")
+    @classmethod
+    def _amount_per_time(cls, value: str) -> str:
+        if value and not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour|day)", value):
+            message = "give a number per second, minute, hour or day, such as 600/minute, or nothing for no limit"
+            raise ValueError(message)
+        return value
+
     @field_validator("home", "data_dir", mode="after")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
@@ -196,10 +208,15 @@ class Settings(BaseSettings):
         return self.data_dir or self.home / "data"
 
     @property
+    def database_file(self) -> Path:
+        """Where the database of the embedded service is."""
+        return self.home / "firstlight.db"
+
+    @property
     def database(self) -> str:
         """The SQLAlchemy URL in force; carries a password, never log it."""
         if self.database_url is None:
-            return f"sqlite:///{self.home / 'firstlight.db'}"
+            return f"sqlite:///{self.database_file}"
         return _with_password(self.database_url.get_secret_value(), self.database_password)
 
     @property

@@ -45,7 +45,7 @@ FILE: dict[str, Any] = {
 @router.get("", summary="List the data sets", response_model=Page[DatasetEntry | UploadEntry], responses=problems(422))
 def list_datasets(request: Request, context: ContextDep, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """Those known by name first, then uploaded tables, the newest first."""
-    return page(request, datasets.every(context.settings.data_path), limit, cursor)
+    return page(request, datasets.every(context.settings.data_path, context.principal.workspace), limit, cursor)
 
 
 @router.post(
@@ -87,6 +87,7 @@ async def upload(
         table = await run_in_threadpool(
             upload_csv,
             context.settings.data_path,
+            context.principal.workspace,
             posted.stream,
             options.of_file(),
             title=title,
@@ -106,7 +107,7 @@ async def upload(
 )
 def read_dataset(request: Request, context: ContextDep, name: str) -> Response:
     """Task, size, licence, source, and whether its files are here."""
-    return with_etag(request, JsonAnswer(datasets.one(name, context.settings.data_path)))
+    return with_etag(request, JsonAnswer(datasets.one(name, context.settings.data_path, context.principal.workspace)))
 
 
 @router.delete("/{name}", summary="Delete an uploaded table", status_code=204, responses=problems(404, 409))

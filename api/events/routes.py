@@ -52,7 +52,8 @@ async def follow(
     if await run_in_threadpool(_has_everything, context, experiment_id, after):
         return Response(status_code=204)
     context.hub.reserve()
-    return EventStream(context.hub, context.database, Feed(experiment_id, after))
+    feed = Feed(experiment_id, after, context.principal)
+    return EventStream(context.hub, context.keys, context.database, feed)
 
 
 def _after(last_event_id: str | None) -> int:

@@ -10,7 +10,9 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from api.event_hub import Hub
-from services.db.database import Database
+from api.key_ring import KeyRing
+from services.accounts.principal import Principal
+from services.db.isolation import WorkspaceDatabase
 from services.experiments.timeline import Entry, News, news
 
 KEEP_ALIVE_SECONDS = 15.0
@@ -20,18 +22,19 @@ BATCH = 200
 
 @dataclass(frozen=True)
 class Feed:
-    """Which experiment, and the last event the client has."""
+    """Which experiment, the last event the client has, and who the client is."""
 
     experiment_id: str
     after: int
+    asker: Principal
 
 
 class EventStream(StreamingResponse):
     """Server-sent events that hold one of the hub's places until the client or the experiment is gone."""
 
-    def __init__(self, hub: Hub, database: Database, feed: Feed) -> None:
+    def __init__(self, hub: Hub, keys: KeyRing, database: WorkspaceDatabase, feed: Feed) -> None:
         super().__init__(
-            _events(hub, database, feed),
+            _events(hub, keys, database, feed),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"},
         )
@@ -45,12 +48,14 @@ class EventStream(StreamingResponse):
             self._hub.release()
 
 
-async def _events(hub: Hub, database: Database, feed: Feed) -> AsyncIterator[bytes]:
+async def _events(hub: Hub, keys: KeyRing, database: WorkspaceDatabase, feed: Feed) -> AsyncIterator[bytes]:
     after = feed.after
     yield b"retry: 1000\n\n"
     with hub.subscription(feed.experiment_id) as bell:
         while not hub.closing:
             bell.clear()
+            if not await keys.still_opens(feed.asker):
+                return  # revoked or expired meanwhile
             found = await run_in_threadpool(_read, database, feed.experiment_id, after)
             if found.entries:
                 after = found.entries[-1].seq
@@ -65,7 +70,7 @@ async def _events(hub: Hub, database: Database, feed: Feed) -> AsyncIterator[byt
                 yield b": keep-alive\n\n"
 
 
-def _read(database: Database, experiment_id: str, after: int) -> News:
+def _read(database: WorkspaceDatabase, experiment_id: str, after: int) -> News:
     with database.read() as session:
         return news(session, experiment_id, after, BATCH)
 

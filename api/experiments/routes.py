@@ -15,6 +15,7 @@ from api.pagination import Cursor, Limit, Page, decode, encode
 from api.state import Context, ContextDep
 from api.strict_json import StrictRoute
 from services import faults
+from services.accounts.principal import Principal
 from services.datasets.files import ensure_available
 from services.db.unit_of_work import UnitOfWork
 from services.errors import FieldProblem, InvalidInputError
@@ -72,7 +73,7 @@ def submit(
     dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
 ) -> Response:
     """Store the spec with its whole grid and queue it; `dry_run` answers with the plan instead and stores nothing."""
-    spec = parse_spec(body, context.settings.data_path)
+    spec = parse_spec(body, context.settings.data_path, context.principal.workspace)
     if dry_run:
         with context.database.read() as session:
             return JsonAnswer(plan(session, spec, context.settings).model_dump(mode="json"))
@@ -149,7 +150,11 @@ def clone(
     """Submit the same spec again, with some fields replaced."""
     with context.database.read() as session:
         body = store.clone_spec(store.get(session, experiment_id), changes.spec if changes else {})
-    return _submit(context, parse_spec(body, context.settings.data_path), _scoped(request, idempotency_key))
+    return _submit(
+        context,
+        parse_spec(body, context.settings.data_path, context.principal.workspace),
+        _scoped(request, idempotency_key),
+    )
 
 
 def _verb(action: Action) -> Callable[[Context, str], Response]:
@@ -236,8 +241,10 @@ def _instant(parameter: str, text: str | None) -> datetime | None:
 
 
 def _scoped(request: Request, key: str | None) -> str | None:
-    """A key belongs to whoever sent it: two API keys may use the same one without meeting."""
-    return None if key is None else f"{request.state.principal}:{key}"
+    """A key belongs to whoever sent it: two API keys, of whatever workspaces, may use the same one without meeting."""
+    principal: Principal = request.state.principal
+    # Without the mark of a key of the settings: answers that were stored before there were other keys are found.
+    return None if key is None else f"{principal.key_id.removeprefix('env_')}:{key}"
 
 
 def _json(model: Experiment) -> dict[str, Any]:

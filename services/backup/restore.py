@@ -15,7 +15,7 @@ from services.artifacts import Artifacts
 from services.backup import postgres
 from services.backup.archive import Archive, sync_folder
 from services.backup.manifest import ARTIFACTS, SQLITE_FILE, BackupError, Manifest
-from services.datasets.store import UploadStore
+from services.datasets.store import UploadFolder
 from services.db import schema
 from services.db.database import Database, database_url
 from services.db.file_check import damage
@@ -103,7 +103,7 @@ def _refuse_what_is_there(settings: Settings) -> None:
     if url.get_backend_name() == "sqlite":
         files = [Path(f"{url.database}{suffix}") for suffix in SUFFIXES]
         there += [str(file) for file in files if file.exists() and file.stat().st_size]
-    artifacts, uploads = Artifacts(settings.home), UploadStore(settings.data_path)
+    artifacts, uploads = Artifacts(settings.home), UploadFolder(settings.data_path)
     if artifacts.cohorts():
         there.append(f"checkpoints in {artifacts.root}")
     if uploads.ids():
@@ -114,7 +114,7 @@ def _refuse_what_is_there(settings: Settings) -> None:
 
 def _place_files(archive: Archive, settings: Settings, placed: list[Path]) -> None:
     """Write checkpoints and uploads where they belong, noting each in `placed`; a table that is there is the same."""
-    artifacts, uploads = Artifacts(settings.home), UploadStore(settings.data_path)
+    artifacts, uploads = Artifacts(settings.home), UploadFolder(settings.data_path)
     tables: dict[str, list[str]] = {}
     for name in archive.manifest.members:
         folder, _, rest = name.partition("/")

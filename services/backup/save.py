@@ -14,7 +14,7 @@ from services.artifacts import Artifacts
 from services.backup.archive import ArchiveWriter
 from services.backup.manifest import ARTIFACTS, FORMAT, BackupError, Manifest, is_member_name
 from services.backup.snapshot import Checkpoint, snapshot
-from services.datasets.store import UploadStore
+from services.datasets.store import UploadFolder
 from services.db.database import Database, database_url
 from services.errors import GoneError, NotFoundError
 from services.science.datasets.upload import UPLOADS
@@ -52,7 +52,7 @@ def save(settings: Settings, path: Path) -> Saved:
             with snapshot(database) as seen, ExitStack() as held:
                 created_at = datetime.now(UTC)
                 left_out = _add_checkpoints(archive, held, Artifacts(settings.home), seen.checkpoints())
-                _add_uploads(archive, UploadStore(settings.data_path))
+                _add_uploads(archive, UploadFolder(settings.data_path))
                 tables = seen.write(archive, path.with_name(f".{path.name}.rows"))
             manifest = Manifest(
                 format=FORMAT,
@@ -99,7 +99,7 @@ def _add_checkpoints(
     return left_out
 
 
-def _add_uploads(archive: ArchiveWriter, uploads: UploadStore) -> None:
+def _add_uploads(archive: ArchiveWriter, uploads: UploadFolder) -> None:
     for table_id in uploads.ids():
         with ExitStack() as held:
             try:

@@ -14,14 +14,14 @@ from services.science.datasets.upload import FACTS, Upload, is_upload_name
 Json = dict[str, Any]
 
 
-def every(data_dir: Path) -> list[Json]:
-    """Those known by name, then uploads, the newest first."""
-    uploads = [upload_entry(table) for table in UploadStore(data_dir).list()]
+def every(data_dir: Path, workspace: str) -> list[Json]:
+    """Those known by name, then the uploads of the workspace, the newest first."""
+    uploads = [upload_entry(table) for table in UploadStore(data_dir, workspace).list()]
     return [*(_built_in(cls, data_dir) for cls in DATASETS.values()), *uploads]
 
 
-def one(name: str, data_dir: Path) -> Json:
-    """One data set by its name, or an uploaded table by its id.
+def one(name: str, data_dir: Path, workspace: str) -> Json:
+    """One data set by its name, or an uploaded table of the workspace by its id.
 
     Raises:
         NotFoundError: no such data set.
@@ -29,7 +29,7 @@ def one(name: str, data_dir: Path) -> Json:
     """
     plain = spelled(name)
     if is_upload_name(plain):
-        return upload_entry(UploadStore(data_dir).get(plain))
+        return upload_entry(UploadStore(data_dir, workspace).get(plain))
     return _built_in(find(DATASETS, plain, "data set"), data_dir)
 
 

@@ -29,6 +29,7 @@ from sqlalchemy.orm import Session
 
 from services.cohorts.budgets import BACKOFF_CAP_SECONDS
 from services.db.clock import CLOCK
+from services.db.isolation import EVERY_WORKSPACE
 from services.db.tables import CohortRow, ExperimentRow
 
 DEVICES = ("cpu", "gpu")
@@ -127,7 +128,7 @@ def gives_way(session: Session, cohort_id: str, devices: Sequence[str] = DEVICES
 
 def latest_turn(session: Session) -> int:
     """The turn of the experiment that was served last: where a new one begins."""
-    return session.execute(select(_highest())).scalar_one()
+    return session.execute(select(_highest()), execution_options=EVERY_WORKSPACE).scalar_one()
 
 
 def served(session: Session, experiment_id: str) -> None:

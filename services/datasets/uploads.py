@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.datasets.store import UploadedTable, UploadStore
+from services.db.isolation import workspace_of
 from services.db.tables import ExperimentRow
 from services.errors import (
     ConflictError,
@@ -28,6 +29,7 @@ from services.states import FINAL
 
 def upload_csv(
     data_dir: Path,
+    workspace: str,
     stream: BinaryIO,
     options: CsvOptions | None = None,
     *,
@@ -46,14 +48,14 @@ def upload_csv(
     except CsvInvalid as error:
         problems = [FieldProblem("/file", str(fault)) for fault in error.faults]
         raise InvalidInputError(f"the CSV file cannot be used: {error}", problems) from error
-    stored = UploadStore(data_dir).add(table, title, table.options, keep=not dry_run)
+    stored = UploadStore(data_dir, workspace).add(table, title, table.options, keep=not dry_run)
     if title in ("", stored.title):
         return stored
     note = f"the same table was stored before and keeps its title {stored.title!r}"
     return stored.model_copy(update={"notes": (*stored.notes, note)})
 
 
-def fill_upload(spec: Any, data_dir: Path) -> Any:
+def fill_upload(spec: Any, data_dir: Path, workspace: str) -> Any:
     """Complete the `dataset` of a posted spec when it is an uploaded table's id: what is known of it is filled in.
 
     A client's own words about the table are overwritten. Anything else is returned as it is, for validation to judge.
@@ -68,7 +70,7 @@ def fill_upload(spec: Any, data_dir: Path) -> Any:
     if not isinstance(name, str) or not is_upload_name(spelled(name)):
         return spec
     try:
-        table = UploadStore(data_dir).get(spelled(name))
+        table = UploadStore(data_dir, workspace).get(spelled(name))
     except (NotFoundError, GoneError, DatasetInvalidError) as error:
         raise SpecInvalidError(error.detail, [FieldProblem("/dataset", error.detail)]) from error
     own = dict(dataset) if isinstance(dataset, Mapping) else {}
@@ -76,7 +78,7 @@ def fill_upload(spec: Any, data_dir: Path) -> Any:
 
 
 def remove_upload(session: Session, data_dir: Path, name: str) -> None:
-    """Delete an uploaded table.
+    """Delete an uploaded table of the session's workspace.
 
     Raises:
         NotFoundError: no uploaded table has this id.
@@ -84,7 +86,7 @@ def remove_upload(session: Session, data_dir: Path, name: str) -> None:
     """
     if name in DATASETS:
         raise ConflictError(f"{name!r} comes with the service; only uploaded tables can be deleted")
-    store = UploadStore(data_dir)
+    store = UploadStore(data_dir, workspace_of(session))
     using = session.scalars(
         select(ExperimentRow.id).where(ExperimentRow.dataset == name, ExperimentRow.state.not_in(FINAL)).limit(4)
     ).all()

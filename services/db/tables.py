@@ -10,13 +10,19 @@ Moves of a cohort (and of its trials):
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from services.db.base import Base, Json, UtcDateTime, now
 from services.states import DESIRES, STATES, TRIAL_STATES, check_move
+
+Scope = Literal["read", "write", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+"""What a key may do; each may what those before it may."""
+DEFAULT_WORKSPACE = "default"
+"""The id of the workspace that is always there: what was stored before there were others belongs to it."""
 
 
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -42,9 +48,12 @@ class ExperimentRow(Base):
         Index("ix_experiments_created", "created_at", "id"),
         Index("ix_experiments_state", "state", "created_at"),
         Index("ix_experiments_line", "state", "priority", "turn", "created_at", "id"),
+        Index("ix_experiments_workspace", "workspace_id", "created_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    # No foreign key: SQLite would rebuild the table for it, and workspaces are never deleted.
+    workspace_id: Mapped[str] = mapped_column(String(40), default=DEFAULT_WORKSPACE, server_default=DEFAULT_WORKSPACE)
     name: Mapped[str | None] = mapped_column(String(200))
     tags: Mapped[list[str]] = mapped_column(Json, default=list)
     state: Mapped[str] = mapped_column(String(16), default="queued")
@@ -284,3 +293,55 @@ class CalibrationRow(Base):
     value: Mapped[float] = mapped_column(Float(53))
     samples: Mapped[int] = mapped_column(Integer, default=1)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class WorkspaceRow(Base):
+    """A place for experiments and data sets that no other place sees."""
+
+    __tablename__ = "workspaces"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class ApiKeyRow(Base):
+    """A key that opens one workspace, up to its scope. Its secret is not here: only its SHA-256.
+
+    `last_used_at` is brought up to date at most once a minute.
+    """
+
+    __tablename__ = "api_keys"
+    __table_args__ = (_one_of("scope", SCOPES), Index("ix_api_keys_workspace", "workspace_id", "created_at", "id"))
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspaces.id"))
+    name: Mapped[str] = mapped_column(String(100))
+    scope: Mapped[Scope] = mapped_column(String(8))
+    secret_sha256: Mapped[str] = mapped_column(String(64))
+    created_by: Mapped[str | None] = mapped_column(String(40))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AuditRow(Base):
+    """Who did what: a request that changes something, or one that was refused. Never a body, never a key.
+
+    `key_id` is NULL where no key was asked for or none was known; `object_id` where the request was about no one thing.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_workspace", "workspace_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now, index=True)
+    workspace_id: Mapped[str | None] = mapped_column(String(40))
+    key_id: Mapped[str | None] = mapped_column(String(40))
+    address: Mapped[str | None] = mapped_column(String(64))
+    method: Mapped[str] = mapped_column(String(8))
+    operation: Mapped[str] = mapped_column(String(100))
+    object_id: Mapped[str | None] = mapped_column(String(64))
+    status: Mapped[int] = mapped_column(Integer)
+    request_id: Mapped[str] = mapped_column(String(64))

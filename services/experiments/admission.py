@@ -12,6 +12,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from services.db.isolation import EVERY_WORKSPACE
 from services.db.tables import CohortRow, ExperimentRow
 from services.errors import QueueFullError
 from services.settings import Settings
@@ -41,9 +42,11 @@ def admit(session: Session, settings: Settings, trials: int, experiments: int = 
 def refusal(session: Session, settings: Settings, trials: int, experiments: int = 1) -> QueueFullError | None:
     """The error that adding so much work would raise now; None where there is room."""
     in_state = ExperimentRow.state.in_(UNFINISHED)
-    present_experiments = session.execute(select(func.count()).select_from(ExperimentRow).where(in_state)).scalar_one()
+    present_experiments = session.execute(
+        select(func.count()).select_from(ExperimentRow).where(in_state), execution_options=EVERY_WORKSPACE
+    ).scalar_one()
     counted = select(func.coalesce(func.sum(CohortRow.size), 0)).where(CohortRow.state.in_(UNFINISHED))
-    present_trials = int(session.execute(counted).scalar_one())
+    present_trials = int(session.execute(counted, execution_options=EVERY_WORKSPACE).scalar_one())
     for what, present, added, most in (
         ("trials", present_trials, trials, settings.max_unfinished_trials),
         ("experiments", present_experiments, experiments, settings.max_unfinished_experiments),
@@ -70,7 +73,8 @@ def _seconds_until_room(session: Session, share: float) -> float:
     expected = ExperimentRow.quote["seconds"]["expected"].as_float()
     total = select(func.sum(expected * left.c.trials / ExperimentRow.trial_count))
     try:
-        seconds = session.execute(total.join(left, left.c.experiment_id == ExperimentRow.id)).scalar_one() or 0.0
+        every = total.join(left, left.c.experiment_id == ExperimentRow.id)
+        seconds = session.execute(every, execution_options=EVERY_WORKSPACE).scalar_one() or 0.0
     except SQLAlchemyError as error:  # a stored quote that cannot be read must not turn a refusal into an error
         log.warning("queue_not_quoted", error=f"{type(error).__name__}: {error}"[:300])
         seconds = 0.0

@@ -1,4 +1,4 @@
-"""How much of everything there is: for readiness, measurements and the dashboard."""
+"""How much of everything there is, in all workspaces: for readiness, measurements and the dashboard's workers."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from services.cohorts.workers import trains_on
 from services.db.base import now
 from services.db.clock import CLOCK
+from services.db.isolation import EVERY_WORKSPACE
 from services.db.tables import CohortRow, ExperimentRow, TrialRow, WorkerRow
 from services.heartbeat import ALIVE_SECONDS
 
@@ -58,7 +59,8 @@ def _alive() -> ColumnElement[bool]:
 def population(session: Session) -> Population:
     """Count."""
     workers, slots = live_slots(session)
-    oldest = session.scalar(select(func.min(CohortRow.created_at)).where(CohortRow.state == "queued"))
+    waiting = select(func.min(CohortRow.created_at)).where(CohortRow.state == "queued")
+    oldest = session.scalar(waiting, execution_options=EVERY_WORKSPACE)
     return Population(
         experiments=_by_state(session, ExperimentRow),
         cohorts=_by_state(session, CohortRow),
@@ -71,4 +73,5 @@ def population(session: Session) -> Population:
 
 
 def _by_state(session: Session, table: type[ExperimentRow] | type[CohortRow] | type[TrialRow]) -> dict[str, int]:
-    return {row[0]: row[1] for row in session.execute(select(table.state, func.count()).group_by(table.state))}
+    counts = select(table.state, func.count()).group_by(table.state)
+    return {row[0]: row[1] for row in session.execute(counts, execution_options=EVERY_WORKSPACE)}

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from services.cohorts import events
 from services.cohorts.turns import latest_turn
 from services.db.base import new_id
+from services.db.isolation import workspace_of
 from services.db.tables import ExperimentRow
 from services.errors import ConflictError, NotFoundError
 from services.experiments.admission import admit
@@ -52,6 +53,7 @@ def create(session: Session, spec: ExperimentSpec, settings: Settings) -> Experi
     admit(session, settings, len(grid.trials))
     experiment = ExperimentRow(
         id=new_id("exp"),
+        workspace_id=workspace_of(session),
         name=spec.name,
         tags=list(spec.tags),
         spec=spec.canonical(),

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from services.db.isolation import EVERY_WORKSPACE
 from services.db.tables import CohortRow, ExperimentRow
 from services.quotes.cost import Load
 from services.quotes.history import Rate, known_rate
@@ -91,7 +92,9 @@ def _history(session: Session, machine: Machine) -> list[float]:
         .join(ExperimentRow, ExperimentRow.id == CohortRow.experiment_id)
         .where(CohortRow.state == "succeeded", CohortRow.attempt == 1, CohortRow.finished_at.is_not(None))
         .order_by(CohortRow.finished_at.desc())
-        .limit(SEARCHED)
+        .limit(SEARCHED),
+        # How quick the machine is, is nobody's secret: times of every workspace count.
+        execution_options=EVERY_WORKSPACE,
     )
     ratios: list[float] = []
     for position, started, finished, quote in rows:

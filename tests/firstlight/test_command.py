@@ -29,9 +29,11 @@ SPEC = {
 }
 
 
-def command(*words: str, url: str | None = None, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+def command(
+    *words: str, url: str | None = None, stdin: str | None = None, more: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
-    environment |= {"COLUMNS": "160", **({"FIRSTLIGHT_URL": url} if url else {})}
+    environment |= {"COLUMNS": "160", **({"FIRSTLIGHT_URL": url} if url else {}), **(more or {})}
     return subprocess.run(
         [sys.executable, "-m", "firstlight", *words],
         cwd=ROOT, env=environment, input=stdin, capture_output=True, text=True, timeout=PATIENCE, check=False,
@@ -87,10 +89,37 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
             pass
 
 
-def test_a_public_address_without_keys_is_refused(tmp_path: Path) -> None:
-    done = command("up", "--home", str(tmp_path), "--port", "0", "--host", "0.0.0.0")
-    assert done.returncode == 1
-    assert "FIRSTLIGHT_API_KEYS" in done.stderr
+def test_a_public_address_gets_a_first_key_in_a_private_file(tmp_path: Path) -> None:
+    home, log = tmp_path / "home", tmp_path / "log"
+    for start in range(2):
+        with log.open("wb") as lines, Service(home, host="0.0.0.0", port=0, slots=0, log=lines) as service:
+            url = f"http://127.0.0.1:{service.port}"
+            path = home / "api_key"
+            key = path.read_text().strip()
+            assert path.stat().st_mode & 0o777 == 0o600
+            assert httpx.get(f"{url}/v1/experiments").status_code == 401
+            with Client(url, api_key=key) as client:
+                assert list(client.experiments()) == []
+                assert [item["scope"] for item in client.api_keys()] == ["admin"]
+        assert (str(path) in log.read_text()) is (start == 0)
+        assert key not in log.read_text()
+
+
+def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log, Service(tmp_path / "home", port=0, slots=0, log=log) as service:
+        first = command("keys", "create", "mine", "--scope", "admin", url=service.url)
+        assert re.fullmatch(r"key_[0-9a-f]{32}_[\w-]{43}\n", first.stdout)
+        refused = command("keys", "list", url=service.url)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        with Client(service.url, api_key=first.stdout.strip()) as client:
+            made = client.create_key("lecture", "read")
+            assert [item["name"] for item in client.api_keys()] == ["lecture", "mine"]
+        env = {"FIRSTLIGHT_API_KEY": first.stdout.strip()}
+        listed = command("keys", "list", url=service.url, more=env)
+        assert made["id"][:20] in listed.stdout
+        assert made["key"] not in listed.stdout
+        assert command("keys", "revoke", made["id"], url=service.url, more=env).returncode == 0
+        assert httpx.get(service.url, headers={"Authorization": f"Bearer {made['key']}"}).status_code == 401
 
 
 def test_compare_shows_a_table_and_a_verdict(service: Service, experiment: str) -> None:

@@ -68,7 +68,7 @@ def fill(database: Database, home: Path) -> str:
     checkpoint(database, home, 3, b"older" * 1000)
     checkpoint(database, home, 4, b"newer" * 1000)
     table = b"a,b\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(40))
-    return upload_csv(home / "data", io.BytesIO(table)).id
+    return upload_csv(home / "data", "default", io.BytesIO(table)).id
 
 
 def test_what_is_restored_is_what_was_there(
@@ -89,7 +89,9 @@ def test_what_is_restored_is_what_was_there(
     assert signs[0] == signs[1] != []
     for path in (settings.home / "artifacts").rglob("*.npz"):
         assert (elsewhere.home / path.relative_to(settings.home)).read_bytes() == path.read_bytes()
-    assert UploadStore(elsewhere.data_path).get(upload) == UploadStore(settings.data_path).get(upload)
+    assert UploadStore(elsewhere.data_path, "default").get(upload) == UploadStore(settings.data_path, "default").get(
+        upload
+    )
     assert not list(elsewhere.home.rglob(".*")), "a draft was left"
     with opened(elsewhere).write() as session:  # foreign keys, defaults and checks are there
         make_experiment(session, (1,))

@@ -21,7 +21,7 @@ TEXT = b"x,kind,y\n" + b"".join(b"%d,%s,%d.5\n" % (i, b"pine" if i % 3 else b"oa
 
 @pytest.fixture
 def table(tmp_path: Path) -> UploadedTable:
-    return upload_csv(tmp_path, io.BytesIO(TEXT), title="trees")
+    return upload_csv(tmp_path, "default", io.BytesIO(TEXT), title="trees")
 
 
 def choice_of(table: UploadedTable, **more: Any) -> Any:
@@ -40,25 +40,29 @@ def test_an_uploaded_table_trains_like_any_other(table: UploadedTable, tmp_path:
 
 
 def test_the_same_content_is_stored_once(table: UploadedTable, tmp_path: Path) -> None:
-    again = upload_csv(tmp_path, io.BytesIO(TEXT.replace(b"\n", b"\r\n")), title="other")
+    again = upload_csv(tmp_path, "default", io.BytesIO(TEXT.replace(b"\n", b"\r\n")), title="other")
     assert again.notes == (*table.notes, "the same table was stored before and keeps its title 'trees'")
     assert again == table.model_copy(update={"notes": again.notes})
-    assert upload_csv(tmp_path, io.BytesIO(TEXT), title="trees") == upload_csv(tmp_path, io.BytesIO(TEXT)) == table
-    other = upload_csv(tmp_path, io.BytesIO(TEXT), CsvOptions(drop=("kind",)))
+    assert (
+        upload_csv(tmp_path, "default", io.BytesIO(TEXT), title="trees")
+        == upload_csv(tmp_path, "default", io.BytesIO(TEXT))
+        == table
+    )
+    other = upload_csv(tmp_path, "default", io.BytesIO(TEXT), CsvOptions(drop=("kind",)))
     assert other.id != table.id
-    found = UploadStore(tmp_path)
+    found = UploadStore(tmp_path, "default")
     assert [item.id for item in found.list()] == [other.id, table.id]
     assert found.get(table.id) == table
     assert {path.name for path in (tmp_path / "uploads").iterdir()} == {table.id, other.id}
 
 
 def test_a_removed_table_is_not_found(table: UploadedTable, tmp_path: Path) -> None:
-    UploadStore(tmp_path).delete(table.id)
-    for act in (UploadStore(tmp_path).get, UploadStore(tmp_path).delete):
+    UploadStore(tmp_path, "default").delete(table.id)
+    for act in (UploadStore(tmp_path, "default").get, UploadStore(tmp_path, "default").delete):
         for name in (table.id, "../uploads", "dts_x", ""):
             with pytest.raises(NotFoundError):
                 act(name)
-    assert UploadStore(tmp_path).list() == ()
+    assert UploadStore(tmp_path, "default").list() == ()
     with pytest.raises(DatasetUnavailable, match="upload it again"):
         prepare(choice_of(table), tmp_path)
 
@@ -78,7 +82,7 @@ def test_a_damaged_table_is_refused(table: UploadedTable, tmp_path: Path) -> Non
         prepare(choice_of(table), tmp_path)
     path.unlink()
     with pytest.raises(GoneError):
-        UploadStore(tmp_path).get(table.id)
+        UploadStore(tmp_path, "default").get(table.id)
 
 
 def test_a_damaged_manifest_is_said(table: UploadedTable, tmp_path: Path) -> None:
@@ -86,19 +90,19 @@ def test_a_damaged_manifest_is_said(table: UploadedTable, tmp_path: Path) -> Non
     for content in ("{", json.dumps({"id": table.id})):
         path.write_text(content)
         with pytest.raises(DatasetInvalidError, match=table.id):
-            UploadStore(tmp_path).get(table.id)
-    assert UploadStore(tmp_path).list() == ()
+            UploadStore(tmp_path, "default").get(table.id)
+    assert UploadStore(tmp_path, "default").list() == ()
     path.unlink()
     with pytest.raises(GoneError):
-        UploadStore(tmp_path).get(table.id)
+        UploadStore(tmp_path, "default").get(table.id)
 
 
 def test_the_number_of_tables_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MOST_UPLOADS", 1)
-    upload_csv(tmp_path, io.BytesIO(TEXT))
-    upload_csv(tmp_path, io.BytesIO(TEXT))
+    upload_csv(tmp_path, "default", io.BytesIO(TEXT))
+    upload_csv(tmp_path, "default", io.BytesIO(TEXT))
     with pytest.raises(BusyError, match="1 uploaded tables"):
-        upload_csv(tmp_path, io.BytesIO(TEXT), CsvOptions(drop=("kind",)))
+        upload_csv(tmp_path, "default", io.BytesIO(TEXT), CsvOptions(drop=("kind",)))
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,5 +111,5 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(store, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
-        upload_csv(tmp_path, io.BytesIO(TEXT))
+        upload_csv(tmp_path, "default", io.BytesIO(TEXT))
     assert list((tmp_path / "uploads").iterdir()) == []

@@ -18,7 +18,7 @@ REST = {"activation": "relu", "initializer": "he_uniform", "epochs": 1, "seeds":
 
 def test_a_refused_file_names_its_line(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        upload_csv(tmp_path, io.BytesIO(b"a,b\n1,2\n3,x\n"))
+        upload_csv(tmp_path, "default", io.BytesIO(b"a,b\n1,2\n3,x\n"))
     (problem,) = caught.value.problems
     assert problem.pointer == "/file"
     assert problem.message.startswith("line 3, column 'b': ")
@@ -27,27 +27,27 @@ def test_a_refused_file_names_its_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["bare", "object", "forged", "shouted"])
 def test_a_spec_may_name_an_uploaded_table(tmp_path: Path, form: str) -> None:
-    table = upload_csv(tmp_path, io.BytesIO(TEXT))
+    table = upload_csv(tmp_path, "default", io.BytesIO(TEXT))
     dataset: Any = {
         "bare": table.id,
         "object": {"name": table.id, "train_size": 10},
         "forged": {"name": table.id, "rows": 10**9, "outputs": 7, "task": "classification", "digest": "0" * 64},
         "shouted": f" {table.id.upper()} ",
     }[form]
-    spec = ExperimentSpec.model_validate(fill_upload({"dataset": dataset, **REST}, tmp_path))
+    spec = ExperimentSpec.model_validate(fill_upload({"dataset": dataset, **REST}, tmp_path, "default"))
     assert spec.dataset.model_dump(include={"name", *table.facts()}) == {"name": table.id, **table.facts()}
     assert spec.dataset.train_size == (10 if form == "object" else None)
-    assert ExperimentSpec.model_validate(fill_upload(spec.canonical(), tmp_path)) == spec.resolved()
+    assert ExperimentSpec.model_validate(fill_upload(spec.canonical(), tmp_path, "default")) == spec.resolved()
 
 
 @pytest.mark.parametrize("spec", [None, [], {}, {"dataset": 3}, {"dataset": "digits"}, {"dataset": {"x": 1}}])
 def test_every_other_spec_is_left_alone(tmp_path: Path, spec: Any) -> None:
-    assert fill_upload(spec, tmp_path) is spec
+    assert fill_upload(spec, tmp_path, "default") is spec
 
 
 def test_an_unknown_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecInvalidError, match="no uploaded data set") as caught:
-        fill_upload({"dataset": "dts_" + "0" * 24, **REST}, tmp_path)
+        fill_upload({"dataset": "dts_" + "0" * 24, **REST}, tmp_path, "default")
     assert caught.value.problems[0].pointer == "/dataset"
 
 
