@@ -1,4 +1,4 @@
-"""A queue from before experiments took turns is served in turns, also what an API of before still adds. Both databases."""
+"""A queue from before experiments took turns is served in turns, also what an older API still adds. Both databases."""
 
 from datetime import UTC, datetime
 from pathlib import Path
