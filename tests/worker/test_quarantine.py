@@ -109,7 +109,7 @@ def test_what_a_claim_does_not_need_may_be_unreadable(
 ) -> None:
     bad, good = two(database)
     damage(database, DAMAGE["experiment's time"], bad)
-    assert work_off(slot, monkeypatch) == [bad, good]
+    assert work_off(slot, monkeypatch) == [good, bad]  # a time that is none comes after all others
 
 
 @SQLITE
