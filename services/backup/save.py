@@ -1,6 +1,6 @@
 """Make a backup while the service runs: one moment of the database, and the files that its rows name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,8 @@ from services.errors import GoneError, NotFoundError
 from services.science.datasets.upload import UPLOADS
 from services.settings import Settings
 
+LOOKS = 5
+"""A checkpoint may be tidied away between the moment and the look for its file: then another moment is taken."""
 MOST_HELD = 256
 """Files that are opened right after the snapshot, so that they stay readable when they are tidied away."""
 
@@ -47,49 +49,62 @@ def save(settings: Settings, path: Path) -> Saved:
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         raise BackupError(f"there is no database at {url.database}: nothing to back up; --home names another folder")
     database = Database(settings, application="firstlight-backup")
+    artifacts = Artifacts(settings.home)
     try:
         with ArchiveWriter(path) as archive:
-            with snapshot(database) as seen, ExitStack() as held:
-                created_at = datetime.now(UTC)
-                left_out = _add_checkpoints(archive, held, Artifacts(settings.home), seen.checkpoints())
-                _add_uploads(archive, UploadFolder(settings.data_path))
-                tables = seen.write(archive, path.with_name(f".{path.name}.rows"))
-            manifest = Manifest(
-                format=FORMAT,
-                firstlight=_version(),
-                database="sqlite" if database.is_sqlite else "postgresql",
-                revision=seen.revision,
-                created_at=created_at,
-                tables=tables,
-                members=archive.members,
-                left_out=tuple(left_out),
-            )
-            return Saved(manifest, archive.finish(manifest))
+            for look in range(1, LOOKS + 1):
+                with snapshot(database) as seen, ExitStack() as held:
+                    created_at, checkpoints = datetime.now(UTC), seen.checkpoints()
+                    opened = _opened(held, artifacts, checkpoints[:MOST_HELD])
+                    if len(opened) < len(checkpoints[:MOST_HELD]) and look < LOOKS:
+                        continue
+                    left_out = _add_checkpoints(archive, opened, artifacts, checkpoints)
+                    _add_uploads(archive, UploadFolder(settings.data_path))
+                    tables = seen.write(archive, path.with_name(f".{path.name}.rows"))
+                manifest = Manifest(
+                    format=FORMAT,
+                    firstlight=_version(),
+                    database="sqlite" if database.is_sqlite else "postgresql",
+                    revision=seen.revision,
+                    created_at=created_at,
+                    tables=tables,
+                    members=archive.members,
+                    left_out=tuple(left_out),
+                )
+                return Saved(manifest, archive.finish(manifest))
+            raise AssertionError("unreachable: the last look is taken as it is")
     except DBAPIError as error:
         raise BackupError(f"the database cannot be read, and no backup was made of it: {error.orig}") from error
     finally:
         database.dispose()
 
 
+def _open(artifacts: Artifacts, checkpoint: Checkpoint) -> IO[bytes] | None:
+    """The file, or None where it is not there, or no attempt of ours can have named it."""
+    if not is_member_name(f"{ARTIFACTS}/{checkpoint.path}"):
+        return None
+    try:
+        return artifacts.open(checkpoint.path)
+    except (OSError, GoneError):
+        return None
+
+
+def _opened(held: ExitStack, artifacts: Artifacts, checkpoints: Sequence[Checkpoint]) -> dict[str, IO[bytes]]:
+    """The files that are there, by their paths; they are closed with `held`."""
+    found: dict[str, IO[bytes]] = {}
+    for checkpoint in checkpoints:
+        if (file := _open(artifacts, checkpoint)) is not None:
+            found[checkpoint.path] = held.enter_context(file)
+    return found
+
+
 def _add_checkpoints(
-    archive: ArchiveWriter, held: ExitStack, artifacts: Artifacts, checkpoints: Sequence[Checkpoint]
+    archive: ArchiveWriter, opened: Mapping[str, IO[bytes]], artifacts: Artifacts, checkpoints: Sequence[Checkpoint]
 ) -> list[str]:
-    """Add the files; returns those that are not there any more, or not whole."""
-    opened: dict[str, IO[bytes]] = {}
+    """Add the files, the first of which are open already; returns those that are not there."""
     left_out: list[str] = []
-
-    def looked_up(checkpoint: Checkpoint) -> IO[bytes] | None:
-        name = f"{ARTIFACTS}/{checkpoint.path}"
-        try:
-            return held.enter_context(artifacts.open(checkpoint.path)) if is_member_name(name) else None
-        except (OSError, GoneError):
-            return None
-
-    for checkpoint in checkpoints[:MOST_HELD]:
-        if (file := looked_up(checkpoint)) is not None:
-            opened[checkpoint.path] = file
     for number, checkpoint in enumerate(checkpoints):
-        file = opened.get(checkpoint.path) if number < MOST_HELD else looked_up(checkpoint)
+        file = opened.get(checkpoint.path) if number < MOST_HELD else _open(artifacts, checkpoint)
         if file is None:
             left_out.append(checkpoint.path)
             continue

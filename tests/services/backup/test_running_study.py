@@ -89,9 +89,10 @@ def test_many_backups_of_what_moves_are_each_one_moment(workshop: Workshop, else
     experiment = workshop.submit((2, 1), epochs=ENDLESS, epoch_seconds=0.005)
     workshop.worker(FIRSTLIGHT_SLOTS="2")
     workshop.wait_epoch(experiment, 10)
+    left_out: list[tuple[str, ...]] = []
     for number in range(5):
         saved = save(workshop.settings, workshop.folder / f"{number}.zip")
-        assert saved.manifest.left_out == ()
+        left_out.append(saved.manifest.left_out)
         workshop.wait_epoch(experiment, 10 + 10 * number)
     workshop.call_off(experiment)
     for number in range(5):
@@ -109,7 +110,9 @@ def test_many_backups_of_what_moves_are_each_one_moment(workshop: Workshop, else
         for seed, curve in elsewhere.curves(experiment).items():
             assert curve.tolist() == expected(seed, done[seed])
         assert named
-        assert all((elsewhere.settings.home / "artifacts" / path).exists() for path in named)
+        # With twenty checkpoints a second one may be tidied away between the moment and the look for its file.
+        missing = [path for path in named if not (elsewhere.settings.home / "artifacts" / path).exists()]
+        assert set(missing) <= set(left_out[number])
 
 
 def test_the_command_says_in_a_sentence_what_is_wrong(tmp_path: Path, migrated_sqlite: Path) -> None:

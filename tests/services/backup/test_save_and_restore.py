@@ -283,3 +283,17 @@ def test_where_there_is_no_database_nothing_is_made(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match=r"there is no database at .*none/firstlight\.db"):
         save(Settings(home=tmp_path / "none"), tmp_path / "b.zip")
     assert list(tmp_path.iterdir()) == []
+
+
+@POSTGRES
+def test_a_schema_without_rows_is_not_in_the_way(
+    database: Database, settings: Settings, elsewhere: Settings, opened: Opened, tmp_path: Path
+) -> None:
+    """As the migration of a new stack leaves it before anybody has used it."""
+    fill(database, settings.home)
+    save(settings, tmp_path / "b.zip")
+    empty = opened(elsewhere)
+    empty.upgrade()
+    empty.dispose()
+    restore(elsewhere, tmp_path / "b.zip")
+    assert rows_of(empty) == rows_of(database)
