@@ -159,16 +159,17 @@ def bare(text: str) -> tuple[str, str]:
 
 def numbers_of(values: Sequence[str], notation: Notation, missing: frozenset[str]) -> NDArray[np.float64]:
     """The numbers of values as `notation` writes them; NaN where the value is one of `missing` or no number."""
-    if not missing:
-        parts = values
-        if notation.bit != PLAIN:
-            texts = "\n".join(values)
-            texts = texts.replace(notation.thousands or "\0", "").replace(notation.decimal, ".")
-            parts = texts.split("\n")
-        try:
-            return np.fromiter(map(float, parts), np.float64, len(values))
-        except ValueError:  # a percent sign, letters of another script, or a line end within a value
-            pass
+    parts: Sequence[str] = values
+    if missing:
+        parts = ["nan" if (text := value.strip()) in missing else text for value in values]
+    if notation.bit != PLAIN:
+        texts = "\n".join(parts)
+        texts = texts.replace(notation.thousands or "\0", "").replace(notation.decimal, ".")
+        parts = texts.split("\n")
+    try:
+        return np.fromiter(map(float, parts), np.float64, len(values))
+    except ValueError:  # a percent sign, letters of another script, or a line end within a value
+        pass
     return np.fromiter((_number_or_nan(value.strip(), notation, missing) for value in values), np.float64, len(values))
 
 
