@@ -138,7 +138,9 @@ def _encoding(stream: BinaryIO, asked: Encoding | None, most_bytes: int) -> tupl
             raise CsvInvalid(CsvFault(f"this is {what}, no CSV file: save the table as CSV"))
     usual: Encoding = asked if asked is not None else "utf-8"
     found: tuple[Encoding, str] = (usual, CODECS[usual])
-    marked = next(((encoding, codec) for mark, encoding, codec in MARKS if start.startswith(mark)), None)
+    marked: tuple[Encoding, str] | None = next(
+        ((encoding, codec) for mark, encoding, codec in MARKS if start.startswith(mark)), None
+    )
     if asked in (None, "utf-16"):
         found = marked or _unmarked_utf16(start) or found
     fault = _undecodable(stream, found[1], most_bytes)
