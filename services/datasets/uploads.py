@@ -49,10 +49,14 @@ def upload_csv(
         problems = [FieldProblem("/file", str(fault)) for fault in error.faults]
         raise InvalidInputError(f"the CSV file cannot be used: {error}", problems) from error
     stored = UploadStore(data_dir, workspace).add(table, title, table.options, keep=not dry_run)
-    if title in ("", stored.title):
-        return stored
-    note = f"the same table was stored before and keeps its title {stored.title!r}"
-    return stored.model_copy(update={"notes": (*stored.notes, note)})
+    again = (
+        ()
+        if title in ("", stored.title)
+        else (f"the same table was stored before and keeps its title {stored.title!r}",)
+    )
+    # The same table may have come in another file: the answer tells how this one was read.
+    read = {name: getattr(table, name) for name in ("columns", "options", "dropped_rows")}
+    return stored.model_copy(update={**read, "notes": (*table.notes, *again)})
 
 
 def fill_upload(spec: Any, data_dir: Path, workspace: str) -> Any:

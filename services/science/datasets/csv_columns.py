@@ -316,7 +316,7 @@ class _Deciding:
         if not tally.missing or column.role == "left_out":
             return
         of = f"{tally.missing} of {self.survey.rows} values"
-        spelled = ", ".join(f"{shown(text)}" for text in list(tally.spellings)[:MOST_SPELLINGS])
+        spelled = ", ".join(f"{shown(text)}" for text in list(tally.spellings)[:SPELLINGS_SHOWN])
         if not tally.values:
             line = _line(tally, "missing")
             way_out = "choose another target" if column.role == "target" else f"drop={column.name} leaves it out"
@@ -339,7 +339,7 @@ class _Deciding:
         self.decision.faults.append(CsvFault(message, line=line, column=column.name))
 
 
-MOST_SPELLINGS = 3
+SPELLINGS_SHOWN = 3
 
 
 def _line(tally: ColumnTally, kind: str) -> int | None:

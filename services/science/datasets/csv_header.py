@@ -11,7 +11,7 @@ from services.science.datasets.csv_survey import ColumnTally
 from services.science.datasets.csv_text import Record
 from services.science.datasets.csv_values import MISSING, number, reading_of
 
-HEADER_SAYS = "header=false says otherwise"
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,9 @@ def _named(values: list[str], line: int) -> Header:
     written = Counter(name.strip() for name in values)
     for place, value in enumerate(values):
         name = value.strip() or f"column_{place + 1}"
+        if len(name) > LONGEST_NAME:
+            message = f"the name of column {place + 1} is longer than {LONGEST_NAME} characters; shorten it"
+            faults.append(CsvFault(f"{message}, or say header=false if it is a value", line=line))
         if not name.isprintable():
             message = f"the name of column {place + 1}, {shown(name)}, holds control characters"
             faults.append(CsvFault(message, line=line))

@@ -1,5 +1,6 @@
 """What the columns of a CSV file hold, by all their values: counted in one pass, before anything is decided."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +16,7 @@ from services.science.datasets.csv_values import COMMA, EVERY, LARGEST, MISSING,
 
 CHUNK_VALUES = 200_000
 MOST_EXAMPLES = 3
+MOST_SPELLINGS = 20
 RAGGED_SHOWN = 3
 LEADING_ZERO = re.compile(r"(?:^|\n)\s*0[0-9]")
 
@@ -64,16 +66,36 @@ class ColumnTally:
 
     def take(self, values: Sequence[str], lines: Sequence[int]) -> NDArray[np.bool_] | None:
         """Count a chunk; return where values are missing, or None if none is."""
-        if not self.forced and (self._take_plain(values, lines) or self._take_decimal_comma(values, lines)):
+        if self._take_numbers(values, lines):
             return None
         texts = [value.strip() for value in values]
-        counts = Counter(texts)
-        for text, count in counts.items():
-            self._take_text(text, count, texts, lines)
-        self.counts_up = self.counts_up and self._one_more(texts)
-        if not any(text in self.missing_spellings for text in counts):
+        where = np.fromiter((text in self.missing_spellings for text in texts), np.bool_, len(texts))
+        if not where.any():
+            self._take_texts(texts, lines)
             return None
-        return np.fromiter((text in self.missing_spellings for text in texts), np.bool_, len(texts))
+        self.counts_up = False
+        self._take_missing(list(itertools.compress(texts, where)), list(itertools.compress(lines, where)))
+        there = ~where
+        texts, places = list(itertools.compress(texts, there)), list(itertools.compress(lines, there))
+        if texts and not self._take_numbers(texts, places):
+            self._take_texts(texts, places)
+        return where
+
+    def _take_numbers(self, values: Sequence[str], lines: Sequence[int]) -> bool:
+        """The quick ways, for a chunk that holds nothing but numbers of one kind."""
+        return not self.forced and (self._take_plain(values, lines) or self._take_decimal_comma(values, lines))
+
+    def _take_missing(self, texts: list[str], lines: Sequence[int]) -> None:
+        self.missing += len(texts)
+        self._example("missing", texts[0], lines[0])
+        for text, count in Counter(texts).items():
+            if len(self.spellings) < MOST_SPELLINGS or text in self.spellings:
+                self.spellings[text] += count
+
+    def _take_texts(self, texts: list[str], lines: Sequence[int]) -> None:
+        self.counts_up = self.counts_up and self._one_more(texts)
+        for text, count in Counter(texts).items():
+            self._take_text(text, count, texts, lines)
 
     def _take_plain(self, values: Sequence[str], lines: Sequence[int]) -> bool:
         """The quick way for a chunk of plain numbers only."""
@@ -130,12 +152,7 @@ class ColumnTally:
         return any(value.strip() in self.missing_spellings for value in values)
 
     def _take_text(self, text: str, count: int, texts: list[str], lines: Sequence[int]) -> None:
-        if text in self.missing_spellings:
-            self.missing += count
-            if len(self.spellings) < 20 or text in self.spellings:
-                self.spellings[text] += count
-            kind = "missing"
-        elif self.forced or (reading := reading_of(text)) is None:
+        if self.forced or (reading := reading_of(text)) is None:
             self.texts += count
             self._level(text, count)
             kind = "text"

@@ -69,10 +69,14 @@ PLAIN = NOTATIONS[0].bit
 EVERY = sum(notation.bit for notation in NOTATIONS)
 COMMA = sum(notation.bit for notation in NOTATIONS if notation.decimal == ",")
 POINT = EVERY - COMMA
+NUMERIC = re.compile(r"[-+]?[0-9.,][-+0-9.,' _eE]*")
+"""Quick: what is not like this is a number in no notation."""
 PATTERNS = tuple((notation.bit, re.compile(notation.pattern)) for notation in NOTATIONS)
 
 ISO, DAY_FIRST, MONTH_FIRST = 1, 2, 4
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+YEAR = re.compile(r"(?<![0-9])[0-9]{4}(?![0-9])")
+"""Quick: what holds no four digits is no date."""
 CLOCK = r"(?:[T ]+([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}(?:\.[0-9]+)?))?\s*(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 YEAR_FIRST = re.compile(r"([0-9]{4})([-/.])([0-9]{1,2})\2([0-9]{1,2})" + CLOCK)
 YEAR_LAST = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4})" + CLOCK)
@@ -113,20 +117,30 @@ def is_missing(text: str) -> bool:
     return text.strip() in MISSING
 
 
-@lru_cache(maxsize=4_096)
 def reading_of(text: str) -> Reading | None:
     """What a value that is not missing means besides its words; None if it is only text."""
     text = text.strip()
+    if len(text) <= LONGEST_NUMBER:
+        return _reading_of_short(text)
+    # What is longer is a plain number or none, and is not remembered: it may be very long.
+    value = number(text)
+    return None if value is None else Reading(PLAIN, finite=abs(value) < LARGEST)
+
+
+@lru_cache(maxsize=4_096)
+def _reading_of_short(text: str) -> Reading | None:
     value = number(text)
     if value is not None:
         notations = _notations(text) | PLAIN
         return Reading(notations, finite=abs(value) < LARGEST)
-    if len(text) > LONGEST_NUMBER or not any(map(str.isnumeric, text)):
+    if not any(map(str.isnumeric, text)):
         return None
     digits, affix = bare(text)
     if notations := _notations(digits):
         notation = next(item for item in NOTATIONS if item.bit & notations)
         return Reading(notations, affix, finite=abs(_value(digits, notation)) < LARGEST)
+    if not YEAR.search(text):
+        return None
     orders = sum(order for order in (ISO, DAY_FIRST, MONTH_FIRST) if days(text, order) is not None)
     return Reading(dates=orders) if orders else None
 
@@ -136,8 +150,8 @@ def bare(text: str) -> tuple[str, str]:
 
     Parentheses around a number make it negative, as bookkeepers write.
     """
-    text = unicodedata.normalize("NFKC", text).replace("\u2212", "-").replace("\u2019", "'").strip()
     if not text.isascii():
+        text = unicodedata.normalize("NFKC", text).replace("\u2212", "-").replace("\u2019", "'").strip()
         digits = [unicodedata.decimal(letter, None) for letter in text]
         text = "".join(letter if value is None else str(value) for letter, value in zip(text, digits, strict=True))
     sign = ""
@@ -159,16 +173,17 @@ def bare(text: str) -> tuple[str, str]:
 
 def numbers_of(values: Sequence[str], notation: Notation, missing: frozenset[str]) -> NDArray[np.float64]:
     """The numbers of values as `notation` writes them; NaN where the value is one of `missing` or no number."""
-    if not missing:
-        parts = values
-        if notation.bit != PLAIN:
-            texts = "\n".join(values)
-            texts = texts.replace(notation.thousands or "\0", "").replace(notation.decimal, ".")
-            parts = texts.split("\n")
-        try:
-            return np.fromiter(map(float, parts), np.float64, len(values))
-        except ValueError:  # a percent sign, letters of another script, or a line end within a value
-            pass
+    parts: Sequence[str] = values
+    if missing:
+        parts = ["nan" if (text := value.strip()) in missing else text for value in values]
+    if notation.bit != PLAIN:
+        texts = "\n".join(parts)
+        texts = texts.replace(notation.thousands or "\0", "").replace(notation.decimal, ".")
+        parts = texts.split("\n")
+    try:
+        return np.fromiter(map(float, parts), np.float64, len(values))
+    except ValueError:  # a percent sign, letters of another script, or a line end within a value
+        pass
     return np.fromiter((_number_or_nan(value.strip(), notation, missing) for value in values), np.float64, len(values))
 
 
@@ -221,6 +236,8 @@ def _with_clock(whole: int, clock: Sequence[str | None]) -> float | None:
 
 
 def _notations(digits: str) -> int:
+    if not NUMERIC.fullmatch(digits):
+        return 0
     return sum(bit for bit, pattern in PATTERNS if pattern.fullmatch(digits))
 
 

@@ -87,6 +87,7 @@ def test_quotes_blank_lines_and_a_byte_order_mark() -> None:
         ("", {}, None, None, "the file is empty"),
         ("\n\n", {}, None, None, "the file is empty"),
         ("a,b\x07\n", {}, 1, None, "control characters"),
+        ("a," + "b" * 201 + "\n1,2\n3,4\n", {}, 1, None, "the name of column 2 is longer than 200 characters"),
         ("a\n1\n2\n", {}, None, None, "a target and at least one other column"),
         ("a,b\n1,2\n", {"target": "price"}, None, None, "target names 'price', which is none of the columns 'a', 'b'"),
         ("a,b\n1,2\n", {"drop": ("c",)}, None, None, "drop names 'c'"),
