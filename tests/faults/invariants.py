@@ -169,7 +169,9 @@ def _epochs(session: Session, trials: Sequence[TrialRow], columns: Mapping[str, 
 def _numbers(
     trials: Sequence[TrialRow], columns: Mapping[str, TrialColumns], reference: Reference | None
 ) -> Iterator[Breach]:
-    for trial in trials if reference is not None else ():
+    if reference is None:
+        return
+    for trial in trials:
         there = columns.get(trial.id)
         last = -1 if there is None else int(there.epochs[-1])
         for name, expected in reference(trial, last).items():

@@ -62,10 +62,10 @@ class Rig:
     def start_worker(self, **environment: str) -> "subprocess.Popen[bytes]":
         """Start a worker, whose children train or play."""
         if self.real:
-            return self.workshop.worker(real=True, **environment)
+            return self.workshop.worker(environment, real=True)
         command = f"[sys.executable, {str(FAKE)!r}, {str(self.pace)!r}]"
         code = f"import sys; from worker.program import main; main([], command={command})"
-        return self.workshop.worker(code=code, **environment)
+        return self.workshop.worker(environment, code=code)
 
     def submit(self, spec: dict[str, Any]) -> str:
         """Send a spec until it is accepted, with one key however often: the API may be killed meanwhile."""

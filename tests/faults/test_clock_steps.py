@@ -39,11 +39,11 @@ class Clock:
 def test_clocks_that_are_set_cost_no_lease(workshop: Workshop, stepped_clock: Path, tmp_path: Path) -> None:
     """On PostgreSQL two workers are hours apart. On SQLite the worker's clock is the database's: there is one."""
     ahead = Clock(tmp_path / "ahead", stepped_clock, 2 * HOUR)
-    workshop.worker(**ahead.environment)
+    workshop.worker(ahead.environment)
     clocks = [ahead]
     if not workshop.database.is_sqlite:
         behind = Clock(tmp_path / "behind", stepped_clock, -2 * HOUR)
-        workshop.worker(**behind.environment)
+        workshop.worker(behind.environment)
         clocks.append(behind)
     gates = [tmp_path / f"gate-{number}" for number in range(3)]
     first, second = (workshop.submit((1,), epochs=12, gate={"epoch": 4, "mark": str(gates[n])}) for n in range(2))

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from services.cohorts.requests import request_pause, resume
 from services.db.tables import CheckpointRow, CohortRow, ExperimentRow
@@ -89,7 +89,7 @@ def test_a_child_killed_at_every_point_costs_nothing_but_time(workshop: Workshop
     for point in CHILD:
         eventually((tmp_path / point).exists, f"{point}\n{workshop.logs()}")
         with workshop.database.write() as session:
-            session.execute(CohortRow.__table__.update().values(failures=0, available_at=0.0))
+            session.execute(update(CohortRow).values(failures=0, available_at=0.0))
     assert workshop.wait(experiment) == "succeeded"
     workshop.check(experiment)
     assert workshop.outcomes(experiment) == ["failed"] * len(CHILD) + ["done"]

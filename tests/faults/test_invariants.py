@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Delete, Insert, Update, delete, func, insert, select, update
+from sqlalchemy import Delete, Insert, Update, delete, func, insert, literal, select, update
 
 from services.cohorts.claim import Claim, claim
 from services.cohorts.commit import commit_epochs
@@ -148,7 +148,7 @@ WRONG: dict[str, tuple[str, Update | Delete | Insert]] = {
     "a lease that is left": ("I2", update(CohortRow).where(CohortRow.state == "paused").values(lease_owner="w")),
     "a gap": ("I3", delete(EpochRow).where(EpochRow.epoch == 0)),
     "an epoch missing": ("I3", delete(EpochRow).where(EpochRow.epoch == 1)),
-    "rows beside curves": ("I3", insert(EpochRow).from_select(["trial_id", "epoch"], select(PACKED, 0))),
+    "rows beside curves": ("I3", insert(EpochRow).from_select(["trial_id", "epoch"], select(PACKED, literal(0)))),
     "a short curve": (
         "I3",
         update(CurveRow).where(CurveRow.trial_id == PACKED, CurveRow.metric == "val_loss").values(values=bytes(16)),

@@ -46,7 +46,7 @@ def storm(workshop: Workshop, server: Postgres | None) -> None:
         with workshop.database.read() as session:
             return session.execute(select(func.count()).where(CohortRow.state == "succeeded")).scalar_one()
 
-    first = [workshop.worker(**LASTING) for _ in range(2)]
+    first = [workshop.worker(LASTING) for _ in range(2)]
     eventually(lambda: finished() >= COHORTS // 2, f"some to be done\n{workshop.logs()}")
     for worker in first:
         worker.kill()
@@ -54,14 +54,14 @@ def storm(workshop: Workshop, server: Postgres | None) -> None:
         server.crash()
     for worker in first:
         worker.wait()
-    running = [workshop.worker(**LASTING) for _ in range(2)]
+    running = [workshop.worker(LASTING) for _ in range(2)]
     if server is not None:
         server.start()
 
     def done() -> bool:
         for place, worker in enumerate(running):
             if worker.poll() is not None:
-                running[place] = workshop.worker(**LASTING)
+                running[place] = workshop.worker(LASTING)
         return all(workshop.state(experiment) == "succeeded" for experiment in experiments)
 
     eventually(done, f"all to be done\n{workshop.logs()}")

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,7 +58,14 @@ class Workshop:
     folder: Path
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def worker(self, *, real: bool = False, code: str | None = None, **environment: str) -> subprocess.Popen[bytes]:
+    def worker(
+        self,
+        variables: Mapping[str, str] | None = None,
+        *,
+        real: bool = False,
+        code: str | None = None,
+        **environment: str,
+    ) -> subprocess.Popen[bytes]:
         """Start a worker process, with the fake child unless asked for the real one, or by code of the test's own."""
         number = len(self.workers)
         program = [sys.executable, "-m", "worker"]
@@ -68,7 +75,11 @@ class Workshop:
             program = [sys.executable, "-c", code]
         with (self.folder / f"worker-{number}.log").open("wb") as log:
             process = subprocess.Popen(
-                program, env={**self.environment, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                program,
+                env={**self.environment, **(variables or {}), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         self.workers.append(process)
         return process
