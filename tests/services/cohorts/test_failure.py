@@ -1,10 +1,9 @@
 """Budgets, backoff and splits: a guilty trial ends alone, its neighbours finish. On both databases."""
 
-from typing import Any
-
 import pytest
 from sqlalchemy import select, update
 
+from services.child_protocol import CheckpointReport
 from services.cohorts.claim import Claim, claim
 from services.cohorts.commit import Outcome, commit_epochs
 from services.cohorts.endings import finish
@@ -122,7 +121,7 @@ def test_losses_have_their_own_budget_and_progress_restores_it(database: Databas
             assert (row.state, row.losses, row.failures) == ("queued", number, 0)
     taken = next_claim(database)
     assert taken is not None
-    file = {"epoch": 0, "path": "p", "sha256": "0" * 64, "bytes": 1}
+    file: CheckpointReport = {"epoch": 0, "path": "p", "sha256": "0" * 64, "bytes": 1}
     with database.write() as session:
         commit_epochs(session, taken.cohort_id, taken.attempt, message(0, 0, [0], checkpoint=file), TTL)
         session.execute(update(CohortRow).values(lease_expires_at=1.0))
@@ -141,7 +140,7 @@ def test_losses_have_their_own_budget_and_progress_restores_it(database: Databas
         assert row.error["code"] == "too_many_losses"
 
 
-def saved(epoch: int) -> dict[str, Any]:
+def saved(epoch: int) -> CheckpointReport:
     return {"epoch": epoch, "path": f"cohorts/c/a1/epoch-{epoch}.npz", "sha256": "0" * 64, "bytes": 1}
 
 
@@ -193,7 +192,7 @@ def test_a_shared_file_goes_with_the_last_part_that_names_it(database: Database)
     taken = next_claim(database)
     assert taken is not None
     whole = taken.cohort_id
-    file = {**saved(1), "path": f"cohorts/{whole}/a1/epoch-1.npz"}
+    file: CheckpointReport = {**saved(1), "path": f"cohorts/{whole}/a1/epoch-1.npz"}
     with database.write() as session:
         commit_epochs(session, whole, taken.attempt, message(0, 1, [0, 1], checkpoint=file), TTL)
         assert fail(session, whole, taken.attempt, Failure("oom", "x")) == "split"
@@ -204,7 +203,8 @@ def test_a_shared_file_goes_with_the_last_part_that_names_it(database: Database)
         with database.write() as session:
             for epoch in (2, 3):
                 seeds = [part.trials[0].seed]
-                report = message(epoch, epoch, seeds, checkpoint=saved(epoch) | {"path": f"{part.cohort_id}/{epoch}"})
+                file = {**saved(epoch), "path": f"{part.cohort_id}/{epoch}"}
+                report = message(epoch, epoch, seeds, checkpoint=file)
                 stale += commit_epochs(session, part.cohort_id, part.attempt, report, TTL).stale
             commit_epochs(session, part.cohort_id, part.attempt, message(4, 9, seeds), TTL)
             if part.cohort_id == whole:
@@ -221,7 +221,7 @@ def test_a_damaged_checkpoint_is_dropped(database: Database) -> None:
         make_experiment(session, (1,), epochs=5)
     taken = next_claim(database)
     assert taken is not None
-    file = {"epoch": 1, "path": "p", "sha256": "0" * 64, "bytes": 1}
+    file: CheckpointReport = {"epoch": 1, "path": "p", "sha256": "0" * 64, "bytes": 1}
     with database.write() as session:
         commit_epochs(session, taken.cohort_id, 1, message(0, 1, [0], checkpoint=file), TTL)
         assert fail(session, taken.cohort_id, 1, Failure("checkpoint_mismatch", "damaged")) == "queued"

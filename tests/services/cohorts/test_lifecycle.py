@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select, update
 
-from services.child_protocol import Energy
+from services.child_protocol import CheckpointReport, Energy
 from services.cohorts import claim as claims
 from services.cohorts.commit import Outcome, OutOfOrderError, commit_epochs, started
 from services.cohorts.endings import UnfinishedError, finish, release
@@ -208,7 +208,7 @@ def test_all_diverged_ends_early(database: Database) -> None:
 def test_checkpoints_keep_the_two_newest_and_go_at_the_end(database: Database, experiment: str) -> None:
     taken = take(database)
 
-    def file(epoch: int) -> dict[str, object]:
+    def file(epoch: int) -> CheckpointReport:
         return {"epoch": epoch, "path": f"c/e{epoch}.npz", "sha256": "0" * 64, "bytes": 3_000_000_000}
 
     seeds = [trial.seed for trial in taken.trials]
