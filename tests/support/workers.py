@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from services.cohorts.requests import request_cancel
 from services.db.database import Database
@@ -187,16 +188,24 @@ class Workshop:
         return found
 
     def put_to_sleep(self, *pids: int) -> None:
-        """Stop processes, but in no transaction: one that sleeps in its midst holds everybody up on SQLite."""
+        """Stop processes, but in no transaction: one that sleeps in its midst keeps its locks."""
         while True:
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
-            if not self.database.is_sqlite or self._can_be_written():
+            if self._can_be_written():
                 return
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
 
     def _can_be_written(self) -> bool:
+        if not self.database.is_sqlite:
+            try:
+                with self.database.write() as session:
+                    for row in (CohortRow.id, ExperimentRow.id):
+                        session.execute(select(row).with_for_update(nowait=True))
+            except OperationalError:
+                return False
+            return True
         with closing(sqlite3.connect(str(self.database.url.database), timeout=0.1, isolation_level=None)) as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
