@@ -29,7 +29,7 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def test_what_was_there_belongs_to_the_default_workspace(empty_url: str, tmp_path: Path) -> None:
     database = Database(Settings(home=tmp_path, database_url=SecretStr(empty_url)))
-    database.upgrade("0003")
+    database.upgrade("0004")
     with database.write_engine.begin() as connection:
         connection.execute(INSERT, {"id": "exp_before"})
     database.upgrade()
@@ -52,10 +52,10 @@ def test_going_back_would_open_other_workspaces_and_is_refused(empty_url: str, t
         connection.execute(INSERT, {"id": "exp_a"})
         connection.execute(text("UPDATE experiments SET workspace_id = 'wsp_a'"))
     with pytest.raises(RuntimeError, match="delete those of other workspaces"):
-        schema.downgrade(engine, "0003")
+        schema.downgrade(engine, "0004")
     with engine.begin() as connection:
         connection.execute(text("UPDATE experiments SET workspace_id = 'default'"))
-    schema.downgrade(engine, "0003")
+    schema.downgrade(engine, "0004")
     with engine.connect() as connection:
         assert connection.execute(text("SELECT id FROM experiments")).scalar() == "exp_a"
     engine.dispose()
