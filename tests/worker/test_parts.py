@@ -125,7 +125,7 @@ def test_messages_both_ways_and_nonsense_between() -> None:
         "print('to the log', file=sys.stderr)\n"
     )
     one = child(code)
-    one.send({"type": "start", "word": "hello"})
+    one.send({"type": "start", "word": "hello"})  # pyright: ignore[reportArgumentType]
     assert until_drained(one) == [{"type": "ready"}, {"type": "echo", "heard": "hello"}]
     assert one.end(PATIENCE) == 0
     assert list(one.tail) == ["to the log"]
@@ -134,14 +134,14 @@ def test_messages_both_ways_and_nonsense_between() -> None:
 def test_a_child_that_does_not_read_does_not_stop_its_supervisor() -> None:
     one = child("import time; time.sleep(600)")
     for _ in range(100):
-        one.send({"type": "start", "much": "x" * 100_000})
+        one.send({"type": "start", "much": "x" * 100_000})  # pyright: ignore[reportArgumentType]
     assert one.end() == -signal.SIGKILL
 
 
 def test_a_child_that_ends_at_once_can_be_written_to() -> None:
     one = child("pass")
     one.process.wait()
-    one.send({"type": "start"})
+    one.send({"type": "start"})  # pyright: ignore[reportArgumentType]
     assert one.end(PATIENCE) == 0
 
 
