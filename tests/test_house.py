@@ -50,16 +50,16 @@ def test_locals_say_what_they_are() -> None:
         for function in ast.walk(ast.parse(path.read_text()))
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for node in ast.walk(function)
-        if (name := assigned(node)) in EMPTY_LOCALS
+        if isinstance(node, ast.Name | ast.arg) and (name := assigned(node)) in EMPTY_LOCALS
     }
     assert not empty, f"name the value, as in rows, losses, arms: {sorted(empty)}"
 
 
-def assigned(node: ast.AST) -> str | None:
-    """The name that a node of a function gives to a value."""
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        return node.id
-    return node.arg if isinstance(node, ast.arg) else None
+def assigned(node: ast.Name | ast.arg) -> str | None:
+    """The name that a node of a function gives to a value; None where it only reads one."""
+    if isinstance(node, ast.arg):
+        return node.arg
+    return node.id if isinstance(node.ctx, ast.Store) else None
 
 
 def test_tests_are_not_skipped() -> None:

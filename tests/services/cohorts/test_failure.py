@@ -203,8 +203,8 @@ def test_a_shared_file_goes_with_the_last_part_that_names_it(database: Database)
         with database.write() as session:
             for epoch in (2, 3):
                 seeds = [part.trials[0].seed]
-                file = {**saved(epoch), "path": f"{part.cohort_id}/{epoch}"}
-                report = message(epoch, epoch, seeds, checkpoint=file)
+                own: CheckpointReport = {**saved(epoch), "path": f"{part.cohort_id}/{epoch}"}
+                report = message(epoch, epoch, seeds, checkpoint=own)
                 stale += commit_epochs(session, part.cohort_id, part.attempt, report, TTL).stale
             commit_epochs(session, part.cohort_id, part.attempt, message(4, 9, seeds), TTL)
             if part.cohort_id == whole:
