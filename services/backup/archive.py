@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterable
@@ -20,6 +21,8 @@ CHUNK = 1 << 20
 LEVEL = 1
 """Of compression: rows shrink about as much as with higher ones, in a third of the time."""
 MOST_MANIFEST_BYTES = 256 << 20
+UNREADABLE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError)
+"""What a damaged ZIP file is refused with: by its format, a version or method that nobody has, text that is none."""
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -131,7 +134,7 @@ class Archive:
             self._zip = zipfile.ZipFile(path)
         except OSError as error:
             raise BackupError(f"{path} cannot be read: {error.strerror or error}") from error
-        except zipfile.BadZipFile as error:
+        except UNREADABLE as error:
             raise BackupError(f"{path} is no backup, or was cut off: {error}") from error
         try:
             self.manifest = self._read_manifest()
@@ -151,7 +154,7 @@ class Archive:
             raise BackupError(f"{self._path} is no backup: it has no {MANIFEST}")
         try:
             text = self._zip.read(MANIFEST)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except UNREADABLE as error:
             raise BackupError(f"{self._path} is damaged in {MANIFEST}: {error}") from error
         try:
             manifest = Manifest.model_validate_json(text)
@@ -186,7 +189,7 @@ class Archive:
                         break
                     digest.update(piece)
                     yield piece
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except UNREADABLE as error:
             raise self._damaged(name, str(error)) from error
         if left or digest.hexdigest() != member.sha256:
             raise self._damaged(name, "its SHA-256 is not the recorded one")

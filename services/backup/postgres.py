@@ -15,6 +15,8 @@ from services.settings import Settings
 APPLICATION = "firstlight-restore"
 VERSION_TABLE = "alembic_version"
 NOTHING = "nothing was changed"
+OF_USERS = {"workspaces": "id <> 'default'"}
+"""Which rows of a table somebody made, where a new schema holds some by itself."""
 
 
 def copy_out(connection: Connection, archive: ArchiveWriter) -> dict[str, Table]:
@@ -65,6 +67,8 @@ def _restore(engine: Engine, archive: Archive, *, replace: bool) -> str:
         order = [table.name for table in made.sorted_tables if table.name in manifest.tables]
         if strange := sorted({*manifest.tables} - {*order}):
             raise BackupError(f"the backup has tables that schema {manifest.revision} has not: {strange}; {NOTHING}")
+        for name in reversed(order):  # what a new schema holds by itself is in the backup too
+            connection.execute(text(f"DELETE FROM {preparer.quote(name)}"))  # noqa: S608 - our own names
         for name in order:
             _copy_in(connection, archive, name, manifest.tables[name])
         schema.upgrade_within(connection)
@@ -86,7 +90,9 @@ def _refuse_rows(connection: Connection, tables: list[str]) -> None:
     filled = [
         name
         for name in tables
-        if connection.scalar(text(f"SELECT EXISTS (SELECT 1 FROM {preparer.quote(name)})"))  # noqa: S608 - our own names
+        if connection.scalar(
+            text(f"SELECT EXISTS (SELECT 1 FROM {preparer.quote(name)} WHERE {OF_USERS.get(name, 'true')})")  # noqa: S608 - our own names
+        )
     ]
     if filled:
         named = ", ".join(filled[:4]) + (f" and {len(filled) - 4} more" if len(filled) > 4 else "")

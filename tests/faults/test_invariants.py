@@ -6,12 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import Delete, Insert, Update, delete, func, insert, literal, select, update
 
+from services.child_protocol import CheckpointReport
 from services.cohorts.claim import Claim, claim
 from services.cohorts.commit import commit_epochs
 from services.cohorts.endings import finish, release
@@ -54,7 +54,7 @@ def take(database: Database) -> Claim:
 
 
 def store(database: Database, artifacts: Path, taken: Claim, first: int, to: int, *, save: bool = False) -> None:
-    saved: dict[str, Any] | None = None
+    saved: CheckpointReport | None = None
     if save:
         path = Path("cohorts") / taken.cohort_id / f"a{taken.attempt}" / f"epoch-{to}.npz"
         (artifacts / path).parent.mkdir(parents=True, exist_ok=True)

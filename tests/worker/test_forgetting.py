@@ -15,6 +15,7 @@ from tests.support.experiments import make_experiment
 from tests.support.supervising import settings_of
 from worker import maintenance as maintenance_module
 from worker.bell import Bell
+from worker.devices import Devices
 from worker.identity import identity
 from worker.maintenance import Maintenance
 
@@ -53,6 +54,7 @@ def housekeeper(database: Database, tmp_path: Path, **settings: object) -> Maint
         database,
         settings_of(database, tmp_path, **settings),
         Bell(),
+        devices=Devices(settings_of(database, tmp_path)),
         register=lambda _: None,
         draining=lambda: False,
         working=lambda: True,

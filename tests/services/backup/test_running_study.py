@@ -58,7 +58,7 @@ def test_a_study_that_runs_is_backed_up_and_ends_elsewhere_with_the_same_bits(
     mark, file = tmp_path / "mark", tmp_path / "b.zip"
     fault = f"child.before_epoch:epoch=20:once={mark}:stop"  # in the middle of its training for as long as we like
     eager = {"FIRSTLIGHT_ENGINE": "eager"}  # nothing is compiled for this
-    worker = workshop.worker(real=True, FIRSTLIGHT_FAULT=fault, FIRSTLIGHT_CHECKPOINT_SECONDS="0", **eager)
+    worker = workshop.worker({**eager, "FIRSTLIGHT_FAULT": fault, "FIRSTLIGHT_CHECKPOINT_SECONDS": "0"}, real=True)
     with workshop.database.write() as session:
         experiment = create(session, ExperimentSpec.model_validate(SPEC), workshop.settings).id
     eventually(mark.exists, f"the child to stop itself\n{workshop.logs()}")
@@ -73,7 +73,7 @@ def test_a_study_that_runs_is_backed_up_and_ends_elsewhere_with_the_same_bits(
 
     assert "restored" in command(elsewhere, "restore", str(file))
     assert elsewhere.state(experiment) == "running"
-    elsewhere.worker(real=True, **eager)
+    elsewhere.worker(eager, real=True)
     assert elsewhere.wait(experiment) == "succeeded"
     assert elsewhere.outcomes(experiment) == ["lost", "done"]
     with elsewhere.database.read() as session:

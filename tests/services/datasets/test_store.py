@@ -57,10 +57,10 @@ def test_the_same_content_is_stored_once(table: UploadedTable, tmp_path: Path) -
 
 
 def test_the_same_table_in_another_file_is_told_as_that_file_was_read(table: UploadedTable, tmp_path: Path) -> None:
-    again = upload_csv(tmp_path, io.BytesIO(TEXT.replace(b",", b"\t")))
+    again = upload_csv(tmp_path, "default", io.BytesIO(TEXT.replace(b",", b"\t")))
     assert (again.id, again.created_at, again.options.delimiter) == (table.id, table.created_at, "\t")
     assert any("divided by tabs" in note for note in again.notes)
-    assert UploadStore(tmp_path).get(table.id) == table
+    assert UploadStore(tmp_path, "default").get(table.id) == table
 
 
 def test_a_table_that_was_stored_before_columns_were_told_is_still_read(table: UploadedTable, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_table_that_was_stored_before_columns_were_told_is_still_read(table: U
     before = ("target", "task", "delimiter", "missing", "categorical", "drop", "text_columns")
     manifest["options"] = {name: manifest["options"][name] for name in before}
     path.write_text(json.dumps(manifest), "utf-8")
-    found = UploadStore(tmp_path).get(table.id)
+    found = UploadStore(tmp_path, "default").get(table.id)
     assert (found.columns, found.facts(), found.features) == ((), table.facts(), table.features)
 
 
