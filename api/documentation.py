@@ -8,15 +8,17 @@ from services.errors import FieldProblem
 
 EXAMPLE_ID = "exp_0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 EXAMPLE_KEY_ID = "key_5b1f0c9e2d3a47688796a5b4c3d2e1f0"
+SMALL_SCOPE = f"the key {EXAMPLE_KEY_ID} has the scope read; this needs the scope write"
 EXAMPLE_REQUEST = "5f0c6f1e6c0f4a4f9f5e1f8f3f0c1a2b"
 
 EXAMPLES: dict[int, dict[str, Any]] = {
     400: {"detail": "the body is not valid JSON: unexpected end of data", "code": "invalid_json"},
     401: {"detail": "send one of the service's keys as `Authorization: Bearer KEY`"},
     403: {
-        "detail": f"the key {EXAMPLE_KEY_ID} has the scope read; this needs the scope write",
+        "detail": SMALL_SCOPE,
         "code": "insufficient_scope",
         "title": "The key may not do this",
+        "fields": [FieldProblem("Authorization", SMALL_SCOPE)],
     },
     404: {"detail": f"there is no experiment '{EXAMPLE_ID}'"},
     406: {

@@ -43,14 +43,14 @@ def list_keys(workspace: Workspace = None, url: Url = None, as_json: AsJson = Fa
     """The keys, the newest first; never the keys themselves."""
     query = {"workspace": workspace} if workspace else {}
     with Client(url) as client:
-        found = list(client.api_keys(**query))
+        api_keys = list(client.api_keys(**query))
     if as_json:
-        console.print_json(data=found)
+        console.print_json(data=api_keys)
         return
     table = Table("id", "name", "scope", "workspace", "created", "last used", "state")
-    for key in found:
-        known = [key[name] for name in ("id", "name", "scope", "workspace")]
-        table.add_row(*known, _day(key["created_at"]), _day(key["last_used_at"]), _state(key))
+    for key in api_keys:
+        cells = [key[name] for name in ("id", "name", "scope", "workspace")]
+        table.add_row(*cells, _day(key["created_at"]), _day(key["last_used_at"]), _state(key))
     console.print(table)
 
 
