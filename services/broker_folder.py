@@ -1,14 +1,17 @@
 """The broker that needs no server: a folder of message files, one reader and many writers.
 
 Kombu's own filesystem transport writes a message under its final name, so that a reader can catch it half written and
-die of the broken JSON; and it takes messages through the machine's shared temporary folder. Here a message appears
-whole or not at all, stays in its folder until it is gone, and one that is broken all the same is dropped.
+die of the broken JSON; it takes messages through the machine's shared temporary folder; and whoever asks which queues
+an exchange has can meet the list before it is written. Here a message and a list appear whole or not at all, a message
+stays in its folder until it is gone, and what is broken all the same is dropped.
 """
 
+import fcntl
 import json
 import uuid
 from pathlib import Path
 from queue import Empty
+from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -16,6 +19,7 @@ from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.json import dumps, loads
 
 SCHEME = "filesystem"
+BINDING = Lock()
 
 
 class Channel(filesystem.Channel):
@@ -40,6 +44,31 @@ class Channel(filesystem.Channel):
             except (FileNotFoundError, json.JSONDecodeError):
                 continue
         raise Empty
+
+    def get_table(self, exchange: str) -> list[Any]:
+        """The queues of an exchange; none where the list cannot be read, for whoever listens binds them anew."""
+        try:
+            entries = loads(self._exchange_file(exchange).read_text("utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return []
+        return [filesystem.exchange_queue_t(*entry) for entry in entries]
+
+    def queue_bind(self, *args: Any, **options: Any) -> None:
+        """As Kombu's; who finds a queue bound already may publish to it, so it has to be in the list by then."""
+        with BINDING:
+            super().queue_bind(*args, **options)
+
+    def _queue_bind(self, exchange: str, routing_key: str | None, pattern: str | None, queue: str | None) -> None:
+        file = Path(self._exchange_file(exchange))
+        entry = filesystem.exchange_queue_t(routing_key or "", pattern or "", queue or "")
+        with file.with_name(f".{file.name}.lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed: of two that bind none forgets the other
+            table = self.get_table(exchange)
+            if entry in table and file.exists():
+                return
+            unfinished = file.with_name(f".{file.name}.{uuid.uuid4()}.tmp")
+            unfinished.write_text(dumps([entry, *table]), "utf-8")
+            unfinished.replace(file)
 
 
 class Transport(filesystem.Transport):

@@ -120,6 +120,36 @@ def test_writers_and_readers_of_the_folder_lose_and_break_nothing(tmp_path: Path
     assert messages(tmp_path, "numbers") == []
 
 
+def test_queues_that_are_bound_at_once_are_all_there_and_never_half_written(tmp_path: Path) -> None:
+    app = make_app(Settings(home=tmp_path), publisher=True)
+    (tmp_path / "broker" / "control" / "numbers.exchange").write_text("")  # as one that was cut off left it
+    done = threading.Event()
+
+    def bind(which: int) -> None:
+        with app.connection_for_write() as connection:
+            for number in range(30):
+                connection.default_channel._queue_bind("numbers", "", None, f"q{which}-{number}")
+
+    def look() -> int:
+        sizes = [0]
+        with app.connection_for_read() as connection:
+            while not done.is_set():
+                sizes.append(len(connection.default_channel.get_table("numbers")))
+        assert sizes == sorted(sizes), "a queue was forgotten"
+        return sizes[-1]
+
+    with ThreadPoolExecutor(4) as pool:
+        looking = pool.submit(look)
+        try:
+            for binder in [pool.submit(bind, which) for which in range(3)]:
+                binder.result()
+        finally:
+            done.set()
+        assert looking.result() <= 90
+    with app.connection_for_read() as connection:
+        assert len(connection.default_channel.get_table("numbers")) == 90
+
+
 def test_celery_is_configured_as_the_delivery_needs_it(tmp_path: Path) -> None:
     for broker in (None, "redis://127.0.0.1:1/0"):
         conf = make_app(Settings(home=tmp_path, broker_url=broker and SecretStr(broker)), publisher=False).conf
