@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.faults import chaos
 from tests.faults.rig import rig_in
 
-INJECTIONS = 6
+INJECTIONS = 3
 SEED = 20261127
 
 

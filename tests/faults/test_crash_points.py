@@ -68,6 +68,7 @@ def test_an_api_that_dies_around_its_commit_makes_one_experiment_or_none(worksho
     workshop.check(stored)
 
 
+@pytest.mark.parametrize("workshop", ["embedded"], indirect=True)  # it takes long; `make chaos` strikes the servers
 def test_a_worker_killed_at_every_point_costs_nothing_but_time(workshop: Workshop, tmp_path: Path) -> None:
     experiment = workshop.submit((2,), epochs=12)
     for point in WORKER:

@@ -64,6 +64,7 @@ def test_a_child_that_wakes_before_its_worker_stores_nothing(workshop: Workshop)
     assert zombie.poll() is None
 
 
+@pytest.mark.parametrize("workshop", ["embedded"], indirect=True)  # it takes long; `make chaos` strikes the servers
 def test_a_study_that_kills_its_workers_fails_and_others_succeed(workshop: Workshop) -> None:
     """Row 23. A supervisor that starts workers again is played by the test, and so is the rest between two attempts."""
     poison = workshop.submit((1,), epochs=5)
