@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from services.accounts.principal import Principal
 from services.accounts.workspaces import get_workspace
 from services.db.base import new_id, now
+from services.db.newest_first import Place, newest_first
 from services.db.tables import DEFAULT_WORKSPACE, ApiKeyRow, Scope, WorkspaceRow
 from services.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 
@@ -26,7 +27,6 @@ MOST_KEYS = 1_000
 """Of one workspace, those that are revoked or have expired not counted."""
 USE_SECONDS = 60
 """The time of a key's last use is not written more often."""
-Place = tuple[datetime, str]
 
 
 @dataclass(frozen=True)
@@ -119,16 +119,7 @@ def list_keys(
         query = query.where(ApiKeyRow.workspace_id == get_workspace(session, asked_by, workspace).id)
     elif not asked_by.runs_the_service:
         query = query.where(ApiKeyRow.workspace_id == asked_by.workspace)
-    if after is not None:
-        created, last = after
-        query = query.where(
-            or_(ApiKeyRow.created_at < created, and_(ApiKeyRow.created_at == created, ApiKeyRow.id < last))
-        )
-    query = query.order_by(ApiKeyRow.created_at.desc(), ApiKeyRow.id.desc()).limit(limit + 1)
-    rows = list(session.scalars(query))
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return rows, (rows[-1].created_at, rows[-1].id) if more else None
+    return newest_first(session, query, ApiKeyRow, limit, after)
 
 
 def revoke_key(session: Session, asked_by: Principal, key_id: str, *, others: bool) -> None:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from services.cohorts import events
 from services.cohorts.turns import latest_turn
 from services.db.base import new_id
 from services.db.isolation import workspace_of
+from services.db.newest_first import Place, newest_first
 from services.db.tables import ExperimentRow
 from services.errors import ConflictError, NotFoundError
 from services.experiments.admission import admit
@@ -99,24 +100,14 @@ def find(session: Session, experiment_id: str) -> ExperimentRow | None:
 
 
 def page(
-    session: Session, listing: Listing, limit: int, after: tuple[datetime, str] | None = None
-) -> tuple[list[ExperimentRow], tuple[datetime, str] | None]:
+    session: Session, listing: Listing, limit: int, after: Place | None = None
+) -> tuple[list[ExperimentRow], Place | None]:
     """One page of experiments, newest first.
 
     Returns:
         The rows, and the key of the last one when more follow.
     """
-    query = select(ExperimentRow).where(*_clauses(listing))
-    if after is not None:
-        created, last = after
-        query = query.where(
-            or_(ExperimentRow.created_at < created, and_(ExperimentRow.created_at == created, ExperimentRow.id < last))
-        )
-    query = query.order_by(ExperimentRow.created_at.desc(), ExperimentRow.id.desc()).limit(limit + 1)
-    rows = list(session.scalars(query))
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return rows, (rows[-1].created_at, rows[-1].id) if more else None
+    return newest_first(session, select(ExperimentRow).where(*_clauses(listing)), ExperimentRow, limit, after)
 
 
 def clone_spec(row: ExperimentRow, overrides: Mapping[str, Any]) -> dict[str, Any]:
