@@ -30,12 +30,12 @@ class CarriedKernels(BuildHookInterface[Any]):
         from services.training.native import build, targets  # noqa: PLC0415 - known only once the root is on the path
 
         here = targets.processor().machine
-        wanted = [target for target in targets.TARGETS if target.machine == here]
+        runnable = [target for target in targets.TARGETS if target.machine == here]
         self._folder = tempfile.TemporaryDirectory()
         try:
-            if not wanted:
+            if not runnable:
                 raise build.KernelUnavailableError(f"there is no kernel for {here}")
-            for target in wanted:
+            for target in runnable:
                 path = build.compile_kernel(Path(self._folder.name) / target.file, target.flags)
                 build_data["force_include"][str(path)] = f"{PLACE}/{target.file}"
         except build.KernelUnavailableError as error:

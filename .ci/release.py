@@ -27,8 +27,8 @@ def section(root: Path, version: str) -> str:
     Raises:
         ReleaseError: there is none, or nothing is in it.
     """
-    for found in SECTION.finditer((root / "CHANGELOG.md").read_text("utf-8")):
-        if found[1] == version and (text := found[3].strip()):
+    for heading in SECTION.finditer((root / "CHANGELOG.md").read_text("utf-8")):
+        if heading[1] == version and (text := heading[3].strip()):
             return text
     raise ReleaseError(
         f"CHANGELOG.md has nothing under `## {version}`; `make release VERSION={version}` moves it there"
@@ -59,8 +59,8 @@ def check(root: Path, tag: str) -> None:
     Raises:
         ReleaseError: it does not.
     """
-    found = VERSION.search((root / "pyproject.toml").read_text("utf-8"))
-    stated = found[1] if found else None
+    statement = VERSION.search((root / "pyproject.toml").read_text("utf-8"))
+    stated = statement[1] if statement else None
     if tag != f"v{stated}":
         raise ReleaseError(f"the tag {tag} is not v{stated}, the version that pyproject.toml states")
     section(root, tag.removeprefix("v"))

@@ -30,8 +30,8 @@ def with_etag(request: Request, response: Response, tag: str | None = None) -> R
 
 def not_modified(request: Request, tag: str) -> Response | None:
     """The 304 for a client that has this ETag already, before anything is made for it; else None."""
-    given = [item.strip().removeprefix("W/") for item in request.headers.get("if-none-match", "").split(",")]
-    return Response(status_code=304, headers=_validator(tag)) if f'"{tag}"' in given or "*" in given else None
+    tags = [item.strip().removeprefix("W/") for item in request.headers.get("if-none-match", "").split(",")]
+    return Response(status_code=304, headers=_validator(tag)) if f'"{tag}"' in tags or "*" in tags else None
 
 
 def _validator(tag: str) -> dict[str, str]:

@@ -54,9 +54,9 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
-        echoed = REQUEST_ID.fullmatch(given) and not self.gate.keys.is_configured(given.encode())
-        request_id = given if echoed else uuid4().hex
+        header = headers.get("x-request-id", "")
+        echoed = REQUEST_ID.fullmatch(header) and not self.gate.keys.is_configured(header.encode())
+        request_id = header if echoed else uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
         status = 0

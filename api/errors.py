@@ -60,15 +60,15 @@ def _own(request: Request, error: Exception) -> Response:
 def _validation(request: Request, error: Exception) -> Response:
     """A body or a parameter that does not validate; a spec's problems carry pointers into the posted body."""
     assert isinstance(error, RequestValidationError)
-    found = list(error.errors())
-    if any(item["type"] == "json_invalid" for item in found):
-        why = found[0]["ctx"]["error"]
+    errors = list(error.errors())
+    if any(item["type"] == "json_invalid" for item in errors):
+        why = errors[0]["ctx"]["error"]
         return ProblemResponse(
             problem(400, f"the body is not valid JSON: {why}", request_id(request), code="invalid_json")
         )
     model = _body_model(request)
-    inside = [{**item, "loc": tuple(item["loc"][1:])} for item in found if item["loc"] and item["loc"][0] == "body"]
-    outside = [item for item in found if not (item["loc"] and item["loc"][0] == "body")]
+    inside = [{**item, "loc": tuple(item["loc"][1:])} for item in errors if item["loc"] and item["loc"][0] == "body"]
+    outside = [item for item in errors if not (item["loc"] and item["loc"][0] == "body")]
     fields = [
         *(
             FieldProblem(str(item["loc"][1] if len(item["loc"]) > 1 else item["loc"][-1]), _sentence(item))
@@ -108,8 +108,10 @@ def _http(request: Request, error: Exception) -> Response:
 def _methods_of(request: Request) -> list[str]:
     """Every method of this path: the framework names those of the first route that fits, and HEAD goes with GET."""
     routes = request.app.router.routes
-    found = [method for method in METHODS if any(_fits(route, {**request.scope, "method": method}) for route in routes)]
-    return ["GET", "HEAD", *found[1:]] if found[:1] == ["GET"] else found
+    methods = [
+        method for method in METHODS if any(_fits(route, {**request.scope, "method": method}) for route in routes)
+    ]
+    return ["GET", "HEAD", *methods[1:]] if methods[:1] == ["GET"] else methods
 
 
 def _fits(route: BaseRoute, scope: Scope) -> bool:

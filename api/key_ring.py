@@ -100,7 +100,7 @@ class KeyRing:
                 self._stored, self._looked = self._stored or stored, looked
         return self.secured
 
-    async def asker(self, given: bytes) -> Asker:
+    async def asker(self, presented: bytes) -> Asker:
         """Whose key this is.
 
         Raises:
@@ -108,9 +108,9 @@ class KeyRing:
         """
         if not await self.look():
             return Asker(OWNER)
-        if self.is_configured(given):
-            return Asker(Principal(f"env_{hashlib.sha256(given).hexdigest()[:12]}", "admin", DEFAULT_WORKSPACE))
-        key = given.decode("ascii", "replace")
+        if self.is_configured(presented):
+            return Asker(Principal(f"env_{hashlib.sha256(presented).hexdigest()[:12]}", "admin", DEFAULT_WORKSPACE))
+        key = presented.decode("ascii", "replace")
         parts = KEY.fullmatch(key)
         facts = None if parts is None else await self._facts(parts["id"])
         if facts is None or not facts.opened_by(key):
@@ -127,11 +127,11 @@ class KeyRing:
         facts = await self._facts(principal.key_id)
         return facts is not None and facts.closed() is None
 
-    def is_configured(self, given: bytes) -> bool:
+    def is_configured(self, key: bytes) -> bool:
         """Whether this is a key of the settings."""
-        digest = hashlib.sha256(given).digest()
+        digest = hashlib.sha256(key).digest()
         # Every key is compared, so that the time tells nothing about which one nearly matched.
-        matches = [hmac.compare_digest(digest, known) for known in self._digests]
+        matches = [hmac.compare_digest(digest, configured) for configured in self._digests]
         return any(matches)
 
     def note_made(self) -> None:
@@ -159,9 +159,9 @@ class KeyRing:
         self._written.update(due)
 
     async def _facts(self, key_id: str) -> KeyFacts | None:
-        known = self._remembered.get(key_id)
-        if known is not None and self._clock() - known[0] < FRESH_SECONDS:
-            return known[1]
+        remembered = self._remembered.get(key_id)
+        if remembered is not None and self._clock() - remembered[0] < FRESH_SECONDS:
+            return remembered[1]
         looked = self._clock()
         facts = await self._on_a_thread(lambda: self._read(key_id))
         if facts is None:

@@ -57,10 +57,10 @@ def decode(cursor: str | None, *kinds: type) -> tuple[Any, ...] | None:
 
 def _part(part: Any, kind: type) -> Any:
     if kind is datetime and isinstance(part, str):
-        found = datetime.fromisoformat(part)
-        if found.tzinfo is None:
+        moment = datetime.fromisoformat(part)
+        if moment.tzinfo is None:
             raise ValueError
-        return in_utc(found)
+        return in_utc(moment)
     unfit = (isinstance(part, int) and abs(part) > LARGEST) or (isinstance(part, str) and "\0" in part)
     if type(part) is not kind or unfit:
         raise ValueError

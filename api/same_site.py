@@ -55,10 +55,10 @@ def refusal(method: str, headers: Headers, allowed: Collection[str]) -> Refusal 
 
 
 def _served_as(host: str, allowed: Collection[str]) -> bool:
-    found = HOST.fullmatch(host)
-    if found is None:
+    parts = HOST.fullmatch(host)
+    if parts is None:
         return False
-    name = found["name"].strip("[]").rstrip(".")
+    name = parts["name"].strip("[]").rstrip(".")
     if name == "localhost" or _named(host, allowed):
         return True
     try:
@@ -69,8 +69,8 @@ def _served_as(host: str, allowed: Collection[str]) -> bool:
 
 def _named(place: str, allowed: Collection[str]) -> bool:
     """Whether a host, with or without a port, is one that the operator allows."""
-    found = HOST.fullmatch(place)
-    if found is None:
+    parts = HOST.fullmatch(place)
+    if parts is None:
         return False
-    name = found["name"].strip("[]").rstrip(".")
+    name = parts["name"].strip("[]").rstrip(".")
     return any(name.endswith(entry[1:]) if entry.startswith("*.") else name == entry for entry in allowed)

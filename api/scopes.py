@@ -130,8 +130,8 @@ class ScopeTable:
         if (need := self._plain.get(route)) is not None:
             return Matched(route, need, {})
         for pattern, declared, need in self._patterns.get(method, ()):
-            if (found := pattern.match(path)) is not None:
-                return Matched(declared, need, found.groupdict())
+            if (matched := pattern.match(path)) is not None:
+                return Matched(declared, need, matched.groupdict())
         return None
 
     def is_open(self, path: str) -> bool:
@@ -158,5 +158,5 @@ def check_declared(routes: Iterable[object], table: Mapping[str, Need] = SCOPES)
         "declared and not served": table.keys() - served,
     }
     if any(wrong.values()):
-        told = "; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in wrong.items() if names)
-        raise RuntimeError(f"api/scopes.py and the routes differ: {told}")
+        differences = "; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in wrong.items() if names)
+        raise RuntimeError(f"api/scopes.py and the routes differ: {differences}")

@@ -93,21 +93,21 @@ class _Doubled(dict[str, Any]):
 
 def doubled(text: bytes) -> str | None:
     """The pointer to a field that stands twice in its object, if there is one; the text is valid JSON."""
-    found = False
+    repeated = False
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        nonlocal found
+        nonlocal repeated
         plain = dict(pairs)
         if len(plain) == len(pairs):
             return plain
-        found = True
+        repeated = True
         marked = _Doubled(plain)
         seen: set[str] = set()
         marked.name = next(name for name, _ in pairs if name in seen or seen.add(name))
         return marked
 
     root = json.loads(text, object_pairs_hook=collect, parse_int=len)
-    if not found:
+    if not repeated:
         return None
     waiting: list[tuple[Any, Any]] = [(root, None)]
     while waiting:

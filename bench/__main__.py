@@ -23,13 +23,13 @@ CNN_ROUNDS = 5
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks."""
-    given = _parser().parse_args(arguments)
-    parts = given.only or PARTS
+    options = _parser().parse_args(arguments)
+    parts = options.only or PARTS
     if "service" in parts or "diagnostics" in parts:
         whole_service.fetch()  # before minutes have gone into the races
-    rounds = given.rounds or (15 if given.full else 7)
-    pythons = peers.pythons(say) if given.peers else {}
-    findings = Findings(peers=given.peers)
+    rounds = options.rounds or (15 if options.full else 7)
+    pythons = peers.pythons(say) if options.peers else {}
+    findings = Findings(peers=options.peers)
 
     def run(workload: Workload, taking_part: list[Entry]) -> list[Result]:
         findings.loads.append(load())
@@ -46,19 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "sweep" in parts:
         for trials in SWEEP:
             workload = DIAMONDS.with_trials(trials)
-            findings.sweep += run(workload, entries.together(trials, pythons if given.full else {}))
+            findings.sweep += run(workload, entries.together(trials, pythons if options.full else {}))
     if "alone" in parts:
         for workload in WORKLOADS:
             findings.alone.append((workload, run(workload.with_trials(1), entries.alone())))
     if "service" in parts:
         beside = entries.keras(pythons, next(iter(entries.KERAS)), whole_service.STUDY["epochs"]) if pythons else None
-        findings.service = whole_service.measure(9 if given.full else 3, beside)
+        findings.service = whole_service.measure(9 if options.full else 3, beside)
         findings.loads.append(load())
     if "diagnostics" in parts:
-        findings.diagnostics = diagnostics_cost.measure(9 if given.full else 5)
+        findings.diagnostics = diagnostics_cost.measure(9 if options.full else 5)
         findings.loads.append(load())
-    complete = set(parts) == set(PARTS) and given.peers
-    return _deliver(findings, given.output or (ROOT / "docs" if complete else None))
+    complete = set(parts) == set(PARTS) and options.peers
+    return _deliver(findings, options.output or (ROOT / "docs" if complete else None))
 
 
 def _parser() -> argparse.ArgumentParser:

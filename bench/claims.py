@@ -69,12 +69,12 @@ def claim_for(settings: Settings, worker: str, seconds: float, start: Any, claim
     start.wait()
     begun = time.perf_counter()
     while time.perf_counter() - begun < seconds:
-        found = database.transact(lambda session: claim(session, worker, 3600.0))
-        if found is None:
+        claimed = database.transact(lambda session: claim(session, worker, 3600.0))
+        if claimed is None:
             break
-        taken.append(found.cohort_id)
+        taken.append(claimed.cohort_id)
         with database.write() as session:
-            session.execute(update(CohortRow).where(CohortRow.id == found.cohort_id).values(state="succeeded"))
+            session.execute(update(CohortRow).where(CohortRow.id == claimed.cohort_id).values(state="succeeded"))
     claims.put((taken, time.perf_counter() - begun))
     database.dispose()
 
@@ -89,11 +89,11 @@ def race(settings: Settings, processes: int, seconds: float) -> tuple[float, int
     ]
     for worker in workers:
         worker.start()
-    told = [claims.get() for _ in workers]
+    results = [claims.get() for _ in workers]
     for worker in workers:
         worker.join()
-    counts = Counter(cohort for taken, _ in told for cohort in taken)
-    return len(counts) / max(elapsed for _, elapsed in told), len(counts), sum(counts.values()) - len(counts)
+    counts = Counter(cohort for taken, _ in results for cohort in taken)
+    return len(counts) / max(elapsed for _, elapsed in results), len(counts), sum(counts.values()) - len(counts)
 
 
 def main() -> None:
@@ -104,16 +104,16 @@ def main() -> None:
     parser.add_argument("--cohorts", type=int, default=10_000)
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=20.0)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
-        url = given.database_url or f"sqlite:///{Path(home) / 'firstlight.db'}"
+        url = options.database_url or f"sqlite:///{Path(home) / 'firstlight.db'}"
         settings = Settings(home=Path(home), database_url=SecretStr(url))
         database = Database(settings)
         database.upgrade()
-        fill(database, given.experiments, given.cohorts)
-        rate, count, twice = race(settings, given.processes, given.seconds)
+        fill(database, options.experiments, options.cohorts)
+        rate, count, twice = race(settings, options.processes, options.seconds)
         database.dispose()
-    what = f"{given.cohorts} cohorts of {given.experiments} experiments, {given.processes} processes"
+    what = f"{options.cohorts} cohorts of {options.experiments} experiments, {options.processes} processes"
     sys.stdout.write(f"{what}: {rate:.0f} claims/s ({count} claimed, {twice} twice)\n")
 
 

@@ -101,11 +101,11 @@ def main() -> None:
     for _ in range(options.repeats + 1):
         began, used = time.perf_counter(), time.process_time()
         with database.read() as session:
-            found = comparison(session, [EXPERIMENT], Question()).model_dump(mode="json")
+            answer = comparison(session, [EXPERIMENT], Question()).model_dump(mode="json")
         wall.append(time.perf_counter() - began)
         cpu.append(time.process_time() - used)
     print(f"{database.url.get_backend_name()}, {os.cpu_count()} cores of {platform.processor() or platform.machine()}")
-    print(f"load {os.getloadavg()[0]:.1f}; {len(found['arms'])} arms, {len(found['pairs'])} pairs listed")
+    print(f"load {os.getloadavg()[0]:.1f}; {len(answer['arms'])} arms, {len(answer['pairs'])} pairs listed")
     for name, times in (("wall", wall[1:]), ("cpu", cpu[1:])):
         p50, p99 = np.quantile(times, (0.5, 0.99))
         print(f"{name}: p50 {p50:.3f} s, p99 {p99:.3f} s, first {wall[0]:.3f} s")

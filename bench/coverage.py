@@ -51,8 +51,8 @@ def peeking(studies: int, arms: int, looks: tuple[int, ...]) -> None:
     for study in range(studies):
         values = stream(study, Purpose.RESAMPLING, 20 + arms).normal(size=(arms, looks[-1]))
         for look, n in enumerate(looks, 1):
-            found = decide_ranked(values[:, :n], True, 0.95, look, len(looks))
-            if any(pair.relation in {"better", "worse"} for pair in found.pairs):
+            decision = decide_ranked(values[:, :n], True, 0.95, look, len(looks))
+            if any(pair.relation in {"better", "worse"} for pair in decision.pairs):
                 ours += 1
                 break
         pairs = [(a, b) for a in range(arms) for b in range(a)]
@@ -68,11 +68,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=10_000)
     parser.add_argument("--resampled", type=int, default=2_000)
-    given = parser.parse_args()
-    coverage(given.studies, given.resampled)
-    peeking(given.studies // 5, 2, LOOKS)
-    peeking(given.studies // 20, 5, LOOKS)
-    peeking(given.studies // 20, 2, tuple(range(2, 42, 2)))
+    options = parser.parse_args()
+    coverage(options.studies, options.resampled)
+    peeking(options.studies // 5, 2, LOOKS)
+    peeking(options.studies // 20, 5, LOOKS)
+    peeking(options.studies // 20, 2, tuple(range(2, 42, 2)))
 
 
 if __name__ == "__main__":

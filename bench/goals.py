@@ -45,8 +45,8 @@ class Goal:
         else:
             verdict = f"missed by {100 * abs(self.got / self.wanted - 1):.0f} %"
         bound = "at least" if self.least else "at most"
-        wanted, got = _shown(self.wanted, self.unit), _shown(self.got, self.unit)
-        return f"| {self.text} | {bound} {wanted} | {got} | {verdict} | {self.note} |"
+        goal, got = _shown(self.wanted, self.unit), _shown(self.got, self.unit)
+        return f"| {self.text} | {bound} {goal} | {got} | {verdict} | {self.note} |"
 
 
 def section(findings: Findings) -> str:
@@ -74,9 +74,9 @@ def section(findings: Findings) -> str:
 
 def _ratios(findings: Findings) -> Iterator[Goal]:
     for name, eager, keras, jax in RATIOS:
-        if (found := findings.race(name)) is None:
+        if (race := findings.race(name)) is None:
             continue
-        workload, results = found
+        workload, results = race
         [ours], [ceiling] = named(results, OURS), named(results, CEILING)
         yield _faster(
             workload, ours, ceiling, named(results, EAGER), "than PyTorch's loop, one network at a time", eager
@@ -90,11 +90,11 @@ def _ratios(findings: Findings) -> Iterator[Goal]:
             yield _faster(workload, ours, ceiling, others, text, jax)
 
 
-def _faster(workload: Workload, ours: Result, ceiling: Result, others: list[Result], text: str, wanted: float) -> Goal:
+def _faster(workload: Workload, ours: Result, ceiling: Result, others: list[Result], text: str, goal: float) -> Goal:
     best = fastest(others)
     possible = _shown(best.median / limit(workload, ceiling), "x")
     title = f"{workload.title.partition(',')[0]}, batch {workload.batch}: times faster {text}"
-    return Goal(title, wanted, best.times(ours)[1], note=f"at most possible: {possible}")
+    return Goal(title, goal, best.times(ours)[1], note=f"at most possible: {possible}")
 
 
 def _service(findings: Findings) -> Iterator[Goal]:
@@ -117,10 +117,10 @@ def _widths(findings: Findings) -> Iterator[Goal]:
     """A single trial, and wider and wider cohorts."""
     for workload, results in findings.alone:
         [ours], [stacked], [eager] = (named(results, name) for name in (OURS, STACKED, EAGER))
-        wanted = 10.0 if workload.name == DIAMONDS.name else 1.0
+        goal = 10.0 if workload.name == DIAMONDS.name else 1.0
         note = f"networks outside the kernel: {eager.times(stacked)[1]:.1f}x"
         yield Goal(
-            f"one trial, {workload.title}: times faster than PyTorch's loop", wanted, eager.times(ours)[1], note=note
+            f"one trial, {workload.title}: times faster than PyTorch's loop", goal, eager.times(ours)[1], note=note
         )
     if kernel := sorted(named(findings.sweep, OURS), key=lambda result: result.trials):
         costs = [min(result.wall) for result in kernel]
@@ -134,9 +134,9 @@ def _widths(findings: Findings) -> Iterator[Goal]:
 
 
 def _convolutions(findings: Findings) -> Iterator[Goal]:
-    if (found := findings.race(CNN.name)) is None:
+    if (race := findings.race(CNN.name)) is None:
         return
-    workload, results = found
+    workload, results = race
     [ceiling] = named(results, CEILING)
     own, others = named(results, OURS_CNN), named(results, EAGER_CNN)
     ours = fastest(own)

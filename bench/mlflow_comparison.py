@@ -163,8 +163,8 @@ def whole_comparison(client: httpx.Client) -> Any:
 def from_mlflow_http(client: httpx.Client, experiment: str) -> Bands:
     """The runs, the history of each, and the averages by hand."""
     api = "/api/2.0/mlflow"
-    asked = {"experiment_ids": [experiment], "max_results": 1000}
-    runs = client.post(f"{api}/runs/search", json=asked).raise_for_status().json()["runs"]
+    query_of_runs = {"experiment_ids": [experiment], "max_results": 1000}
+    runs = client.post(f"{api}/runs/search", json=query_of_runs).raise_for_status().json()["runs"]
     members: dict[str, list[list[float]]] = defaultdict(list)
     for run in runs:
         query = {"run_id": run["info"]["run_id"], "metric_key": METRIC}
@@ -290,11 +290,11 @@ def report(contenders: Mapping[str, Callable[[], Any]], repeats: int, size: int)
         loads.append(os.getloadavg()[0])
         for name, work in contenders.items():
             began = time.perf_counter()
-            found = work()
+            answer = work()
             took = time.perf_counter() - began
-            if isinstance(found, dict) and "seconds" in found and "answer" in found:
-                took, found = found["seconds"], found["answer"]
-            answers[name] = found
+            if isinstance(answer, dict) and "seconds" in answer and "answer" in answer:
+                took, answer = answer["seconds"], answer["answer"]
+            answers[name] = answer
             if turn:
                 seconds[name].append(took)
     curves_name, _, client_name, http_name = contenders

@@ -114,15 +114,15 @@ def _convolutions(results: Sequence[Result]) -> str:
     return text
 
 
-def _alone(found: Sequence[tuple[Workload, Sequence[Result]]]) -> str:
-    names = [result.name for result in found[0][1]]
+def _alone(races: Sequence[tuple[Workload, Sequence[Result]]]) -> str:
+    names = [result.name for result in races[0][1]]
     lines = [
         "## One trial at a time\n",
         "Microseconds per step (wall, median and range) of a cohort of one trial.\n",
         "| workload | " + " | ".join(names) + " |",
         "|---|" + "---:|" * len(names),
     ]
-    for workload, results in found:
+    for workload, results in races:
         lines.append(f"| {workload.title} | " + " | ".join(span(result.wall) for result in results) + " |")
     return "\n".join([*lines, ""])
 
@@ -154,8 +154,8 @@ def _sweep(results: Sequence[Result]) -> str:
         "|---|" + "---:|" * len(widths),
     ]
     for name in names:
-        found = {result.trials: result for result in results if result.name == name}
-        cells = [f"{min(found[width].wall):.2f}" if width in found else "" for width in widths]
+        by_width = {result.trials: result for result in results if result.name == name}
+        cells = [f"{min(by_width[width].wall):.2f}" if width in by_width else "" for width in widths]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines += ["", "![cost against width](images/cost-against-width.png)", ""]
     return "\n".join(lines)

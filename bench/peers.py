@@ -19,12 +19,12 @@ def pythons(say: Callable[[str], None]) -> dict[str, str]:
 def _python(name: str, say: Callable[[str], None]) -> str:
     folder = PEERS / name
     python = folder / "bin" / "python"
-    ready, wanted = folder / ".ready", "\n".join(REQUIREMENTS[name])
-    if not ready.exists() or ready.read_text("utf-8") != wanted:
+    ready, requirements = folder / ".ready", "\n".join(REQUIREMENTS[name])
+    if not ready.exists() or ready.read_text("utf-8") != requirements:
         say(f"installing {', '.join(REQUIREMENTS[name])} into {folder}")
         if not python.exists():
             venv.create(folder, symlinks=True, with_pip=True)
         command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS[name]]
         subprocess.run(command, check=True, stdout=sys.stderr)
-        ready.write_text(wanted, encoding="utf-8")
+        ready.write_text(requirements, encoding="utf-8")
     return str(python)

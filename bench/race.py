@@ -56,11 +56,11 @@ class Process:
             assert member.stdin is not None
             member.stdin.write("go\n")
             member.stdin.flush()
-        told = [self._hear(member) for member in self._members]
+        messages = [self._hear(member) for member in self._members]
         return {
-            "wall": max(message["wall"] for message in told),
-            "cpu": sum(message["cpu"] for message in told),
-            "peak_bytes": sum(message["peak_bytes"] for message in told),
+            "wall": max(message["wall"] for message in messages),
+            "cpu": sum(message["cpu"] for message in messages),
+            "peak_bytes": sum(message["peak_bytes"] for message in messages),
         }
 
     def close(self) -> None:
@@ -134,11 +134,11 @@ def race(entries: Sequence[Entry], workload: Workload, rounds: int) -> list[Resu
         results = [Result(process.name, process.trials) for process in processes]
         for _ in range(rounds):
             for process, result in zip(processes, results, strict=True):
-                told = process.turn()
+                turn = process.turn()
                 unit = 1e6 / process.steps / process.trials
-                result.wall.append(told["wall"] * unit)
-                result.cpu.append(told["cpu"] * unit / len(CORES))
-                result.peak_bytes = told["peak_bytes"]
+                result.wall.append(turn["wall"] * unit)
+                result.cpu.append(turn["cpu"] * unit / len(CORES))
+                result.peak_bytes = turn["peak_bytes"]
         return results
     finally:
         for process in processes:

@@ -149,9 +149,9 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def line(case: str, seconds: Sequence[float]) -> str:
     """One row of the table."""
-    shown = (f"{percentile(seconds, share):8.2f}" for share in (0.5, 0.95, 1.0))
+    columns = (f"{percentile(seconds, share):8.2f}" for share in (0.5, 0.95, 1.0))
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
-    return f"{case:16}{len(seconds):5}{''.join(shown)}   load {load}"
+    return f"{case:16}{len(seconds):5}{''.join(columns)}   load {load}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -161,13 +161,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stack", choices=get_args(Kind), default="servers")
     parser.add_argument("--child", choices=("real", "fake"), default="real")
     parser.add_argument("--only", choices=tuple(CASES), action="append")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     head = f"{'':16}{'n':>5}{'p50':>8}{'p95':>8}{'max':>8}   seconds"
-    sys.stdout.write(f"{given.stack}, {given.child} child, {os.cpu_count()} cores\n{head}\n")
-    for case in given.only or CASES:
-        with tempfile.TemporaryDirectory() as folder, watched(), rig_in(Path(folder), given.stack, **SETTINGS) as rig:
-            rig.real = given.child == "real"
-            sys.stdout.write(line(case, measure(rig, case, given.repetitions)) + "\n")
+    sys.stdout.write(f"{options.stack}, {options.child} child, {os.cpu_count()} cores\n{head}\n")
+    for case in options.only or CASES:
+        with tempfile.TemporaryDirectory() as folder, watched(), rig_in(Path(folder), options.stack, **SETTINGS) as rig:
+            rig.real = options.child == "real"
+            sys.stdout.write(line(case, measure(rig, case, options.repetitions)) + "\n")
             sys.stdout.flush()
     return 0
 

@@ -108,9 +108,9 @@ def measure(rounds: int, keras: Entry | None = None) -> ServiceResult:
         try:
             for _ in range(rounds):
                 for kind, spec in specs.items():
-                    told = processes[kind].turn()
-                    alone[kind].append(told["wall"])
-                    alone_cpu[kind].append(told["cpu"])
+                    turn = processes[kind].turn()
+                    alone[kind].append(turn["wall"])
+                    alone_cpu[kind].append(turn["cpu"])
                     time.sleep(REST_SECONDS)
                     peak = max(peak, _submit(client, parts, spec, served[kind]))
                 time.sleep(REST_SECONDS)
@@ -130,8 +130,8 @@ def _service(home: Path, data_dir: Path) -> Iterator[tuple[Client, dict[str, psu
     os.environ["FIRSTLIGHT_CALIBRATE"] = "false"  # a worker that measures its machine would measure ours too
     with (home / "log").open("wb") as log, Service(home / "home", port=0, log=log) as service:
         time.sleep(2 * REST_SECONDS)
-        found = {name: process for process in psutil.Process().children() for name in process.cmdline()}
-        parts = {name: found[name] for name in ("api", "worker")}
+        by_argument = {name: process for process in psutil.Process().children() for name in process.cmdline()}
+        parts = {name: by_argument[name] for name in ("api", "worker")}
         with Client(service.url) as client:
             yield client, parts
 
@@ -171,5 +171,5 @@ def _peak(process: psutil.Process) -> int:
         status = Path(f"/proc/{process.pid}/status").read_text("ascii")
     except OSError:
         return 0
-    found = [line for line in status.splitlines() if line.startswith("VmHWM")]
-    return int(found[0].split()[1]) * 1024 if found else 0
+    peaks = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(peaks[0].split()[1]) * 1024 if peaks else 0

@@ -52,8 +52,8 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         pins = Path(scratch) / "pins.txt"
-        known = [FOLDER / f"{name}.txt" for name in ("dev", "torch") if (FOLDER / f"{name}.txt").exists()]
-        pins.write_text("\n".join(path.read_text("utf-8") for path in known), "utf-8")
+        locks = [FOLDER / f"{name}.txt" for name in ("dev", "torch") if (FOLDER / f"{name}.txt").exists()]
+        pins.write_text("\n".join(path.read_text("utf-8") for path in locks), "utf-8")
         build = ("--group", f"{PROJECT}:build")
         everything = compiled(options.uv, str(PROJECT), "--all-extras", *build, pins=pins, upgrade=options.upgrade)
         pins.write_text(everything, "utf-8")
@@ -68,9 +68,9 @@ def main() -> int:
         extras = tomllib.loads(PROJECT.read_text("utf-8"))["project"]["optional-dependencies"]
         carriers.write_text("\n".join(extras["data"]), "utf-8")
         _write("data", compiled(options.uv, str(carriers), "--no-deps", "--no-annotate", pins=pins))
-        wanted = Path(scratch) / "torch.in"
-        wanted.write_text("torch\n", "utf-8")
-        _write("torch", compiled(options.uv, str(wanted), "--no-annotate", pins=pins))
+        torch_alone = Path(scratch) / "torch.in"
+        torch_alone.write_text("torch\n", "utf-8")
+        _write("torch", compiled(options.uv, str(torch_alone), "--no-annotate", pins=pins))
     return 0
 
 

@@ -32,11 +32,11 @@ def field_problems(
         One problem for each distinct place and message, in the order found: the first `MOST_PROBLEMS`, then one that
         says how many were left out.
     """
-    found: list[FieldProblem] = []
+    problems: list[FieldProblem] = []
     for error in errors[:MOST_PROBLEMS]:
         message = _message(error, model)
-        found.append(FieldProblem(pointer(error, body) or _named_field(message, model), message))
-    return (*dict.fromkeys(found), *left_out(len(errors) - MOST_PROBLEMS))
+        problems.append(FieldProblem(pointer(error, body) or _named_field(message, model), message))
+    return (*dict.fromkeys(problems), *left_out(len(errors) - MOST_PROBLEMS))
 
 
 def left_out(count: int) -> tuple[FieldProblem, ...]:
@@ -158,7 +158,7 @@ def _classes_at(model: type[BaseModel], path: Sequence[int | str]) -> list[type[
             candidates = tagged
         elif isinstance(step, str):
             fields = [c.model_fields[step].annotation for c in candidates if step in c.model_fields]
-            candidates = [found for annotation in fields for found in _classes(annotation)] or candidates
+            candidates = [model_class for annotation in fields for model_class in _classes(annotation)] or candidates
     return candidates
 
 
@@ -178,4 +178,4 @@ def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
 def _classes(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [found for part in get_args(annotation) for found in _classes(part)]
+    return [model_class for part in get_args(annotation) for model_class in _classes(part)]

@@ -81,7 +81,7 @@ class Heartbeat:
 
 def silence(home: Path) -> tuple[float, float] | None:
     """For how long the liveliest worker seen here has been silent, and how long it may be; None if there is none."""
-    found: list[tuple[float, float]] = []
+    silences: list[tuple[float, float]] = []
     now = boottime()
     for path in (home / FOLDER).glob(f"{seen_together()}-*{SUFFIX}"):
         try:
@@ -89,8 +89,8 @@ def silence(home: Path) -> tuple[float, float] | None:
         except (OSError, ValueError):  # taken away just now, or damaged
             continue
         if beaten < now + 1.0:  # or the machine was started anew
-            found.append((now - beaten, max(ALIVE_SECONDS, BEATS * period)))
-    return min(found, default=None, key=lambda pair: pair[0] - pair[1])
+            silences.append((now - beaten, max(ALIVE_SECONDS, BEATS * period)))
+    return min(silences, default=None, key=lambda pair: pair[0] - pair[1])
 
 
 def home_folder() -> Path:
@@ -106,11 +106,11 @@ def home_folder() -> Path:
 def check() -> int:
     """Exit status of a health check: 0 when a worker seen here has beaten lately, else 1 and the reason on stderr."""
     home = home_folder()
-    found = silence(home)
-    if found is None:
+    liveliest = silence(home)
+    if liveliest is None:
         sys.stderr.write(f"no worker of this container or machine keeps {home / FOLDER}: it ended or has not begun\n")
         return 1
-    silent, most = found
+    silent, most = liveliest
     if silent > most:
         sys.stderr.write(f"the worker has been silent for {silent:.0f} s, {most:.0f} s are given: see its log\n")
         return 1

@@ -19,10 +19,10 @@ def instant(text: str, *, complete: bool = True) -> datetime:
     Raises:
         ValueError: what is wrong with it, as the end of a sentence about the field.
     """
-    found = WRITTEN.fullmatch(text)
-    if found is None or (complete and found["time"] is None):
+    written = WRITTEN.fullmatch(text)
+    if written is None or (complete and written["time"] is None):
         raise ValueError(f"needs a time such as {EXAMPLE!r}, not {text[:80]!r}")
-    if complete and found["zone"] is None:
+    if complete and written["zone"] is None:
         raise ValueError("needs a zone, such as Z for UTC")
     try:
         moment = datetime.fromisoformat(text.upper())

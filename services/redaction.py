@@ -39,13 +39,13 @@ PATTERNS = (
 def secrets_of(settings: Settings) -> list[str]:
     """Every secret that these settings hold: keys, passwords, and passwords inside URLs."""
     values = [getattr(settings, name) for name in Settings.model_fields]
-    found: set[str] = set()
+    secrets: set[str] = set()
     for value in values:
         for part in value if isinstance(value, tuple) else (value,):
             if isinstance(part, SecretStr):
                 text = part.get_secret_value()
-                found.update(_passwords(text) if "://" in text else (text,))
-    return sorted(found | {quote(text, safe="") for text in found})
+                secrets.update(_passwords(text) if "://" in text else (text,))
+    return sorted(secrets | {quote(text, safe="") for text in secrets})
 
 
 def _passwords(url: str) -> Iterable[str]:
@@ -60,9 +60,9 @@ class Redaction:
     """Takes secrets out of values and cuts the values to size."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted((text for text in secrets if len(text) >= LEAST_SECRET), key=len, reverse=True)
-        self._longest = max(map(len, known), default=0)
-        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+        patterns = sorted((text for text in secrets if len(text) >= LEAST_SECRET), key=len, reverse=True)
+        self._longest = max(map(len, patterns), default=0)
+        self._known = re.compile("|".join(map(re.escape, patterns))) if patterns else None
 
     def text(self, value: str, most: int = MOST_TEXT) -> str:
         """The text without secrets, at most about `most` characters of it."""
@@ -89,12 +89,12 @@ class Redaction:
             return "…"
         if isinstance(value, Mapping):
             pairs = itertools.islice(value.items(), items)
-            shown = {self.text(str(key), 200): self.value(item, most, items, depth - 1) for key, item in pairs}
-            return shown if len(value) <= items else {**shown, "…": f"{len(value)} entries"}
+            entries = {self.text(str(key), 200): self.value(item, most, items, depth - 1) for key, item in pairs}
+            return entries if len(value) <= items else {**entries, "…": f"{len(value)} entries"}
         if isinstance(value, list | tuple):
-            kept = value if len(value) <= items else [*value[: items // 2], *value[-(items // 2) :]]
-            listed = [self.value(item, most, items, depth - 1) for item in kept]
-            return listed if kept is value else [f"{len(value)} entries", *listed]
+            ends = value if len(value) <= items else [*value[: items // 2], *value[-(items // 2) :]]
+            listed = [self.value(item, most, items, depth - 1) for item in ends]
+            return listed if ends is value else [f"{len(value)} entries", *listed]
         return self.text(_shown(value), most)
 
 

@@ -16,7 +16,7 @@ PREFIX = "FIRSTLIGHT_"
 
 def _with_secret_files(environment: dict[str, str]) -> dict[str, Any]:
     """Resolve ``FIRSTLIGHT_X_FILE`` to the content of that file, as container secrets are handed over."""
-    found: dict[str, Any] = {}
+    secrets: dict[str, Any] = {}
     for name, path in environment.items():
         if name.startswith(PREFIX) and name.endswith("_FILE") and path:
             try:
@@ -26,8 +26,8 @@ def _with_secret_files(environment: dict[str, str]) -> dict[str, Any]:
                     f"{name} names {path!r}, which cannot be read ({error}); name a text file this process may read"
                 )
                 raise ValueError(message) from error
-            found[name.removeprefix(PREFIX).removesuffix("_FILE").lower()] = text
-    return found
+            secrets[name.removeprefix(PREFIX).removesuffix("_FILE").lower()] = text
+    return secrets
 
 
 def _with_password(url: str, password: SecretStr | None) -> str:

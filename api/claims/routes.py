@@ -35,5 +35,5 @@ def read_claims(
     While the experiment runs, only trials that are final count.
     """
     with context.database.read() as session:
-        found = claims(session, experiment_id, HypothesisQuestion(confidence, test))
-    return with_etag(request, JsonAnswer(found.model_dump(mode="json")))
+        answer = claims(session, experiment_id, HypothesisQuestion(confidence, test))
+    return with_etag(request, JsonAnswer(answer.model_dump(mode="json")))

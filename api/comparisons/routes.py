@@ -61,8 +61,8 @@ def compare_experiment(
     """
     question = Question(metric, at, confidence, method, tuple(by or ()), threshold)
     with context.database.read() as session:
-        found = comparison(session, [experiment_id], question, context.settings.grid_grams_co2e_per_kwh)
-    return with_etag(request, JsonAnswer(found.model_dump(mode="json")))
+        answer = comparison(session, [experiment_id], question, context.settings.grid_grams_co2e_per_kwh)
+    return with_etag(request, JsonAnswer(answer.model_dump(mode="json")))
 
 
 @router.post(
@@ -80,5 +80,5 @@ def compare_experiments(context: ContextDep, body: ComparisonRequest) -> Respons
     question = Question(body.metric, body.at, body.confidence, body.method, tuple(body.by), body.threshold)
     with context.database.read() as session:
         ids = list(dict.fromkeys(body.experiments))
-        found = comparison(session, ids, question, context.settings.grid_grams_co2e_per_kwh)
-    return JsonAnswer(found.model_dump(mode="json"))
+        answer = comparison(session, ids, question, context.settings.grid_grams_co2e_per_kwh)
+    return JsonAnswer(answer.model_dump(mode="json"))

@@ -40,17 +40,19 @@ def dashboard(context: ContextDep) -> HTMLResponse:
     """The newest experiments; the page reads itself again while something is running."""
     with context.database.read() as session:
         rows, _ = store.page(session, Listing(), SHOWN)
-        found, counts = views(session, rows), population(session)
-    return HTMLResponse(_page(found, counts), headers={"Content-Security-Policy": POLICY})
+        experiments, counts = views(session, rows), population(session)
+    return HTMLResponse(_page(experiments, counts), headers={"Content-Security-Policy": POLICY})
 
 
-def _page(found: Sequence[ExperimentView], counts: Population) -> str:
-    busy = any(item.state in ("queued", "running") for item in found)
+def _page(experiments: Sequence[ExperimentView], counts: Population) -> str:
+    busy = any(item.state in ("queued", "running") for item in experiments)
     refresh = '<meta http-equiv="refresh" content="3">' if busy else ""
     workers = f"{_counted(counts.workers, 'worker')} alive, {_counted(counts.slots, 'slot')}"
-    body = "".join(_row(item) for item in found)
+    body = "".join(_row(item) for item in experiments)
     empty = (
-        "" if found else "<p>No experiment yet. Post a spec to <code>/v1/experiments</code>, or run the quickstart.</p>"
+        ""
+        if experiments
+        else "<p>No experiment yet. Post a spec to <code>/v1/experiments</code>, or run the quickstart.</p>"
     )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">{refresh}<title>Firstlight</title>'

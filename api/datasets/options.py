@@ -47,11 +47,11 @@ def with_fields(query: UploadOptions, fields: Mapping[str, list[str]]) -> Upload
     ]
     if twice:
         raise InvalidInputError(f"{twice[0].pointer}: {twice[0].message}", twice)
-    given = {name: values if name in LISTS else values[0] for name, values in fields.items()}
+    form = {name: values if name in LISTS else values[0] for name, values in fields.items()}
     try:
-        return UploadOptions.model_validate({**query.model_dump(exclude_unset=True), **given})
+        return UploadOptions.model_validate({**query.model_dump(exclude_unset=True), **form})
     except ValidationError as error:
-        problems = field_problems(error.errors(include_url=False), given, UploadOptions)
+        problems = field_problems(error.errors(include_url=False), form, UploadOptions)
         plain = [FieldProblem(problem.pointer.removeprefix("/"), problem.message) for problem in problems]
         detail = f"{plain[0].pointer}: {plain[0].message}"
         raise InvalidInputError(detail, plain) from error

@@ -59,12 +59,12 @@ def read_diagnostics(
     At epoch 0 the second moments and gradients that theory predicts stand beside the measured ones.
     """
     after = decode(cursor, int, int, int, str)
-    wanted = Wanted(
+    selection = Wanted(
         tuple(trial or ()), tuple(arm or ()), tuple(epoch or ()), tuple(layer or ()), tuple(quantity or ()), where
     )
     with context.database.read() as session:
         experiments.get(session, experiment_id)
-        items, last = page(session, experiment_id, wanted, limit, after and (after[0], after[1], after[2], after[3]))
+        items, last = page(session, experiment_id, selection, limit, after and (after[0], after[1], after[2], after[3]))
     return JsonAnswer(
         {
             "items": [item.model_dump(mode="json") for item in items],

@@ -24,7 +24,7 @@ POLICY = (
 @router.get("/docs")
 def page(request: Request) -> HTMLResponse:
     """Swagger UI over this service's own document."""
-    found = get_swagger_ui_html(
+    html = get_swagger_ui_html(
         openapi_url="/openapi.json",
         title=f"{request.app.title}: HTTP interface",
         swagger_js_url="/docs/swagger-ui-bundle.js",
@@ -32,8 +32,8 @@ def page(request: Request) -> HTMLResponse:
         swagger_favicon_url="/docs/favicon-32x32.png",
         swagger_ui_parameters={"persistAuthorization": True, "displayRequestDuration": True, "docExpansion": "list"},
     )
-    found.headers["Content-Security-Policy"] = POLICY
-    return found
+    html.headers["Content-Security-Policy"] = POLICY
+    return html
 
 
 @router.get("/docs/{name}")

@@ -121,8 +121,8 @@ def list_experiments(
 def read_experiment(request: Request, context: ContextDep, experiment_id: str) -> Response:
     """The experiment with its trials' states, progress and remaining time."""
     with context.database.read() as session:
-        found = view(session, store.get(session, experiment_id))
-    return with_etag(request, JsonAnswer(_json(Experiment.of(found))))
+        experiment = view(session, store.get(session, experiment_id))
+    return with_etag(request, JsonAnswer(_json(Experiment.of(experiment))))
 
 
 @router.delete("/{experiment_id}", summary="Delete an experiment", status_code=204, responses=problems(404, 409))
@@ -210,8 +210,8 @@ def _submit(context: Context, spec: ExperimentSpec, key: str | None) -> Response
             # The commit of the try before was made, only its reply was lost.
             session.after_commit(context.doorbell.ring)
             return _json(Experiment.of(view(session, before))), False
-        if key is not None and (known := idempotency.stored_answer(session, key, digest)) is not None:
-            return known, True
+        if key is not None and (answered := idempotency.stored_answer(session, key, digest)) is not None:
+            return answered, True
         row = store.create(session, spec, context.settings)
         tried.append(row.id)
         answer = _json(Experiment.of(view(session, row)))

@@ -82,22 +82,22 @@ def draw_figure(
 
     Every other query parameter is one of the figure's own; `/v1/figures` lists them.
     """
-    given = {name: value for name, value in request.query_params.items() if name != "theme"}
-    wanted = chosen(kind, given)
+    parameters = {name: value for name, value in request.query_params.items() if name != "theme"}
+    chosen_figure = chosen(kind, parameters)
     with context.database.read() as session:
-        found = figure(session, experiment_id, wanted, theme)
+        drawn = figure(session, experiment_id, chosen_figure, theme)
     headers = {"Content-Security-Policy": POLICY if form == "html" else STILL}
     headers["Content-Disposition"] = f'inline; filename="{experiment_id[:60]}-{kind}.{form}"'
     media_type = MEDIA_TYPES[form]
     if form == "csv":
-        return with_etag(request, Response(found.data.csv(), media_type=media_type, headers=headers))
+        return with_etag(request, Response(drawn.data.csv(), media_type=media_type, headers=headers))
     if form == "json":
-        return with_etag(request, JsonAnswer(found.spec, media_type=media_type, headers=headers))
-    tag = context.renderer.tag(found.spec, form)[:32]
+        return with_etag(request, JsonAnswer(drawn.spec, media_type=media_type, headers=headers))
+    tag = context.renderer.tag(drawn.spec, form)[:32]
     content = not_modified(request, tag)
     if content is not None:
         return content
-    picture = context.renderer.render(found.spec, form, keep=found.final)
+    picture = context.renderer.render(drawn.spec, form, keep=drawn.final)
     return with_etag(request, Response(picture, media_type=media_type, headers=headers), tag)
 
 
@@ -118,6 +118,6 @@ def read_report(
     """One page that needs nothing from elsewhere: the answer, tables with intervals, pictures, claims, and the spec."""
     question = Question(metric, at, confidence)
     with context.database.read() as session:
-        found = report.collect(session, experiment_id, question, context.settings.grid_grams_co2e_per_kwh)
-    page = report.write(found, context.renderer, question)
+        collected = report.collect(session, experiment_id, question, context.settings.grid_grams_co2e_per_kwh)
+    page = report.write(collected, context.renderer, question)
     return with_etag(request, HTMLResponse(page, headers={"Content-Security-Policy": report.POLICY}))

@@ -68,8 +68,8 @@ def read_metrics(
     key = decode(cursor, int, int)
     with context.database.read() as session:
         experiments.get(session, experiment_id)
-        wanted = series.members(session, experiment_id, selection)
-        rows, last, of = series.page(session, wanted, selection, limit, (key[0], key[1]) if key else None)
+        trials = series.members(session, experiment_id, selection)
+        rows, last, of = series.page(session, trials, selection, limit, (key[0], key[1]) if key else None)
     thinned = None
     if points is not None:
         thinned = {"points": points, "method": METHOD, "by": THIN_BY, "of": of, "description": DESCRIPTION}
@@ -80,11 +80,11 @@ def _table(context: Context, experiment_id: str, selection: Selection, chosen: F
     media, write = FORMATS[chosen]
     with context.database.read() as session:
         experiments.get(session, experiment_id)
-        wanted = series.members(session, experiment_id, selection)
+        trials = series.members(session, experiment_id, selection)
 
     def content() -> Iterator[bytes]:
         with context.database.read() as session:
-            yield from write(session, wanted, selection)
+            yield from write(session, trials, selection)
 
     headers = {"Content-Disposition": f'attachment; filename="{experiment_id}.{chosen}"'}
     if selection.points is not None:

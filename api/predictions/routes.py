@@ -50,5 +50,5 @@ def check_experiment(context: ContextDep, experiment_id: str) -> Response:
     Empty for an experiment without diagnostics of epoch 0; without expectations where theory has none.
     """
     with context.database.read() as session:
-        found = experiment_check(session, experiments.get(session, experiment_id))
-        return JsonAnswer(found.model_dump(mode="json"))
+        check = experiment_check(session, experiments.get(session, experiment_id))
+        return JsonAnswer(check.model_dump(mode="json"))

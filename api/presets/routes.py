@@ -46,5 +46,5 @@ def read_preset(
     validation_size: Annotated[int | None, Query(ge=1, description="Validation rows kept; image sets only.")] = None,
 ) -> Response:
     """As it is, or in the size asked for; then `shrunk` and the spec's name say what was changed."""
-    found = presets.one(name, epochs=epochs, seeds=seeds, train_size=train_size, validation_size=validation_size)
-    return with_etag(request, JsonAnswer(found))
+    preset = presets.one(name, epochs=epochs, seeds=seeds, train_size=train_size, validation_size=validation_size)
+    return with_etag(request, JsonAnswer(preset))

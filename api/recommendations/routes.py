@@ -30,5 +30,5 @@ def read_recommendations(
     activation: Annotated[str | None, Query(max_length=64, description="Of the hidden layers, if settled.")] = None,
 ) -> Response:
     """Ranked by role, each with its reason and source; a warning says what theory predicts at this depth."""
-    found = recommendations(task, depth, activation)
-    return with_etag(request, JsonAnswer({"items": [item.model_dump() for item in found], "next_cursor": None}))
+    items = recommendations(task, depth, activation)
+    return with_etag(request, JsonAnswer({"items": [item.model_dump() for item in items], "next_cursor": None}))

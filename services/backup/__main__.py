@@ -20,16 +20,16 @@ def main(arguments: list[str] | None = None) -> int:
     for name in ("save", "restore"):
         commands.add_parser(name).add_argument("file", type=Path)
     commands.choices["restore"].add_argument("--replace", action="store_true")
-    given = parser.parse_args(arguments)
-    path: Path = given.file.expanduser().absolute()
+    options = parser.parse_args(arguments)
+    path: Path = options.file.expanduser().absolute()
     try:
         settings = get_settings()
-        if given.command == "save":
+        if options.command == "save":
             saved = save(settings, path)
             _say(f"{path}: {_content(saved.manifest)}, {saved.bytes / 1e6:.1f} MB")
             _tell_left_out(saved.manifest)
         else:
-            restored = restore(settings, path, replace=given.replace)
+            restored = restore(settings, path, replace=options.replace)
             _say(f"restored {_content(restored.manifest)} of {restored.manifest.created_at:%Y-%m-%d %H:%M:%S} UTC")
             if restored.revision != restored.manifest.revision:
                 _say(f"upgraded the schema from {restored.manifest.revision} to {restored.revision}")

@@ -21,11 +21,11 @@ OF_USERS = {"workspaces": "id <> 'default'"}
 
 def copy_out(connection: Connection, archive: ArchiveWriter) -> dict[str, Table]:
     """Write every row of every table of ours, as the connection's transaction sees them."""
-    found = inspect(connection)
-    present = set(found.get_table_names())
+    inspector = inspect(connection)
+    present = set(inspector.get_table_names())
     tables: dict[str, Table] = {}
     for name in (table.name for table in Base.metadata.sorted_tables if table.name in present):
-        columns = tuple(column["name"] for column in found.get_columns(name))
+        columns = tuple(column["name"] for column in inspector.get_columns(name))
         query = SQL("COPY {} ({}) TO STDOUT").format(Identifier(name), SQL(", ").join(map(Identifier, columns)))
         with _driver(connection).cursor() as cursor, archive.member(table_member(name)) as write:
             with cursor.copy(query) as copy:
@@ -119,8 +119,8 @@ def _copy_in(connection: Connection, archive: Archive, name: str, table: Table) 
 
 def _continue_numbers(connection: Connection, table: str, column: str) -> None:
     """Let a column that the database numbers go on after the highest number restored."""
-    found = {"table": table, "column": column}
-    sequence = connection.scalar(text("SELECT pg_get_serial_sequence(quote_ident(:table), :column)"), found)
+    place = {"table": table, "column": column}
+    sequence = connection.scalar(text("SELECT pg_get_serial_sequence(quote_ident(:table), :column)"), place)
     if sequence is not None:
         preparer = connection.dialect.identifier_preparer
         highest = f"SELECT COALESCE(max({preparer.quote(column)}), 0) + 1 FROM {preparer.quote(table)}"  # noqa: S608

@@ -177,13 +177,13 @@ class UploadStore(UploadFolder):
 
     def list(self) -> tuple[UploadedTable, ...]:
         """Every readable table, newest first."""
-        found: list[UploadedTable] = []
+        tables: list[UploadedTable] = []
         for table_id in self.ids():
             try:
-                found.append(self.get(table_id))
+                tables.append(self.get(table_id))
             except (NotFoundError, GoneError, DatasetInvalidError):
                 continue
-        return tuple(sorted(found, key=lambda table: (table.created_at, table.id), reverse=True))
+        return tuple(sorted(tables, key=lambda table: (table.created_at, table.id), reverse=True))
 
     def delete(self, table_id: str) -> None:
         """Remove a table; experiments that name it can no longer be run again.

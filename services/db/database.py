@@ -139,12 +139,12 @@ class Database:
         A newer schema is no problem: migrations only add what older code does not look at, and remove it later.
         """
         with self.read_engine.connect() as connection:
-            found = schema.current(connection)
-        if found is None:
+            revision = schema.current(connection)
+        if revision is None:
             return "the database has no schema yet: run `python -P -m migrations` first"
-        if schema.is_older(found):
+        if schema.is_older(revision):
             return (
-                f"the database stands at schema {found}, this version needs {schema.latest()}: "
+                f"the database stands at schema {revision}, this version needs {schema.latest()}: "
                 "run `python -P -m migrations` first"
             )
         return None
@@ -171,8 +171,8 @@ def database_url(text: str) -> URL:
         return url.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and url.database and url.database != ":memory:":
         return url.set(drivername="sqlite+pysqlite")
-    shown = url.render_as_string(hide_password=True)
-    raise ValueError(f"database_url {shown!r} is not usable: give sqlite:///FILE or postgresql://USER@HOST/NAME")
+    safe_url = url.render_as_string(hide_password=True)
+    raise ValueError(f"database_url {safe_url!r} is not usable: give sqlite:///FILE or postgresql://USER@HOST/NAME")
 
 
 def _dumps(value: Any) -> str:

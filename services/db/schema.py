@@ -16,11 +16,11 @@ ADVISORY_KEY = 0x46495253544C49  # "FIRSTLI"
 
 def configuration(connection: Connection | None = None) -> Config:
     """Alembic's configuration: the scripts in `migrations/`, run on the given connection."""
-    found = find_spec("migrations")
-    if found is None or not found.submodule_search_locations:
+    package = find_spec("migrations")
+    if package is None or not package.submodule_search_locations:
         raise RuntimeError("the `migrations` package is not installed beside `services`")
     config = Config()
-    config.set_main_option("script_location", str(Path(found.submodule_search_locations[0])).replace("%", "%%"))
+    config.set_main_option("script_location", str(Path(package.submodule_search_locations[0])).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
 
@@ -40,10 +40,10 @@ def upgrade(engine: Engine, revision: str = "head") -> None:
 def upgrade_within(connection: Connection, revision: str = "head") -> None:
     """As `upgrade`, in the transaction that the connection is in."""
     lock(connection)
-    found = current(connection)
-    if found is not None and not is_known(found):
+    present = current(connection)
+    if present is not None and not is_known(present):
         raise UnusableDatabaseError(
-            f"the database stands at schema {found}, and this version knows schemas up to {latest()}: a newer "
+            f"the database stands at schema {present}, and this version knows schemas up to {latest()}: a newer "
             "Firstlight has upgraded it. Run that version, or restore a backup from before the upgrade"
         )
     command.upgrade(configuration(connection), revision)

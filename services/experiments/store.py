@@ -113,8 +113,8 @@ def page(
 def clone_spec(row: ExperimentRow, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The stored spec with some of its fields replaced; null takes a field out."""
     # Other seeds replace the rounds too: a plain list of them means just those.
-    kept = {name: value for name, value in row.spec.items() if name != "rounds" or "seeds" not in overrides}
-    merged = {**kept, **overrides}
+    fields = {name: value for name, value in row.spec.items() if name != "rounds" or "seeds" not in overrides}
+    merged = {**fields, **overrides}
     return {name: value for name, value in merged.items() if value is not None}
 
 

@@ -131,7 +131,7 @@ def _remaining(session: Session, row: ExperimentRow) -> float | None:
 def _trial_facts(session: Session, ids: Iterable[str]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
     """Trials by state, and epochs that need no more work, of each experiment."""
     finished = case((TrialRow.state.in_(FINAL_TRIAL), ExperimentRow.epochs), else_=TrialRow.epochs_done)
-    found = session.execute(
+    rows = session.execute(
         select(TrialRow.experiment_id, TrialRow.state, func.count(), func.sum(finished))
         .join(ExperimentRow, ExperimentRow.id == TrialRow.experiment_id)
         .where(TrialRow.experiment_id.in_(ids))
@@ -139,7 +139,7 @@ def _trial_facts(session: Session, ids: Iterable[str]) -> tuple[dict[str, dict[s
     )
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     done: dict[str, int] = defaultdict(int)
-    for experiment_id, state, count, epochs in found:
+    for experiment_id, state, count, epochs in rows:
         counts[experiment_id][state] = count
         done[experiment_id] += int(epochs or 0)
     return counts, done

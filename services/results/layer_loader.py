@@ -40,33 +40,33 @@ def read_layers(
     Raises:
         NoFigureDataError: a wish finds nothing that it could choose.
     """
-    found: dict[Key, LayerRecord] = {}
+    records: dict[Key, LayerRecord] = {}
     left_out: dict[str, None] = {}
     for wish in wishes:
         for record in _wished(session, arms, wish, left_out):
             place = (record.arm_key, record.seed, record.epoch, record.layer)
             # The same layer for two wishes becomes one record with both's values.
-            values = {**found[place].values, **record.values} if place in found else record.values
-            found[place] = LayerRecord(*place, record.layer_index, values)
-    return tuple(found.values()), tuple(left_out)
+            values = {**records[place].values, **record.values} if place in records else record.values
+            records[place] = LayerRecord(*place, record.layer_index, values)
+    return tuple(records.values()), tuple(left_out)
 
 
 def untrained_layers(
     session: Session, arms: Sequence[ArmResults], names: Sequence[str]
 ) -> dict[str, list[LayerRecord]]:
     """These numbers of the layers of untrained networks, from input to output, by the ids of their trials."""
-    found: dict[str, list[LayerRecord]] = defaultdict(list)
+    records: dict[str, list[LayerRecord]] = defaultdict(list)
     for trials in _chunks(arms):
         for trial_id, record in _read(session, trials, names, DiagnosticRow.epoch == 0):
-            found[trial_id].append(record)
-    return dict(found)
+            records[trial_id].append(record)
+    return dict(records)
 
 
 def last_layers(
     session: Session, arms: Sequence[ArmResults], names: Sequence[str], measured: Sequence[Clause], *which: Clause
 ) -> list[LayerRecord]:
     """These numbers of the layers that fulfil `which`, each trial's after the last epoch with a `measured` layer."""
-    found: list[LayerRecord] = []
+    records: list[LayerRecord] = []
     for trials in _chunks(arms):
         last = (
             select(DiagnosticRow.trial_id, func.max(DiagnosticRow.epoch).label("epoch"))
@@ -77,18 +77,18 @@ def last_layers(
         query = _query(names).join(
             last, (last.c.trial_id == DiagnosticRow.trial_id) & (last.c.epoch == DiagnosticRow.epoch)
         )
-        found += [record for _, record in _executed(session, query.where(*which), trials, names)]
-    return found
+        records += [record for _, record in _executed(session, query.where(*which), trials, names)]
+    return records
 
 
 def measured_trials(session: Session, arms: Sequence[ArmResults]) -> dict[str, int]:
     """How many trials of each arm have measured layers, by the arms' keys."""
-    found: dict[str, int] = defaultdict(int)
+    counts: dict[str, int] = defaultdict(int)
     for trials in _chunks(arms):
         query = select(DiagnosticRow.trial_id).where(DiagnosticRow.trial_id.in_(trials)).distinct()
         for trial_id in session.scalars(query):
-            found[trials[trial_id][0]] += 1
-    return found
+            counts[trials[trial_id][0]] += 1
+    return counts
 
 
 def _wished(
@@ -98,16 +98,16 @@ def _wished(
     first = DiagnosticRow.values[wish.names[0]]
     measured = first.as_string().is_not(None)
     counts: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    known: dict[str, set[int]] = defaultdict(set)
+    choosable: dict[str, set[int]] = defaultdict(set)
     chooses = case((first.as_float() > 0, 1), else_=0) if wish.positive else literal(1)
     for key, epoch, count, choosing in _counts(session, arms, chooses, measured):
         counts[key][epoch] += count
         if choosing:
-            known[key].add(epoch)
-    if not known:
+            choosable[key].add(epoch)
+    if not choosable:
         return
-    chosen = wish.arms([arm for arm in arms if arm.key in known])
-    epochs = wish.epochs(sorted({epoch for arm in chosen for epoch in known[arm.key]}))
+    chosen = wish.arms([arm for arm in arms if arm.key in choosable])
+    epochs = wish.epochs(sorted({epoch for arm in chosen for epoch in choosable[arm.key]}))
     sizes = [sum(counts[arm.key].get(epoch, 0) for epoch in epochs) for arm in chosen]
     fitting = [arm for arm, total in zip(chosen, accumulate(sizes), strict=True) if total <= MOST_RECORDS] or chosen[:1]
     left_out.update({arm.label: None for arm in chosen[len(fitting) :]})
@@ -161,12 +161,12 @@ def _executed(
     session: Session, query: Any, trials: Mapping[str, Trial], names: Sequence[str]
 ) -> list[tuple[str, LayerRecord]]:
     """The records of a query, each with its trial's id, in the order of the trials, the epochs and the layers."""
-    found: dict[str, list[LayerRecord]] = {trial_id: [] for trial_id in trials}
+    by_trial: dict[str, list[LayerRecord]] = {trial_id: [] for trial_id in trials}
     rows: Iterable[Any] = session.execute(query)
     for trial_id, epoch, layer, index, *numbers in rows:
         values = dict(zip(names, numbers, strict=True))
-        found[trial_id].append(LayerRecord(*trials[trial_id], epoch, layer, index, values))
-    return [(trial_id, record) for trial_id, records in found.items() for record in records]
+        by_trial[trial_id].append(LayerRecord(*trials[trial_id], epoch, layer, index, values))
+    return [(trial_id, record) for trial_id, records in by_trial.items() for record in records]
 
 
 def _chunks(arms: Sequence[ArmResults], most: int | None = None) -> Iterator[dict[str, Trial]]:

@@ -55,14 +55,14 @@ def read_arms(session: Session, *which: ColumnElement[bool]) -> list[ArmResults]
         .where(*which)
         .order_by(TrialRow.position, TrialRow.id)
     )
-    found: dict[tuple[str, str], ArmResults] = {}
+    arms: dict[tuple[str, str], ArmResults] = {}
     trials: dict[tuple[str, str], list[TrialResult]] = defaultdict(list)
     for row in session.execute(query):
         place = (row.experiment_id, row.arm_key)
-        if place not in found:
-            found[place] = ArmResults(row.arm_key, row.label, (), row.arm)
+        if place not in arms:
+            arms[place] = ArmResults(row.arm_key, row.label, (), row.arm)
         trials[place].append(_trial(row))
-    return [replace(arm, trials=tuple(trials[place])) for place, arm in found.items()]
+    return [replace(arm, trials=tuple(trials[place])) for place, arm in arms.items()]
 
 
 def _trial(row: Any) -> TrialResult:
@@ -94,16 +94,16 @@ def _with_curves(session: Session, arms: Sequence[ArmResults], wish: CurveWish) 
 def _curves(
     arm: ArmResults, columns: Mapping[str, TrialColumns], metrics: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
-    found: dict[str, NDArray[np.float64]] = {}
+    curves: dict[str, NDArray[np.float64]] = {}
     for metric in metrics:
-        known = {
+        trials = {
             row: columns[trial.id]
             for row, trial in enumerate(arm.trials)
             if trial.id in columns and metric in columns[trial.id].metrics
         }
-        if known:
-            table = np.full((len(arm.trials), 1 + max(int(one.epochs[-1]) for one in known.values())), np.nan)
-            for row, one in known.items():
+        if trials:
+            table = np.full((len(arm.trials), 1 + max(int(one.epochs[-1]) for one in trials.values())), np.nan)
+            for row, one in trials.items():
                 table[row, one.epochs] = one.metrics[metric]
-            found[metric] = table
-    return found
+            curves[metric] = table
+    return curves

@@ -27,7 +27,7 @@ def keep(values: NDArray[np.float64], points: int) -> NDArray[np.int64]:
     n = values.size
     if n <= points:
         return np.arange(n, dtype=np.int64)
-    kept = {0, n - 1}
+    places = {0, n - 1}
     buckets = (points - 2) // 2
     bounds = np.linspace(1, n - 1, buckets + 1).round().astype(int)
     for low, high in itertools.pairwise(bounds):
@@ -35,7 +35,7 @@ def keep(values: NDArray[np.float64], points: int) -> NDArray[np.int64]:
         if run.size == 0:
             continue
         if np.isnan(run).all():
-            kept.add(int(low))
+            places.add(int(low))
         else:
-            kept.update((int(low + np.nanargmin(run)), int(low + np.nanargmax(run))))
-    return np.array(sorted(kept), dtype=np.int64)
+            places.update((int(low + np.nanargmin(run)), int(low + np.nanargmax(run))))
+    return np.array(sorted(places), dtype=np.int64)

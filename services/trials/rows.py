@@ -62,19 +62,19 @@ def read_rows(
         The trials in the order of `trial_ids`.
     """
     low, high = epoch_from or 0, 2**31 - 1 if epoch_to is None else epoch_to
-    wanted = None if metrics is None else tuple(dict.fromkeys(metrics))
-    found: dict[str, TrialColumns] = {}
+    names = None if metrics is None else tuple(dict.fromkeys(metrics))
+    by_trial: dict[str, TrialColumns] = {}
     for ids in _chunks(trial_ids):
-        found.update(_from_rows(session, ids, low, high, wanted))
-        found.update(_from_curves(session, ids, low, high, wanted))
-    return {trial_id: found[trial_id] for trial_id in trial_ids if trial_id in found}
+        by_trial.update(_from_rows(session, ids, low, high, names))
+        by_trial.update(_from_curves(session, ids, low, high, names))
+    return {trial_id: by_trial[trial_id] for trial_id in trial_ids if trial_id in by_trial}
 
 
 def _from_rows(
-    session: Session, ids: Sequence[str], low: int, high: int, wanted: tuple[str, ...] | None
+    session: Session, ids: Sequence[str], low: int, high: int, metrics: tuple[str, ...] | None
 ) -> dict[str, TrialColumns]:
-    columns = [name for name in COLUMNS if wanted is None or name in wanted]
-    others = None if wanted is None else [name for name in wanted if name not in COLUMNS]
+    columns = [name for name in COLUMNS if metrics is None or name in metrics]
+    others = None if metrics is None else [name for name in metrics if name not in COLUMNS]
     selected = [EpochRow.trial_id, EpochRow.epoch, *(getattr(EpochRow, name) for name in columns)]
     query: Select[Any] = (
         select(*selected, *([] if others == [] else [EpochRow.extra]))
@@ -84,21 +84,21 @@ def _from_rows(
     by_trial: dict[str, list[Any]] = defaultdict(list)
     for row in session.execute(query):
         by_trial[row[0]].append(row)
-    found: dict[str, TrialColumns] = {}
+    tables: dict[str, TrialColumns] = {}
     for trial_id, rows in by_trial.items():
         table = list(zip(*rows, strict=True))
         values = {name: np.array(table[2 + i], dtype=np.float64) for i, name in enumerate(columns)}
         if others != []:
             values |= _extra_columns(table[-1], others)
-        found[trial_id] = TrialColumns(trial_id, np.array(table[1], dtype=np.int64), _measured(values))
-    return found
+        tables[trial_id] = TrialColumns(trial_id, np.array(table[1], dtype=np.int64), _measured(values))
+    return tables
 
 
 def _extra_columns(extras: Sequence[dict[str, Any] | None], names: Sequence[str] | None) -> dict[str, Column]:
     """The metrics that epoch rows keep together; all that any row has where no names are given."""
     rows = [extra or {} for extra in extras]
-    wanted = names or sorted({name for row in rows for name in row})
-    return {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in wanted}
+    chosen = names or sorted({name for row in rows for name in row})
+    return {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in chosen}
 
 
 def _measured(values: dict[str, Column]) -> dict[str, Column]:
@@ -107,21 +107,21 @@ def _measured(values: dict[str, Column]) -> dict[str, Column]:
 
 
 def _from_curves(
-    session: Session, ids: Sequence[str], low: int, high: int, wanted: tuple[str, ...] | None
+    session: Session, ids: Sequence[str], low: int, high: int, metrics: tuple[str, ...] | None
 ) -> dict[str, TrialColumns]:
-    by_trial = _curves(session, ids, wanted)
+    by_trial = _curves(session, ids, metrics)
     # `seconds` is packed for every trial, so it tells the length of those that have none of the metrics asked for.
     unknown = [trial_id for trial_id in ids if trial_id not in by_trial]
-    if wanted is not None and "seconds" not in wanted and unknown:
+    if metrics is not None and "seconds" not in metrics and unknown:
         by_trial |= _curves(session, unknown, ("seconds",))
-    found: dict[str, TrialColumns] = {}
+    tables: dict[str, TrialColumns] = {}
     for trial_id, curves in by_trial.items():
         cut = {name: curve[low : high + 1] for name, curve in curves.items()}
         epochs = np.arange(low, low + max(curve.size for curve in cut.values()), dtype=np.int64)
-        kept = {name: curve for name, curve in cut.items() if wanted is None or name in wanted}
+        chosen = {name: curve for name, curve in cut.items() if metrics is None or name in metrics}
         if epochs.size:
-            found[trial_id] = TrialColumns(trial_id, epochs, _measured(kept))
-    return found
+            tables[trial_id] = TrialColumns(trial_id, epochs, _measured(chosen))
+    return tables
 
 
 def _curves(
@@ -131,10 +131,10 @@ def _curves(
     query = select(CurveRow.trial_id, CurveRow.metric, CurveRow.values).where(CurveRow.trial_id.in_(ids))
     if names is not None:
         query = query.where(CurveRow.metric.in_(names))
-    found: dict[str, dict[str, NDArray[np.float64]]] = defaultdict(dict)
+    curves: dict[str, dict[str, NDArray[np.float64]]] = defaultdict(dict)
     for trial_id, metric, content in session.execute(query):
-        found[trial_id][metric] = np.frombuffer(content, dtype="<f8")
-    return found
+        curves[trial_id][metric] = np.frombuffer(content, dtype="<f8")
+    return curves
 
 
 def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -55,9 +55,9 @@ class Part:
 
 def epoch_rows(session: Session, trial_ids: Sequence[str], epoch_from: int, epoch_to: int) -> list[dict[str, Any]]:
     """The rows of these trials and epochs as dictionaries, trial by trial; a number that is not finite is None."""
-    found = read_rows(session, trial_ids, epoch_from, epoch_to)
+    by_trial = read_rows(session, trial_ids, epoch_from, epoch_to)
     return [
-        row for columns in found.values() for row in _dictionaries(columns.trial_id, columns.epochs, columns.metrics)
+        row for columns in by_trial.values() for row in _dictionaries(columns.trial_id, columns.epochs, columns.metrics)
     ]
 
 
@@ -84,25 +84,25 @@ def members(session: Session, experiment_id: str, selection: Selection) -> list[
     ]
 
 
-def parts(session: Session, wanted: Sequence[Member], selection: Selection) -> Iterator[Part]:
+def parts(session: Session, trials: Sequence[Member], selection: Selection) -> Iterator[Part]:
     """The rows of one trial after another; trials without any are left out."""
-    asked = selection.metrics or None
-    read = asked if asked is None or THIN_BY in asked or selection.points is None else (*asked, THIN_BY)
-    for start in range(0, len(wanted), AT_ONCE):
-        some = {member.id: member for member in wanted[start : start + AT_ONCE]}
-        found = read_rows(session, list(some), selection.epoch_from, selection.epoch_to, read)
-        for trial_id, columns in found.items():
-            yield _part(some[trial_id], columns, selection, asked)
+    metrics = selection.metrics or None
+    read = metrics if metrics is None or THIN_BY in metrics or selection.points is None else (*metrics, THIN_BY)
+    for start in range(0, len(trials), AT_ONCE):
+        some = {member.id: member for member in trials[start : start + AT_ONCE]}
+        by_trial = read_rows(session, list(some), selection.epoch_from, selection.epoch_to, read)
+        for trial_id, columns in by_trial.items():
+            yield _part(some[trial_id], columns, selection, metrics)
 
 
 def page(
-    session: Session, wanted: Sequence[Member], selection: Selection, limit: int, after: tuple[int, int] | None
+    session: Session, trials: Sequence[Member], selection: Selection, limit: int, after: tuple[int, int] | None
 ) -> tuple[list[dict[str, Any]], tuple[int, int] | None, int]:
     """One page of rows, by grid position and then epoch.
 
     Args:
         session: any session.
-        wanted: from `members`.
+        trials: from `members`.
         selection: which rows.
         limit: most rows of the page.
         after: position and epoch of the last row of the page before.
@@ -113,7 +113,7 @@ def page(
     rows: list[dict[str, Any]] = []
     place: tuple[int, int] | None = None
     of = 0
-    rest = [member for member in wanted if after is None or member.position >= after[0]]
+    rest = [member for member in trials if after is None or member.position >= after[0]]
     for part in parts(session, rest, selection):
         if len(rows) >= limit:
             return rows, place, of
@@ -136,17 +136,17 @@ def ordered(names: Collection[str]) -> list[str]:
     return [name for name in COLUMNS if name in names] + sorted(set(names) - set(COLUMNS))
 
 
-def _part(member: Member, columns: TrialColumns, selection: Selection, asked: tuple[str, ...] | None) -> Part:
+def _part(member: Member, columns: TrialColumns, selection: Selection, names: tuple[str, ...] | None) -> Part:
     metrics = columns.metrics
     if selection.points is not None and columns.epochs.size > selection.points:
         guide = metrics.get(THIN_BY, np.zeros(columns.epochs.size))
-        kept = keep(guide, selection.points)
-        metrics = {name: values[kept] for name, values in metrics.items()}
-        epochs = columns.epochs[kept]
+        places = keep(guide, selection.points)
+        metrics = {name: values[places] for name, values in metrics.items()}
+        epochs = columns.epochs[places]
     else:
         epochs = columns.epochs
-    if asked is not None:
-        metrics = {name: values for name, values in metrics.items() if name in asked}
+    if names is not None:
+        metrics = {name: values for name, values in metrics.items() if name in names}
     return Part(member, epochs, metrics, columns.epochs.size)
 
 
@@ -161,9 +161,9 @@ def _dictionaries(
     ]
 
 
-def _check(name: str, asked: Sequence[str], known: set[str], message: str) -> None:
-    for value in asked:
-        if value not in known:
+def _check(name: str, chosen: Sequence[str], present: set[str], message: str) -> None:
+    for value in chosen:
+        if value not in present:
             raise _unknown(name, value, message)
 
 

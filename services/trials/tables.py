@@ -15,41 +15,41 @@ from services.trials.series import Member, Part, Selection, ordered, parts
 LEADING = ("trial_id", "arm", "seed", "epoch")
 
 
-def columns_of(session: Session, wanted: Sequence[Member], selection: Selection) -> list[str]:
+def columns_of(session: Session, trials: Sequence[Member], selection: Selection) -> list[str]:
     """The metrics that any of the trials has, known ones first: a table needs them before its first row."""
     names: set[str] = set()
-    for part in parts(session, wanted, selection):
+    for part in parts(session, trials, selection):
         names.update(part.metrics)
     return ordered(names)
 
 
-def csv_lines(session: Session, wanted: Sequence[Member], selection: Selection) -> Iterator[bytes]:
+def csv_lines(session: Session, trials: Sequence[Member], selection: Selection) -> Iterator[bytes]:
     """RFC 4180 with a header; an empty cell is a number that is not finite or was not measured."""
-    names = columns_of(session, wanted, selection)
+    names = columns_of(session, trials, selection)
     yield _csv([[*LEADING, *names]])
-    for part in parts(session, wanted, selection):
+    for part in parts(session, trials, selection):
         yield _csv(_cells(part, names))
 
 
-def json_lines(session: Session, wanted: Sequence[Member], selection: Selection) -> Iterator[bytes]:
+def json_lines(session: Session, trials: Sequence[Member], selection: Selection) -> Iterator[bytes]:
     """One JSON object per row and line."""
-    for part in parts(session, wanted, selection):
+    for part in parts(session, trials, selection):
         names = ordered(part.metrics)
         keys = [*LEADING, *names]
         rows = (dict(zip(keys, cells, strict=True)) for cells in _cells(part, names))
         yield b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows)
 
 
-def parquet(session: Session, wanted: Sequence[Member], selection: Selection) -> Iterator[bytes]:
+def parquet(session: Session, trials: Sequence[Member], selection: Selection) -> Iterator[bytes]:
     """One Parquet file, compressed with Zstandard; NaN stands for what is not finite or was not measured."""
-    names = columns_of(session, wanted, selection)
+    names = columns_of(session, trials, selection)
     schema = pa.schema(
         [("trial_id", pa.string()), ("arm", pa.string()), ("seed", pa.int64()), ("epoch", pa.int64())]
         + [(name, pa.float64()) for name in names]
     )
     out = io.BytesIO()
     with pq.ParquetWriter(out, schema, compression="zstd") as writer:
-        for group in _groups(parts(session, wanted, selection), 64):
+        for group in _groups(parts(session, trials, selection), 64):
             writer.write_table(_table(group, names, schema))
     yield out.getvalue()
 
@@ -77,9 +77,9 @@ def _table(group: Sequence[Part], names: Sequence[str], schema: pa.Schema) -> pa
     return pa.Table.from_arrays([*leading, *(column(name) for name in names)], schema=schema)
 
 
-def _groups(found: Iterator[Part], size: int) -> Iterator[list[Part]]:
+def _groups(chosen: Iterator[Part], size: int) -> Iterator[list[Part]]:
     group: list[Part] = []
-    for part in found:
+    for part in chosen:
         group.append(part)
         if len(group) == size:
             yield group
