@@ -1,6 +1,5 @@
 """The engine's float32 numbers against the same trials recomputed in float64 from the numerics contract."""
 
-import csv
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,12 @@ from sklearn.datasets import load_digits
 from services.science.datasets.synthetic import TwoMoons
 from services.training.choose import Choice
 from services.training.observer import EpochReport
+from tests.conformance import parting
+from tests.conformance.parting import EPOCHS, RELATIVE
 from tests.conformance.recompute import recompute
 from tests.support.training import prepared, train
 
 pytestmark = pytest.mark.timeout(3600)  # all of diamonds takes half an hour where the machine is very busy
-
-RELATIVE = 1e-4
-EPOCHS = 3
-COLUMNS = ("carat", "depth", "table", "x", "y", "z")
 
 
 @pytest.fixture(params=["eager", "native"])
@@ -60,10 +57,7 @@ def assert_agrees(names: list[tuple[str, str, int]], reports: list[EpochReport],
 
 @pytest.fixture(scope="session")
 def diamonds(diamonds_csv: Path) -> tuple[np.ndarray, np.ndarray]:
-    with diamonds_csv.open(newline="") as file:
-        table = list(csv.DictReader(file))
-    x = np.array([[float(row[name]) for name in COLUMNS] for row in table])
-    return x, np.array([float(row["price"]) for row in table])
+    return parting.diamonds(diamonds_csv)
 
 
 def test_smooth_activations_on_all_of_diamonds(
