@@ -1,8 +1,8 @@
 """One watcher for all event streams of a process: it looks for new events, and wakes the streams they belong to.
 
-A waiting stream costs a coroutine, no thread and no database connection. On SQLite one PRAGMA tells that anybody
-committed anything; on PostgreSQL one small query every quarter of a second asks for the sequence numbers of the
-experiments that are being watched.
+A waiting stream costs a coroutine, no thread and no database connection, and those at the same place share their reads.
+On SQLite one PRAGMA tells that anybody committed anything; on PostgreSQL one small query every quarter of a second asks
+for the sequence numbers of the experiments that are being watched.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
+from api.events.shared_reads import SharedReads
 from services.db.database import Database
 from services.db.tables import ExperimentRow
 from services.errors import BusyError
@@ -38,6 +39,7 @@ class Hub:
         self._known: dict[str, int] = {}
         self._somebody = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self.reads = SharedReads()
         self.open = 0
         self.closing = False
 
@@ -99,10 +101,10 @@ class Hub:
             await self._somebody.wait()
             await asyncio.sleep(SQLITE_SECONDS if self._database.is_sqlite else POSTGRES_SECONDS)
             try:
-                found = self._database.data_version()
-                if found is not None and found == version and loop.time() - looked < LONGEST_SECONDS:
+                latest = self._database.data_version()
+                if latest is not None and latest == version and loop.time() - looked < LONGEST_SECONDS:
                     continue
-                version, looked = found, loop.time()
+                version, looked = latest, loop.time()
                 self._ring(await run_in_threadpool(self._sequences, list(self._waiting)))
             except (SQLAlchemyError, sqlite3.Error) as error:
                 log.warning("event_watch_failed", error=type(error).__name__)
@@ -111,8 +113,8 @@ class Hub:
     def _sequences(self, ids: list[str]) -> dict[str, int]:
         with self._database.read() as session:
             query = select(ExperimentRow.id, ExperimentRow.event_seq).where(ExperimentRow.id.in_(ids))
-            found: dict[str, int] = {row[0]: row[1] for row in session.execute(query)}
-        return {experiment_id: found.get(experiment_id, -1) for experiment_id in ids}
+            numbers: dict[str, int] = {row[0]: row[1] for row in session.execute(query)}
+        return {experiment_id: numbers.get(experiment_id, -1) for experiment_id in ids}
 
     def _ring(self, sequences: dict[str, int]) -> None:
         for experiment_id, seq in sequences.items():

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-import orjson
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -13,11 +11,8 @@ from api.event_hub import Hub
 from api.key_ring import KeyRing
 from services.accounts.principal import Principal
 from services.db.isolation import WorkspaceDatabase
-from services.experiments.timeline import Entry, News, news
 
 KEEP_ALIVE_SECONDS = 15.0
-BATCH = 200
-"""Most events of one read; a client that comes late gets them in several."""
 
 
 @dataclass(frozen=True)
@@ -56,25 +51,15 @@ async def _events(hub: Hub, keys: KeyRing, database: WorkspaceDatabase, feed: Fe
             bell.clear()
             if not await keys.still_opens(feed.asker):
                 return  # revoked or expired meanwhile
-            found = await run_in_threadpool(_read, database, feed.experiment_id, after)
-            if found.entries:
-                after = found.entries[-1].seq
-                yield b"".join(_encode(entry) for entry in found.entries)
-            if found.is_over:
+            batch = await hub.reads.after(database, feed.experiment_id, after)
+            after = batch.last
+            if batch.content:
+                yield batch.content
+            if batch.is_over:
                 return
-            if found.has_more:
+            if batch.has_more:
                 continue
             try:
                 await asyncio.wait_for(bell.wait(), KEEP_ALIVE_SECONDS)
             except TimeoutError:
                 yield b": keep-alive\n\n"
-
-
-def _read(database: WorkspaceDatabase, experiment_id: str, after: int) -> News:
-    with database.read() as session:
-        return news(session, experiment_id, after, BATCH)
-
-
-def _encode(entry: Entry) -> bytes:
-    """One event on the wire; orjson writes no line breaks, so the data is one line."""
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (entry.seq, entry.type.encode(), orjson.dumps(entry.data))
