@@ -144,12 +144,12 @@ def streams(rig: Rig, repetitions: int) -> None:
             assert head.startswith(b"HTTP/1.1 200"), f"stream {number} was refused: {head!r}"
         sys.stdout.write(f"{READERS} streams opened in {time.perf_counter() - began:.1f} s\n")
         _asked(client, repetitions, "healthz beside", "/healthz")
-        _line("submit beside", [_submit(client, SMALL)[1] for _ in range(repetitions)])
         epoch = rig.workshop.cohort(experiment).last_epoch
         time.sleep(10.0)
         moved = rig.workshop.cohort(experiment).last_epoch - epoch
         grown = (api.memory_info().rss - before) / 2**20
         sys.stdout.write(f"{moved} epochs in 10 s meanwhile; the API holds {grown:.0f} MiB more\n")
+        _line("submit beside", [_submit(client, SMALL)[1] for _ in range(repetitions)])
         client.post(f"/v1/experiments/{experiment}/cancel").raise_for_status()
 
 
