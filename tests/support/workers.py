@@ -49,6 +49,19 @@ def eventually(what: Callable[[], Any], why: str, patience: float = PATIENCE) ->
     pytest.fail(f"waited {patience:g} s for nothing: {why}")
 
 
+def _wait_until_stopped(pid: int) -> None:
+    """The signal is only sent: on another core a thread goes on for a moment, long enough to begin a transaction."""
+
+    def stopped() -> bool:
+        try:
+            stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+        except (FileNotFoundError, ProcessLookupError):  # a thread that ended just now
+            return False
+        return all(stat.rpartition(")")[2].split()[0] in "TtZX" for stat in stats)
+
+    eventually(stopped, f"process {pid} to stop")
+
+
 @dataclass
 class Workshop:
     """A home, a database and a broker, and the worker processes of one test."""
@@ -192,6 +205,8 @@ class Workshop:
         while True:
             for pid in pids:
                 os.kill(pid, signal.SIGSTOP)
+            for pid in pids:
+                _wait_until_stopped(pid)
             if self._can_be_written():
                 return
             for pid in pids:
