@@ -2,7 +2,8 @@
 
 The child builds messages as plain dicts of these types, which costs nothing in the middle of training, and the type
 checker holds them to it; the worker checks what it stores by the same types (`read_epochs`, `read_saved`,
-`read_started`, `read_energy`). `docs/child-protocol.md` says when each is sent; a test compares its tables with this module.
+`read_started`, `read_energy`). `docs/child-protocol.md` says when each is sent; a test compares its tables with this
+module.
 
 Lists are by slot, null stands for a number that is not finite.
 """

@@ -20,7 +20,7 @@ from services.training.set_down import BATCHES
 FORMAT = 2
 """Raised where a state written before would not go on as an undisturbed run does: with 2, the kernel's bits changed."""
 SET_DOWN_FORMAT = 3
-"""Of a file whose state lies inside an epoch, so that a program that knows whole epochs only does not take it for one."""
+"""Of a file whose state lies inside an epoch, so that a program that knows whole epochs alone refuses it."""
 _ORIGIN = "__origin__"
 
 
@@ -59,8 +59,8 @@ class CheckpointFile:
 def write(folder: Path, epoch: int, state: State, origin: Origin) -> CheckpointFile:
     """Write ``epoch-<n>.npz`` into `folder` (made when missing): temporary file, fsync, rename, fsync of the folder.
 
-    A state inside the epoch after that goes into ``epoch-<n>-batches-<all slots' batches>.npz``, and the header says how
-    many batches: files that rows of the database name are not written over.
+    A state inside the epoch after that goes into ``epoch-<n>-batches-<all slots' batches>.npz``, and the header says
+    how many: a file that a row of the database names is not written over.
 
     Raises:
         OSError: it could not be written, for want of space say; what was there before is as it was.

@@ -57,9 +57,16 @@ class EagerEngine:
         self._y, self._y_validation = (to_tensor(y, device) for y in (rows.y_train, rows.y_validation))
         self._seeds, seed_of_slot = distinct_seeds(tuple(trial.seed for trial in description.trials))
         seed_of_trial, optimizers = seed_of_slot[self.network.order], self._optimizers()
-        common = (seed_of_trial, self._seeds, optimizers, self._master, self.network.stages, description.epochs)
-        self._parts = [Part.of(trials, *common) for trials in self.network.parts]
-        self._lone = lambda trial: Part.of(slice(trial, trial + 1), *common)
+        self._part_of = partial(
+            Part.of,
+            seed_of_trial=seed_of_trial,
+            seeds=self._seeds,
+            optimizers=optimizers,
+            master=self._master,
+            stages=self.network.stages,
+            epochs=description.epochs,
+        )
+        self._parts = [self._part_of(trials) for trials in self.network.parts]
         self._steps = np.zeros(len(description.trials), dtype=np.int64)
         self._lanes = Lanes.share(len(self._parts), threads if device == "cpu" else 1)
         self._signs = SureSigns(self._y) if description.loss == "mae" else None
@@ -84,10 +91,11 @@ class EagerEngine:
         foremost = tally.foremost(part.trials)
         together = part.trials.stop - part.trials.start
         for place in np.flatnonzero(tally.batches[part.trials] < foremost):
-            lone = self._lone(part.trials.start + int(place))
+            trial = part.trials.start + int(place)
+            lone = self._part_of(slice(trial, trial + 1))
             moments = part.update.moments.items()
             lone.update.moments = {name: moment[place : place + 1] for name, moment in moments}
-            for share in self._train(lone, epoch, orders, tally, int(tally.batches[lone.trials][0]), foremost):
+            for share in self._train(lone, epoch, orders, tally, int(tally.batches[trial]), foremost):
                 yield share / together
         yield from self._train(part, epoch, orders, tally, foremost, tally.batches_in_all)
 

@@ -1,7 +1,6 @@
 """The training loop: epochs, divergence and stopping, the same for every engine."""
 
 import time
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -121,11 +120,13 @@ class TrainingRun:
             self.observer.progress(epoch, fraction)
             return self._stops(epoch) or self.observer.save_soon()
 
-        while not self.begun.sums.whole:
-            faults.point("child.before_batches", epoch=epoch, batch=int(self.begun.sums.batches.min()))
+        begun = self.begun
+        while not begun.sums.whole:
+            faults.point("child.before_batches", epoch=epoch, batch=int(begun.sums.batches.min()))
             began = time.perf_counter()
-            sums = self.engine.train_epoch(epoch, tick, self.begun.sums)
-            self.begun = replace(self.begun, sums=sums, seconds=self.begun.seconds + time.perf_counter() - began)
+            sums = self.engine.train_epoch(epoch, tick, begun.sums)
+            seconds = begun.seconds + time.perf_counter() - began
+            self.begun = begun = Begun(sums, seconds, begun.before)
             if not sums.whole:
                 self.observer.progress(epoch, sums.share)
                 if self._stops(epoch):

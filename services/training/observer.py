@@ -89,5 +89,5 @@ class Observer(Protocol):
         ...
 
     def set_down(self, epoch: int, state: StateOf) -> None:
-        """The epoch after `epoch` stands between two batches and goes on now. `state` may be called before returning."""
+        """The epoch after `epoch` stands between two batches and goes on now. `state` may be called meanwhile."""
         ...

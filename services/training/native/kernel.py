@@ -25,7 +25,7 @@ class NativeSums:
     """What rows added up to, per trial: float64, `correct` int64. Fields a loss does not have are zero.
 
     `diverged_row` is the position in the epoch's order of the first batch with a non-finite loss, -1 if there is none;
-    such a trial stops there, before that batch changes it. `used` is how many rows of the epoch each trial is done with.
+    such a trial stops there, before that batch changes it. `used` is how many rows of the epoch a trial is done with.
     """
 
     rows: int

@@ -65,6 +65,9 @@ class Child:
             messages.append(self.read())
             if messages[-1]["type"] == "epochs" and acknowledge:
                 self.send({"type": "ack", "epoch": messages[-1]["to"]})
+            if messages[-1]["type"] == "checkpoint":
+                file = messages[-1]["file"]
+                self.send({"type": "ack", "epoch": file["epoch"], "checkpoint": file["path"]})
         assert self.process.wait(PATIENCE) == 0
         return messages
 

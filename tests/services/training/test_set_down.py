@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,12 @@ from services.training import checkpoint, loop
 from services.training.checkpoint import Origin
 from services.training.choose import Choice
 from services.training.diagnostics import Probe
-from services.training.engine import CohortDescription, Rows, no_sums
+from services.training.engine import CohortDescription, EpochSums, Rows, no_sums
 from services.training.initial import draw_layers
 from services.training.loop import TrainingRun
 from services.training.measuring import Measuring
 from services.training.native import watch
+from services.training.observer import EpochReport
 from services.training.set_down import BATCHES, SECONDS
 from tests.support.training import Kept, described, engine_of, regression_rows, train
 
@@ -39,18 +39,19 @@ def normed(rows: Rows, **changes: Any) -> Cohort:
 
 
 def doubtful(rows: Rows, **changes: Any) -> Cohort:
-    """Under the absolute loss, with targets that the outputs meet: signs have to be settled in float64."""
+    """Under the absolute loss, with targets that outputs meet: signs have to be settled in float64 at every batch."""
     steps = replace(rows, y_train=np.round(rows.y_train), y_validation=np.round(rows.y_validation))
-    optimizer = {"kind": "sgd", "learning_rate": [0.05, 0.01], "momentum": [0.9, 0.0]}
-    return perceptrons(steps, model={"kind": "mlp", "hidden": [6]}, optimizer=optimizer, loss="mae", **changes)
+    optimizer = {"kind": "sgd", "learning_rate": [0.05, 1e-6], "momentum": 0.9}
+    changes |= {"optimizer": optimizer, "loss": "mae", "seeds": [3], "initializer": ["he_normal", "zeros"]}
+    return perceptrons(steps, model={"kind": "mlp", "hidden": [6]}, **changes)
 
 
 def images() -> Cohort:
     rng = stream(13, Purpose.SYNTHETIC)
     x, y = rng.normal(size=(90, 1, 8, 8)).astype(np.float32), rng.integers(0, 3, size=90)
     rows = Rows(x[:60], y[:60], x[60:], y[60:])
-    model = {"kind": "cnn", "channels": [3, 4], "batch_norm": True, "dropout": 0.2}
-    document = {"dataset": "digits", "activation": "tanh", "initializer": "he_normal", "optimizer": "adam"}
+    model = {"kind": "cnn", "blocks": [[3], [4]], "dense": [5], "batch_norm": True, "dropout": 0.2}
+    document = {"dataset": "mnist", "activation": "tanh", "initializer": "he_normal", "optimizer": "adam"}
     return described({**document, "model": model, "seeds": 3, "epochs": 2, "batch_size": 8}, rows, outputs=3), rows
 
 
@@ -80,76 +81,97 @@ def assert_same(ours: State, theirs: State) -> None:
         np.testing.assert_array_equal(ours[name], array, err_msg=name)
 
 
-def places(state: State) -> np.ndarray:
-    return state.get(BATCHES, np.zeros(0, np.int64))
+def set_down_in(
+    cohort: Cohort,
+    engine: Choice,
+    threads: int = 1,
+    *,
+    after: tuple[int, State] | None = None,
+    share: float = 0.3,
+    epoch: int | None = None,
+    measuring: Callable[[], Measuring | None] = lambda: None,
+) -> tuple[Kept, tuple[int, State]]:
+    """Train on, and stop inside the epoch (or the one given) when so much of it is done beyond what had been.
+
+    The kernel is watched now and then: where it was done before the stop could reach it, that try does not count.
+    """
+    rng = stream(int(share * 1e6), Purpose.SYNTHETIC)
+    for _ in range(500):
+        seen: dict[int, list[float]] = {}
+
+        def stop(at: int, done: float, seen: dict[int, list[float]] = seen) -> bool:
+            if epoch is not None and at > epoch:
+                return True
+            shares = seen.setdefault(at, [])
+            shares.append(done)
+            trains = at > 0 and done == max(shares)  # the share falls where the validation begins
+            return trains and at == (epoch or at) and done > shares[0] + share
+
+        observer = Kept(keep_states=True, stop_when=stop, save_when=lambda *_: rng.random() < 0.1)
+        run = TrainingRun(engine_of(*cohort, engine, threads), *cohort, observer, measuring())
+        if after is not None:
+            run.resume(*after)
+        if run.run() == "stopped" and BATCHES in (state := run.state()) and not done_of(cohort, state).whole:
+            return observer, (run.epoch, state)
+    raise AssertionError("no stop has reached an epoch")
+
+
+def done_of(cohort: Cohort, state: State) -> EpochSums:
+    description, rows = cohort
+    beginning = no_sums(len(description.trials), len(rows.x_train), description.batch_size, classifies=False)
+    return replace(beginning, batches=state[BATCHES])
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_epoch_that_is_set_down_again_and_again_ends_as_if_it_never_was(case: str) -> None:
     engine, make, threads = CASES[case]
-    description, rows = make()
-    whole = train(description, rows, Kept(keep_states=True), engine, threads)
+    cohort = make()
+    whole = train(*cohort, Kept(keep_states=True), engine, threads)
     rng = stream(len(case), Purpose.SYNTHETIC)
-    reports: list[Any] = []
-    inside: list[State] = []
+    reports: list[EpochReport] = []
+    states: list[State] = []
     last: tuple[int, State] | None = None
-    for turn in count():
-        stop_at = float(rng.uniform(0.05, 0.5)) if turn < 7 else 2.0
-        begun: list[float] = []
-
-        def stop(_epoch: int, share: float, begun: list[float] = begun, stop_at: float = stop_at) -> bool:
-            begun.append(share)
-            return share - begun[0] >= stop_at or share < begun[0]
-
-        observer = Kept(True, stop_when=stop if turn < 7 else lambda *_: False, save_when=lambda *_: rng.random() < 0.1)
-        run = TrainingRun(engine_of(description, rows, engine, threads), description, rows, observer)
-        if last is not None:
-            run.resume(*last)
-        ended = run.run()
-        last = run.epoch, run.state()
-        reports += observer.reports
-        inside += [state for _, state in observer.inside if places(state).any()]
-        inside += [last[1]] if places(last[1]).any() else []
-        if ended == "done":
+    for share in rng.uniform(0.1, 0.3, size=5):
+        if last is not None and last[0] + 1 == cohort[0].epochs and done_of(cohort, last[1]).share + share > 0.8:
             break
-    in_all = no_sums(1, len(rows.x_train), description.batch_size, classifies=False).batches_in_all
-    assert sum(bool((places(state) < in_all).any()) for state in inside) >= 3
-    assert [report.epoch for report in reports] == list(range(description.epochs + 1))
+        observer, last = set_down_in(cohort, engine, threads, after=last, share=share)
+        reports += observer.reports
+        states += [state for _, state in observer.inside if BATCHES in state] + [last[1]]
+    assert len(states) >= 2
+    assert last is not None
+    run = TrainingRun(engine_of(*cohort, engine, threads), *cohort, observer := Kept())
+    run.resume(*last)
+    assert run.run() == "done"
+    reports += observer.reports
+    assert [report.epoch for report in reports] == list(range(cohort[0].epochs + 1))
     for ours, theirs in zip(reports, whole.reports, strict=True):
         assert_same(ours.metrics, theirs.metrics)
-    assert_same(last[1], whole.states[-1])
+    assert_same(run.state(), whole.states[-1])
     if threads > 1:
-        assert any(len(set(places(state))) > 1 for state in inside), "slots stand at different batches"
+        assert any(len(set(state[BATCHES])) > 1 for state in states), "slots stand at different batches"
 
 
-def middle_of(cohort: Cohort, engine: Choice, threads: int = 1, measuring: Measuring | None = None) -> tuple[Kept, State]:
-    """The reports up to the middle of the second epoch, and the state there."""
-    observer = Kept(stop_when=lambda epoch, share: epoch == 2 and share > 0.3)
-    run = TrainingRun(engine_of(*cohort, engine, threads), *cohort, observer, measuring)
-    assert run.run() == "stopped"
-    assert run.epoch == 1
-    return observer, run.state()
-
-
-@pytest.mark.parametrize("case", ["eager norm and dropout", "eager images", "native norm and dropout"])
+@pytest.mark.parametrize("case", ["eager signs", "eager images", "native norm and dropout"])
 def test_a_part_of_the_cohort_goes_on_from_the_middle_by_its_own_trials(case: str, tmp_path: Path) -> None:
     engine, make, threads = CASES[case]
-    description, rows = make()
+    description, rows = cohort = make()
     whole = train(description, rows, engine=engine, threads=threads)
-    _, state = middle_of((description, rows), engine, threads)
+    _, (epoch, state) = set_down_in(cohort, engine, threads, epoch=1)
     names = tuple(("arm", slot) for slot in range(len(description.trials)))
     origin = Origin("spec", names, "data", engine)
-    file = checkpoint.write(tmp_path, 1, state, origin)
-    assert file.path.name == f"epoch-1-batches-{state[BATCHES].sum()}.npz"
+    file = checkpoint.write(tmp_path, epoch, state, origin)
+    assert file.path.name == f"epoch-0-batches-{state[BATCHES].sum()}.npz"
     slots = [0, 2]
     part = replace(description, trials=tuple(description.trials[slot] for slot in slots))
     own = replace(origin, trials=tuple(names[slot] for slot in slots))
     rest = Kept()
     run = TrainingRun(engine_of(part, rows, engine, threads), part, rows, rest)
-    run.resume(1, checkpoint.read(file.path, file.sha256, 1, own, slots))
+    run.resume(epoch, checkpoint.read(file.path, file.sha256, epoch, own, slots))
     assert run.run() == "done"
-    for ours, theirs in zip(rest.reports, whole.reports[2:], strict=True):
-        assert_same(ours.metrics, {name: values[slots] for name, values in theirs.metrics.items()})
+    exact = case != "eager signs"  # PyTorch rounds otherwise where other trials are stacked
+    for ours, theirs in zip(rest.reports, whole.reports[1:], strict=True):
+        for name, values in theirs.metrics.items():
+            np.testing.assert_allclose(ours.metrics[name], values[slots], rtol=0.0 if exact else 1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize("engine", ["eager", "native"])
@@ -159,12 +181,12 @@ def test_layers_are_compared_with_the_weights_at_the_beginning_of_the_epoch(engi
 
     def measuring() -> Measuring:
         initial = draw_layers(cohort[0], rows.x_train)
-        asked = Diagnostics.model_validate({"quantities": ["update_ratio"], "epochs": [2]})
+        asked = Diagnostics.model_validate({"quantities": ["update_ratio"], "schedule": [2]})
         return Measuring(Probe(cohort[0], asked, initial, rows, "cpu", engine_of(*cohort, engine)), aside=False)
 
     undisturbed = Kept()
     TrainingRun(engine_of(*cohort, engine), *cohort, undisturbed, measuring()).run()
-    _, state = middle_of(cohort, engine, measuring=measuring())
+    _, (_, state) = set_down_in(cohort, engine, epoch=2, measuring=measuring)
     rest = Kept()
     run = TrainingRun(engine_of(*cohort, engine), *cohort, rest, measuring())
     run.resume(1, state)
@@ -177,26 +199,27 @@ def test_layers_are_compared_with_the_weights_at_the_beginning_of_the_epoch(engi
 
 
 def test_pytorch_goes_on_where_the_kernel_left_each_trial() -> None:
-    cohort = many(lambda rows, **how: normed(rows, **how, activation=["tanh", "sigmoid"]))
+    rows = regression_rows(train=3_001, validation=50)
+    cohort = normed(rows, activation=["tanh", "sigmoid"], batch_size=8, epochs=1)
     whole = train(*cohort, engine="native", threads=2)
-    _, state = middle_of(cohort, "native", threads=2)
-    state[BATCHES].flags.writeable = True
-    assert len(set(state[BATCHES])) > 1
+    while len(set((found := set_down_in(cohort, "native", threads=2, epoch=1)[1])[1][BATCHES])) == 1:
+        pass
     rest = Kept()
     run = TrainingRun(engine_of(*cohort, "eager"), *cohort, rest)
-    run.resume(1, state)
+    run.resume(*found)
     assert run.run() == "done"
-    for name, values in whole.reports[2].metrics.items():
-        np.testing.assert_allclose(rest.reports[0].metrics[name], values, rtol=1e-3, err_msg=name)
+    np.testing.assert_array_equal(run.state()["steps"], 376)
+    for name in ("train_loss", "val_loss"):
+        np.testing.assert_allclose(rest.reports[0].metrics[name], whole.reports[1].metrics[name], rtol=1e-2)
 
 
 def test_the_seconds_of_an_epoch_are_those_of_all_its_pieces() -> None:
     cohort = normed(regression_rows(), batch_size=18)
-    _, state = middle_of(cohort, "eager")
+    _, (epoch, state) = set_down_in(cohort, "eager", epoch=2)
     assert (state[SECONDS] > 0.0).all()
     rest = Kept()
     run = TrainingRun(engine_of(*cohort), *cohort, rest)
-    run.resume(1, {**state, SECONDS: state[SECONDS] + 1e6})
+    run.resume(epoch, {**state, SECONDS: state[SECONDS] + 1e6})
     assert run.run() == "done"
     assert rest.reports[0].seconds > 1e6
     assert rest.reports[1].seconds < 1e6
@@ -212,10 +235,10 @@ def test_the_seconds_of_an_epoch_are_those_of_all_its_pieces() -> None:
 )
 def test_the_state_of_an_epoch_of_another_cohort_is_refused(name: str, change: Any, message: str) -> None:
     cohort = normed(regression_rows(), batch_size=18)
-    _, state = middle_of(cohort, "eager")
+    _, (_, state) = set_down_in(cohort, "eager", epoch=2)
     changed = {**state, name: change(state[name])}
+    run = TrainingRun(engine_of(*cohort), *cohort, Kept())
     with pytest.raises(ValueError, match=message):
-        run = TrainingRun(engine_of(*cohort), *cohort, Kept())
         run.resume(1, {key: array for key, array in changed.items() if array is not None})
 
 
