@@ -14,7 +14,7 @@ from services.training.observer import Divergence, EpochReport, Observer
 from services.training.set_down import Begun, begun_from, parted
 
 LONG_EPOCH_SECONDS = 0.2
-"""An epoch expected to last longer is set down at a batch on a pause; a shorter one is finished."""
+"""An epoch that lasts longer, or whose last did, is set down at a batch on a pause; a shorter one is finished."""
 
 HEALTHY = -1
 
@@ -44,6 +44,7 @@ class TrainingRun:
         self.diverged_at: NDArray[np.int64] = np.full(len(description.trials), HEALTHY, dtype=np.int64)
         self._scatter = 0.0 if description.classifies else target_scatter(rows.y_validation)
         self._seconds = float("inf")
+        self._entered = 0.0
         self.begun: Begun | None = None
         self._beginning = no_sums(
             len(description.trials), len(rows.x_train), description.batch_size, classifies=description.classifies
@@ -112,6 +113,7 @@ class TrainingRun:
 
     def _train(self, epoch: int) -> bool:
         """Train an epoch to its end; false when asked to stop, with what is done of it in `begun`."""
+        self._entered = time.perf_counter()
         if self.begun is None:
             before = self.engine.parameters() if self._measured(epoch) is not None else None
             self.begun = Begun(self._beginning, 0.0, before)
@@ -148,7 +150,8 @@ class TrainingRun:
 
     def _stops(self, epoch: int) -> bool:
         """Whether the work is to be set down in the middle of this epoch."""
-        long = epoch > 0 and self._seconds > LONG_EPOCH_SECONDS
+        seconds = max(self._seconds, time.perf_counter() - self._entered)
+        long = epoch > 0 and seconds > LONG_EPOCH_SECONDS
         return self.observer.stop_now() or (long and self.observer.stop_soon())
 
     def _freeze(self, epoch: int, metrics: Metrics, extra: Metrics) -> tuple[Divergence, ...]:
