@@ -181,8 +181,8 @@ def test_layers_are_compared_with_the_weights_at_the_beginning_of_the_epoch(engi
 
     def measuring() -> Measuring:
         initial = draw_layers(cohort[0], rows.x_train)
-        asked = Diagnostics.model_validate({"quantities": ["update_ratio"], "schedule": [2]})
-        return Measuring(Probe(cohort[0], asked, initial, rows, "cpu", engine_of(*cohort, engine)), aside=False)
+        second = Diagnostics.model_validate({"quantities": ["update_ratio"], "schedule": [2]})
+        return Measuring(Probe(cohort[0], second, initial, rows, "cpu", engine_of(*cohort, engine)), aside=False)
 
     undisturbed = Kept()
     TrainingRun(engine_of(*cohort, engine), *cohort, undisturbed, measuring()).run()
@@ -202,11 +202,12 @@ def test_pytorch_goes_on_where_the_kernel_left_each_trial() -> None:
     rows = regression_rows(train=3_001, validation=50)
     cohort = normed(rows, activation=["tanh", "sigmoid"], batch_size=8, epochs=1)
     whole = train(*cohort, engine="native", threads=2)
-    while len(set((found := set_down_in(cohort, "native", threads=2, epoch=1)[1])[1][BATCHES])) == 1:
-        pass
+    _, last = set_down_in(cohort, "native", threads=2, epoch=1)
+    while len(set(last[1][BATCHES])) == 1:
+        _, last = set_down_in(cohort, "native", threads=2, epoch=1)
     rest = Kept()
     run = TrainingRun(engine_of(*cohort, "eager"), *cohort, rest)
-    run.resume(*found)
+    run.resume(*last)
     assert run.run() == "done"
     np.testing.assert_array_equal(run.state()["steps"], 376)
     for name in ("train_loss", "val_loss"):
