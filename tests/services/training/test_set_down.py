@@ -214,6 +214,20 @@ def test_pytorch_goes_on_where_the_kernel_left_each_trial() -> None:
         np.testing.assert_allclose(rest.reports[0].metrics[name], whole.reports[1].metrics[name], rtol=1e-2)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_the_share_that_is_done_goes_on_from_where_it_was(case: str) -> None:
+    engine, make, threads = CASES[case]
+    cohort = make()
+    _, (epoch, state) = set_down_in(cohort, engine, threads, epoch=1)
+    shares: list[float] = []
+    rest = Kept(stop_when=lambda _epoch, share: bool(shares.append(share)) or True)
+    run = TrainingRun(engine_of(*cohort, engine, threads), *cohort, rest)
+    run.resume(epoch, state)
+    assert run.run() == "stopped"
+    assert shares == pytest.approx([done_of(cohort, state).share])
+    assert_same(run.state(), {**state, SECONDS: run.state()[SECONDS]})
+
+
 def test_the_seconds_of_an_epoch_are_those_of_all_its_pieces() -> None:
     cohort = normed(regression_rows(), batch_size=18)
     _, (epoch, state) = set_down_in(cohort, "eager", epoch=2)
