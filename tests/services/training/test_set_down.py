@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from services.science.diagnostics import Diagnostics
 from services.science.streams import Purpose, stream
@@ -38,9 +39,13 @@ def normed(rows: Rows, **changes: Any) -> Cohort:
     return perceptrons(rows, model=model, optimizer="adam", loss="mse", **changes)
 
 
+def rounded(targets: NDArray[Any]) -> NDArray[Any]:
+    return targets.round()
+
+
 def doubtful(rows: Rows, **changes: Any) -> Cohort:
     """Under the absolute loss, with targets that outputs meet: signs have to be settled in float64 at every batch."""
-    steps = replace(rows, y_train=np.round(rows.y_train), y_validation=np.round(rows.y_validation))
+    steps = replace(rows, y_train=rounded(rows.y_train), y_validation=rounded(rows.y_validation))
     optimizer = {"kind": "sgd", "learning_rate": [0.05, 1e-6], "momentum": 0.9}
     changes |= {"optimizer": optimizer, "loss": "mae", "seeds": [3], "initializer": ["he_normal", "zeros"]}
     return perceptrons(steps, model={"kind": "mlp", "hidden": [6]}, **changes)
