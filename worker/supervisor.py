@@ -225,7 +225,7 @@ class Supervisor:
             faults.point("worker.before_epochs_commit", epoch=report["to"])
             return committed
 
-        self._commit(commit, {"type": "ack", "epoch": report["to"]}, "worker.after_epochs_commit")
+        self._commit(commit, {"type": "ack", "epoch": report["to"]})
 
     def _store_checkpoint(self, message: Mapping[str, Any]) -> None:
         """Store a checkpoint that came by itself, most often from the middle of an epoch."""
@@ -237,14 +237,13 @@ class Supervisor:
         self._commit(
             lambda session: commit_checkpoint(session, claim.cohort_id, claim.attempt, report, lease),
             {"type": "ack", "epoch": file["epoch"], "checkpoint": file["path"]},
-            "worker.after_checkpoint_commit",
         )
 
-    def _commit(self, commit: Callable[[UnitOfWork], Commit], ack: Ack, point: str) -> None:
+    def _commit(self, commit: Callable[[UnitOfWork], Commit], ack: Ack) -> None:
         """Write what the child has sent, let it go on, remove the files that were replaced, and do what is asked."""
         sent = boottime()
         done = self._write(commit)
-        faults.point(point, epoch=ack["epoch"])
+        faults.point("worker.after_epochs_commit", epoch=ack["epoch"])
         if done.outcome is Outcome.FENCED:
             raise FencedError
         self._turn_over = self._turn_over or time.monotonic() + self._settings.turn_seconds
