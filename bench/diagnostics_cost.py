@@ -77,8 +77,11 @@ def _train(document: Mapping[str, Any]) -> tuple[float, float]:
         child.stdin.flush()
         for line in child.stdout:
             last = json.loads(line)
-            if last["type"] == "epochs":
-                child.stdin.write(json.dumps({"type": "ack", "epoch": last["to"]}).encode() + b"\n")
+            ack = {"type": "ack", "epoch": last.get("to", -1)}
+            if last["type"] == "checkpoint":
+                ack |= {"epoch": last["file"]["epoch"], "checkpoint": last["file"]["path"]}
+            if last["type"] in {"epochs", "checkpoint"}:
+                child.stdin.write(json.dumps(ack).encode() + b"\n")
                 child.stdin.flush()
         wall = time.perf_counter() - began
         _, _, usage = os.wait4(child.pid, 0)

@@ -1,6 +1,6 @@
 """The artifact folder: checkpoint files, one folder for each attempt. The database names files by relative paths.
 
-    <home>/artifacts/cohorts/<cohort id>/a<attempt>/epoch-<n>.npz
+    <home>/artifacts/cohorts/<cohort id>/a<attempt>/epoch-<n>.npz, or epoch-<n>-batches-<n>.npz from inside the next
 
 An attempt writes only into its own folder, so that a zombie cannot touch what its heir has written.
 """

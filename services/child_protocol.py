@@ -1,8 +1,9 @@
 """What a worker and its child say to each other: one JSON object per line, both ways, told apart by `type`.
 
 The child builds messages as plain dicts of these types, which costs nothing in the middle of training, and the type
-checker holds them to it; the worker checks what it stores by the same types (`read_epochs`, `read_started`,
-`read_energy`). `docs/child-protocol.md` says when each is sent; a test compares its tables with this module.
+checker holds them to it; the worker checks what it stores by the same types (`read_epochs`, `read_saved`,
+`read_started`, `read_energy`). `docs/child-protocol.md` says when each is sent; a test compares its tables with this
+module.
 
 Lists are by slot, null stands for a number that is not finite.
 """
@@ -56,14 +57,15 @@ class Start(TypedDict):
 
 
 class Ack(TypedDict):
-    """Everything up to `epoch` is stored."""
+    """Everything up to `epoch` is stored; `checkpoint` is the path of one that came by itself, and is stored too."""
 
     type: Literal["ack"]
     epoch: int
+    checkpoint: NotRequired[str]
 
 
 class Stop(TypedDict):
-    """Stop, now or after the epoch."""
+    """Stop, now or where the work can be gone on with."""
 
     type: Literal["stop"]
     mode: StopMode
@@ -114,7 +116,7 @@ class DiagnosticReport(TypedDict):
 
 
 class CheckpointReport(TypedDict):
-    """A file from which the cohort can resume after `epoch`."""
+    """A file from which the cohort can resume after `epoch`, or in the middle of the next one."""
 
     epoch: Count
     path: str
@@ -140,6 +142,14 @@ class Epochs(_First):
     epochs: list[EpochReport]
     diagnostics: NotRequired[list[DiagnosticReport]]
     checkpoint: NotRequired[CheckpointReport | None]
+    energy: NotRequired[Energy | None]
+
+
+class Saved(TypedDict):
+    """A checkpoint that comes by itself, most often in the middle of an epoch; all epochs before it were sent."""
+
+    type: Literal["checkpoint"]
+    file: CheckpointReport
     energy: NotRequired[Energy | None]
 
 
@@ -177,12 +187,13 @@ class Failed(TypedDict):
 
 
 ToChild = Start | Ack | Stop
-FromChild = Ready | Started | Epochs | Beat | Done | Stopped | Failed
+FromChild = Ready | Started | Epochs | Saved | Beat | Done | Stopped | Failed
 Last = Done | Stopped | Failed
 """After one of these a child ends."""
 
 _EPOCHS = TypeAdapter(Epochs)
 _STARTED = TypeAdapter(Started)
+_SAVED = TypeAdapter(Saved)
 _ENERGY = TypeAdapter(Energy)
 
 
@@ -198,6 +209,11 @@ def read_epochs(message: Mapping[str, Any]) -> Epochs:
 def read_started(message: Mapping[str, Any]) -> Started:
     """The same for `Started`."""
     return _STARTED.validate_python(message)
+
+
+def read_saved(message: Mapping[str, Any]) -> Saved:
+    """The same for `Saved`."""
+    return _SAVED.validate_python(message)
 
 
 def read_energy(message: Mapping[str, Any]) -> Energy | None:

@@ -151,6 +151,16 @@ def processor_seconds(pid: int) -> float:
     return times.user + times.system
 
 
+def resident_bytes(pid: int) -> int:
+    """The memory that a process holds, shared pages included; 0 when it has ended or nothing can be read of it."""
+    import psutil  # noqa: PLC0415 - not there where a wheel is built
+
+    try:
+        return psutil.Process(pid).memory_info().rss
+    except psutil.Error:
+        return 0
+
+
 def _kill_tree(pid: int) -> None:
     import psutil  # noqa: PLC0415 - not there where a wheel is built
 

@@ -116,6 +116,12 @@ class Settings(BaseSettings):
         gt=0.0,
         description="How long a cohort trains before it gives way to an experiment that never began.",
     )
+    child_memory_mb: int | None = Field(
+        default=None,
+        ge=64,
+        le=100_000_000,
+        description="Most memory, in MB of 1,000,000 bytes, that a process which trains may hold; default: no limit.",
+    )
     hung_seconds: float = Field(default=120.0, gt=1.0, description="A child silent for so long is killed.")
 
     keep_events_days: float = Field(

@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 from services.child_protocol import ToChild
-from services.processes import Group
+from services.processes import Group, resident_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -106,6 +106,10 @@ class Child:
         for thread in self._threads:
             thread.join(timeout=1.0)
         return status
+
+    def resident_bytes(self) -> int:
+        """The memory that it holds; see `services.processes.resident_bytes`."""
+        return resident_bytes(self.pid)
 
     def out_of_memory(self) -> bool:
         """Whether the kernel has killed anything for want of memory since this child was started."""

@@ -6,6 +6,7 @@ from services.cohorts.failure import Failure
 from worker.child import Child
 
 TAIL_SHOWN = 5
+MEGABYTE = 1_000_000
 
 
 def reported(message: dict[str, object]) -> Failure:
@@ -29,6 +30,14 @@ def unexplained(child: Child, status: int) -> Failure:
     if status > 0:
         return Failure("crash", f"the process exited with status {status}{said}")
     return Failure("crash", f"the process exited without saying it was done{said}")
+
+
+def too_large(child: Child, most_mb: int | None) -> Failure | None:
+    """The failure of a child that holds more memory than it may; None where it does not, or may hold any amount."""
+    if most_mb is None or (seen := child.resident_bytes()) <= most_mb * MEGABYTE:
+        return None
+    detail = f"the process held {seen / MEGABYTE:,.0f} MB of memory and FIRSTLIGHT_CHILD_MEMORY_MB allows {most_mb:,}"
+    return Failure("oom", detail)
 
 
 def hung(seconds: float) -> Failure:

@@ -16,21 +16,21 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from services import faults
-from services.artifacts import Artifacts, Condition
+from services.artifacts import Artifacts
 from services.child_protocol import (
+    Ack,
     CheckpointReport,
     Energy,
-    PlannedTrial,
-    Resume,
     Start,
     StopMode,
     read_energy,
     read_epochs,
+    read_saved,
     read_started,
 )
 from services.cohorts.checkpoints import forget
 from services.cohorts.claim import Claim, desired
-from services.cohorts.commit import Commit, Outcome, OutOfOrderError, commit_epochs, started
+from services.cohorts.commit import Commit, Outcome, OutOfOrderError, commit_checkpoint, commit_epochs, started
 from services.cohorts.endings import UnfinishedError, finish, release
 from services.cohorts.failure import Failure, fail, hand_back
 from services.cohorts.leftovers import unneeded
@@ -41,9 +41,8 @@ from services.quotes.history import learn
 from services.settings import Settings
 from worker import exits
 from worker.child import Child, MalformedError
-from worker.devices import child_device
-from worker.environment import threads
 from worker.lease import FencedError, Lease
+from worker.start import newest_whole, start_message
 from worker.stop_orders import Order, StopOrder
 
 log = structlog.get_logger(__name__)
@@ -54,7 +53,7 @@ POLL_SECONDS = 0.25
 TERM_AFTER_SECONDS = 0.5
 KILL_AFTER_SECONDS = 2.0
 DRAIN_SECONDS = 10.0
-"""How long a child may take to finish its epoch and write a checkpoint when it is asked to pause or drain."""
+"""How long a child may take to come to the end of a batch and write a checkpoint when it is to pause or drain."""
 LAST_WORD_SECONDS = 5.0
 AWAKE_SECONDS = 1.0
 """The most that one turn of listening counts as silence of the child: longer ones are our own sleep."""
@@ -148,45 +147,12 @@ class Supervisor:
                 self._artifacts.remove_cohort(cohort_id)
 
     def _start_message(self) -> Start:
-        claim, settings = self._claim, self._settings
-        folder = self._artifacts.attempt_folder(claim.cohort_id, claim.attempt)
-        return {
-            "type": "start",
-            "spec": claim.spec,
-            "trials": [PlannedTrial(slot=trial.slot, arm=trial.arm, seed=trial.seed) for trial in claim.trials],
-            "resume": self._resume(),
-            "report_after": claim.last_epoch,
-            "checkpoint_dir": str(folder),
-            "checkpoint_seconds": settings.checkpoint_seconds,
-            "data_dir": str(settings.data_path),
-            "device": child_device(settings, claim.spec),
-            "threads": threads(settings),
-            "engine": settings.engine,
-            "watts_per_core": settings.cpu_watts_per_core,
-        }
+        def drop(epochs: list[int]) -> None:
+            self._write(lambda session: forget(session, self._claim.cohort_id, epochs))
 
-    def _resume(self) -> Resume | None:
-        """The newest checkpoint whose file is here and whole.
-
-        Rows of damaged files are removed. Those of missing ones stay: another host may have them.
-        """
-        epochs: dict[Condition, list[int]] = {"damaged": [], "missing": []}
-        newest: Resume | None = None
-        for saved in self._claim.checkpoints:
-            condition = self._artifacts.condition(saved.path, saved.sha256)
-            if condition == "intact":
-                path = str(self._artifacts.absolute(saved.path))
-                newest = {"epoch": saved.epoch, "path": path, "sha256": saved.sha256, "slots": saved.slots}
-                break
-            epochs[condition].append(saved.epoch)
-        if damaged := epochs["damaged"]:
-            self._log.warning("checkpoints_damaged", epochs=damaged)
-            self._write(lambda session: forget(session, self._claim.cohort_id, damaged))
-        if missing := epochs["missing"]:
-            hint = "all workers of one database need the same home folder"
-            self._log.warning("checkpoints_missing", epochs=missing, folder=str(self._artifacts.root), hint=hint)
-        self._from_epoch = -1 if newest is None else newest["epoch"]
-        return newest
+        resume = newest_whole(self._claim, self._artifacts, drop)
+        self._from_epoch = -1 if resume is None else resume["epoch"]
+        return start_message(self._claim, self._settings, self._artifacts, resume)
 
     def _converse(self) -> None:
         """Hear the child out until its last message, its end, or the order to kill it."""
@@ -205,6 +171,8 @@ class Supervisor:
             if present - asked >= POLL_SECONDS:
                 asked = present
                 self._ask()
+                if self._last is None and self._failure is None:
+                    self._failure = exits.too_large(self._child, self._settings.child_memory_mb)
             if present - ticked >= 1.0:
                 ticked = present
                 self._idle()
@@ -219,6 +187,8 @@ class Supervisor:
             match message["type"]:
                 case "epochs":
                     self._store(message)
+                case "checkpoint":
+                    self._store_checkpoint(message)
                 case "started":
                     self._begin(message)
                 case "done" | "stopped" | "failed":
@@ -249,20 +219,36 @@ class Supervisor:
         report = read_epochs(message)
         if (file := report.get("checkpoint")) is not None:
             report["checkpoint"] = self._placed(file)
-        sent = boottime()
 
         def commit(session: UnitOfWork) -> Commit:
             committed = commit_epochs(session, claim.cohort_id, claim.attempt, report, self._settings.lease_seconds)
             faults.point("worker.before_epochs_commit", epoch=report["to"])
             return committed
 
+        self._commit(commit, {"type": "ack", "epoch": report["to"]})
+
+    def _store_checkpoint(self, message: Mapping[str, Any]) -> None:
+        """Store a checkpoint that came by itself, most often from the middle of an epoch."""
+        claim = self._claim
+        report = read_saved(message)
+        file = report["file"]
+        report["file"] = self._placed(file)
+        lease = self._settings.lease_seconds
+        self._commit(
+            lambda session: commit_checkpoint(session, claim.cohort_id, claim.attempt, report, lease),
+            {"type": "ack", "epoch": file["epoch"], "checkpoint": file["path"]},
+        )
+
+    def _commit(self, commit: Callable[[UnitOfWork], Commit], ack: Ack) -> None:
+        """Write what the child has sent, let it go on, remove the files that were replaced, and do what is asked."""
+        sent = boottime()
         done = self._write(commit)
-        faults.point("worker.after_epochs_commit", epoch=report["to"])
+        faults.point("worker.after_epochs_commit", epoch=ack["epoch"])
         if done.outcome is Outcome.FENCED:
             raise FencedError
         self._turn_over = self._turn_over or time.monotonic() + self._settings.turn_seconds
         self._lease.touched(sent)
-        self._child.send({"type": "ack", "epoch": report["to"]})
+        self._child.send(ack)
         self._artifacts.remove(done.stale)
         self._follow(done.desired)
 

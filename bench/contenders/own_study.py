@@ -32,6 +32,13 @@ class Deaf:
         """See `Observer.stop_soon`."""
         return False
 
+    def save_soon(self) -> bool:
+        """See `Observer.save_soon`."""
+        return False
+
+    def set_down(self, _epoch: int, _state: StateOf) -> None:
+        """See `Observer.set_down`."""
+
     def close(self) -> None:
         """Wait for the last layers that are measured."""
         assert self._last.diagnostics is not None

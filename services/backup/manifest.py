@@ -3,7 +3,7 @@
 manifest.json
 database/firstlight.db                          SQLite: the whole file, as one moment saw it
 database/<table>.copy                           PostgreSQL: the rows of a table as COPY writes them
-artifacts/cohorts/<cohort>/a<n>/epoch-<n>.npz   checkpoints of cohorts that are not final
+artifacts/cohorts/<cohort>/a<n>/epoch-<n>.npz   checkpoints of cohorts that are not final; -batches-<n> inside an epoch
 uploads/<id>/manifest.json, table.npz           uploaded tables
 """
 
@@ -23,7 +23,7 @@ ARTIFACTS = "artifacts"
 _NAMES = re.compile(
     rf"{re.escape(SQLITE_FILE)}"
     r"|database/[a-z_]{1,63}\.copy"
-    rf"|{ARTIFACTS}/cohorts/coh_[0-9a-f]{{1,40}}/a[0-9]{{1,10}}/epoch-[0-9]{{1,10}}\.npz"
+    rf"|{ARTIFACTS}/cohorts/coh_[0-9a-f]{{1,40}}/a[0-9]{{1,10}}/epoch-[0-9]{{1,10}}(-batches-[0-9]{{1,19}})?\.npz"
     rf"|{UPLOADS}/{UPLOAD_NAME.strip('^$')}/({re.escape(UPLOAD_MANIFEST)}|{re.escape(TABLE)})",
     re.ASCII,
 )

@@ -4,16 +4,45 @@ A cohort has files of its own. One that is split shares those it has with the pa
 its trials in them, and a child reads no more than those.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from services.artifacts import cohort_folder
+from services.child_protocol import CheckpointReport
 from services.db.tables import CheckpointRow
 
 KEPT = 2
 """The newest, and the one before it in case the newest file is damaged."""
+
+
+def is_stored(session: Session, cohort_id: str, file: CheckpointReport) -> bool:
+    """Whether a row names this very file: its acknowledgement got lost."""
+    named = (CheckpointRow.cohort_id == cohort_id, CheckpointRow.path == file["path"])
+    return session.execute(select(CheckpointRow.epoch).where(*named)).first() is not None
+
+
+def add(session: Session, cohort_id: str, attempt: int, file: CheckpointReport) -> tuple[str, ...]:
+    """Store the row of a new file and return the paths that no row names any more.
+
+    It takes the place of one with the same last finished epoch, which was written earlier in the epoch after that.
+    """
+    same = (CheckpointRow.cohort_id == cohort_id, CheckpointRow.epoch == file["epoch"])
+    earlier = session.scalars(select(CheckpointRow.path).where(*same)).all()
+    forget(session, cohort_id, [file["epoch"]])
+    session.add(
+        CheckpointRow(
+            cohort_id=cohort_id,
+            epoch=file["epoch"],
+            attempt=attempt,
+            path=file["path"],
+            sha256=file["sha256"],
+            bytes=file["bytes"],
+        )
+    )
+    session.flush()
+    return (*_unnamed(session, earlier), *keep_newest(session, cohort_id))
 
 
 def keep_newest(session: Session, cohort_id: str, kept: int = KEPT) -> tuple[str, ...]:
@@ -25,9 +54,15 @@ def keep_newest(session: Session, cohort_id: str, kept: int = KEPT) -> tuple[str
         .offset(kept)
     ).all()
     forget(session, cohort_id, [row.epoch for row in rows])
-    paths = [row.path for row in rows]
-    still_named = set(session.scalars(select(CheckpointRow.path).where(CheckpointRow.path.in_(paths)))) if paths else ()
-    return tuple(path for path in paths if path not in still_named)
+    return _unnamed(session, [row.path for row in rows])
+
+
+def _unnamed(session: Session, paths: Sequence[str]) -> tuple[str, ...]:
+    """Those of the paths that no row names."""
+    named: Iterable[str] = ()
+    if paths:
+        named = set(session.scalars(select(CheckpointRow.path).where(CheckpointRow.path.in_(paths))))
+    return tuple(path for path in paths if path not in named)
 
 
 def forget(session: Session, cohort_id: str, epochs: list[int]) -> None:

@@ -9,15 +9,14 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from services.child_protocol import CheckpointReport, DiagnosticReport, EpochReport, Epochs
-from services.cohorts import events
-from services.cohorts.checkpoints import keep_newest
+from services.child_protocol import CheckpointReport, DiagnosticReport, EpochReport, Epochs, Saved
+from services.cohorts import checkpoints, events
 from services.cohorts.energy import add_energy
 from services.cohorts.fence import hold
 from services.cohorts.progress import progress
 from services.db.base import now
 from services.db.clock import CLOCK
-from services.db.tables import AttemptRow, CheckpointRow, CohortRow, DiagnosticRow, EpochRow, ExperimentRow, TrialRow
+from services.db.tables import AttemptRow, CohortRow, DiagnosticRow, EpochRow, ExperimentRow, TrialRow
 
 COLUMNS = ("train_loss", "val_loss", "train_accuracy", "val_accuracy", "val_mae", "val_rmse", "val_r2")
 """The metrics that have a column; any other metric of a message goes beside them into `extra`."""
@@ -126,6 +125,26 @@ def commit_epochs(session: Session, cohort_id: str, attempt: int, message: Epoch
     return Commit(Outcome.COMMITTED, cohort.desired, stale)
 
 
+def commit_checkpoint(session: Session, cohort_id: str, attempt: int, message: Saved, ttl: float) -> Commit:
+    """Store a checkpoint that came without epochs if `attempt` still holds the lease.
+
+    Raises:
+        OutOfOrderError: it follows an epoch that is not stored.
+    """
+    cohort = hold(session, cohort_id, attempt, {"lease_expires_at": CLOCK + ttl})
+    if cohort is None:
+        return Commit(Outcome.FENCED)
+    file = message["file"]
+    if file["epoch"] > cohort.last_epoch:
+        raise OutOfOrderError(f"a checkpoint of epoch {file['epoch']} came after epoch {cohort.last_epoch}")
+    if checkpoints.is_stored(session, cohort_id, file):
+        return Commit(Outcome.ALREADY, cohort.desired)
+    add_energy(cohort, message.get("energy"))
+    stale = _keep(session, cohort, attempt, file)
+    session.flush()
+    return Commit(Outcome.COMMITTED, cohort.desired, stale)
+
+
 def _refused(session: Session, cohort_id: str, attempt: int, message: Epochs) -> Commit:
     """Tell a lost acknowledgement from a lost lease."""
     found = session.execute(
@@ -220,16 +239,9 @@ def _note_divergence(session: Session, trials: Mapping[int, _Member], reports: l
 def _save(session: Session, cohort: CohortRow, attempt: int, file: CheckpointReport) -> tuple[str, ...]:
     if file["epoch"] != cohort.last_epoch:
         raise OutOfOrderError(f"a checkpoint of epoch {file['epoch']} came with epoch {cohort.last_epoch}")
-    session.add(
-        CheckpointRow(
-            cohort_id=cohort.id,
-            epoch=file["epoch"],
-            attempt=attempt,
-            path=file["path"],
-            sha256=file["sha256"],
-            bytes=file["bytes"],
-        )
-    )
+    return _keep(session, cohort, attempt, file)
+
+
+def _keep(session: Session, cohort: CohortRow, attempt: int, file: CheckpointReport) -> tuple[str, ...]:
     cohort.losses = cohort.failures = 0  # whatever ended earlier attempts, this cohort gets on
-    session.flush()
-    return keep_newest(session, cohort.id)
+    return checkpoints.add(session, cohort.id, attempt, file)

@@ -221,8 +221,9 @@ class DiagnosticRow(Base):
 
 
 class CheckpointRow(Base):
-    """A file from which a cohort can resume after `epoch`; the path is relative to the artifact folder.
+    """A file from which a cohort can resume after `epoch`, or later in the next one; its header says how far.
 
+    The path is relative to the artifact folder. A file from further on in the same epoch takes the place of the row.
     `slots` are the places of the cohort's trials in the file, NULL where it holds these trials and no others: the parts
     of a cohort that was split share the files of the whole one.
     """

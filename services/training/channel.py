@@ -19,11 +19,13 @@ class Channel:
     Attributes:
         stop_mode: ``cancel``, ``pause`` or ``drain`` once the supervisor has asked for it. A cancel overrides.
         acknowledged: the highest epoch the supervisor has committed; -1 before the first.
+        saved: path of the last checkpoint it has committed that came by itself.
     """
 
     def __init__(self, source: BinaryIO, sink: int, at_end: Callable[[], None]) -> None:
         self.stop_mode: StopMode | None = None
         self.acknowledged = -1
+        self.saved: str | None = None
         self._start: Start | None = None
         self._source = source
         self._sink = sink
@@ -50,10 +52,15 @@ class Channel:
         assert self._start is not None
         return self._start
 
-    def wait_acknowledged(self, epoch: int, timeout: float | None = None) -> bool:
-        """Wait until `epoch` is committed or a cancel arrives; false when neither happened in time."""
+    def wait_acknowledged(self, epoch: int, timeout: float | None = None, *, saved: str | None = None) -> bool:
+        """Wait until `epoch` and the checkpoint `saved` are committed or a cancel arrives; false when neither came."""
+
+        def answered() -> bool:
+            committed = self.acknowledged >= epoch and saved in (None, self.saved)
+            return committed or self.stop_mode == "cancel"
+
         with self._news:
-            return self._news.wait_for(lambda: self.acknowledged >= epoch or self.stop_mode == "cancel", timeout)
+            return self._news.wait_for(answered, timeout)
 
     def _listen(self) -> None:
         for line in self._source:
@@ -65,6 +72,7 @@ class Channel:
                         self._start = message
                     elif kind == "ack":
                         self.acknowledged = max(self.acknowledged, int(message["epoch"]))
+                        self.saved = message.get("checkpoint", self.saved)
                     elif kind == "stop":
                         self.stop_mode = message["mode"] if self.stop_mode != "cancel" else "cancel"
                     else:

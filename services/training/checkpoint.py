@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from services import faults
 from services.training.engine import State
+from services.training.set_down import BATCHES
 
 FORMAT = 2
 """Raised where a state written before would not go on as an undisturbed run does: with 2, the kernel's bits changed."""
+SET_DOWN_FORMAT = 3
+"""Of a file whose state lies inside an epoch, so that a program that knows whole epochs alone refuses it."""
 _ORIGIN = "__origin__"
 
 
@@ -45,7 +48,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class CheckpointFile:
-    """A written checkpoint."""
+    """A written checkpoint; `epoch` is the last finished one."""
 
     epoch: int
     path: Path
@@ -56,14 +59,22 @@ class CheckpointFile:
 def write(folder: Path, epoch: int, state: State, origin: Origin) -> CheckpointFile:
     """Write ``epoch-<n>.npz`` into `folder` (made when missing): temporary file, fsync, rename, fsync of the folder.
 
+    A state inside the epoch after that goes into ``epoch-<n>-batches-<all slots' batches>.npz``, and the header says
+    how many: a file that a row of the database names is not written over.
+
     Raises:
         OSError: it could not be written, for want of space say; what was there before is as it was.
     """
     folder.mkdir(parents=True, exist_ok=True)
     header = {"format": FORMAT, "epoch": epoch, **vars(origin), "trials_digest": origin.trials_digest}
+    name = f"epoch-{epoch}"
+    if BATCHES in state:
+        batches = int(np.asarray(state[BATCHES], dtype=np.int64).sum())
+        header |= {"format": SET_DOWN_FORMAT, "batches": batches}
+        name += f"-batches-{batches}"
     arrays = {_ORIGIN: np.frombuffer(orjson.dumps(header), dtype=np.uint8), **state}
-    path = folder / f"epoch-{epoch}.npz"
-    temporary = folder / f".epoch-{epoch}.npz.tmp"
+    path = folder / f"{name}.npz"
+    temporary = folder / f".{name}.npz.tmp"
     try:
         with temporary.open("wb") as file:
             hashed = _Hashed(file)
@@ -122,7 +133,7 @@ def read(
     Args:
         path: the file.
         sha256: its digest.
-        epoch: after which it was written.
+        epoch: the last that was finished when it was written.
         origin: that of the cohort that resumes.
         slots: the places of this cohort's trials in the file; None when it holds these and no others.
 
@@ -144,7 +155,7 @@ def read(
         header = orjson.loads(arrays.pop(_ORIGIN).tobytes())
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise CheckpointMismatch(f"checkpoint {path.name} is not a checkpoint: {error}") from error
-    expected = {"format": FORMAT, "epoch": epoch, **vars(origin)}
+    expected = {"format": SET_DOWN_FORMAT if BATCHES in arrays else FORMAT, "epoch": epoch, **vars(origin)}
     for key in ("format", "epoch", "spec_digest", "dataset_digest"):
         if header.get(key) != expected[key]:
             raise CheckpointMismatch(

@@ -77,6 +77,8 @@ def _train(message: Start, channel: Channel, beat: Beat) -> Last:
             run.resume(resume["epoch"], state)
         except ValueError as error:
             raise checkpoint.CheckpointMismatch(str(error)) from error
+        inside = 0 if run.begun is None else int(run.begun.sums.batches.min())
+        log.info("goes on after epoch %d, with %d batches of the next one done", run.epoch, inside)
     channel.send(
         {
             "type": "started",

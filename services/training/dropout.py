@@ -1,5 +1,6 @@
 """Dropout masks that depend on a trial's seed and the epoch alone, not on its neighbours or its device."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,9 @@ from torch import Tensor
 
 from services.science.models.layers import Stage
 from services.science.streams import Purpose, stream
+
+NUMBERS_OF_A_BLOCK = 8
+"""float32 numbers that NumPy makes of one step of Philox's counter: four words of two halves."""
 
 Masks = dict[int, Tensor]
 """By layer index, which activations stay: booleans ``[seeds, rows, *shape]``."""
@@ -25,10 +29,17 @@ class DropoutMasks:
         self._seeds = tuple(seeds)
         self._device = device
         self._streams: list[np.random.Generator] = []
+        self._numbers_of_a_row = sum(math.prod(stage.shape) for stage in self._stages)
 
-    def start_epoch(self, epoch: int) -> None:
-        """Begin the epoch's streams; 1-based."""
+    def start_epoch(self, epoch: int, rows: int = 0) -> None:
+        """Begin the epoch's streams; 1-based. `rows` were used before, so that their numbers are passed over."""
         self._streams = [stream(seed, Purpose.DROPOUT, epoch) for seed in self._seeds] if self._stages else []
+        blocks, rest = divmod(rows * self._numbers_of_a_row, NUMBERS_OF_A_BLOCK)
+        for rng in self._streams:
+            bits = rng.bit_generator
+            assert isinstance(bits, np.random.Philox)
+            bits.advance(blocks)
+            rng.random(rest, dtype=np.float32)
 
     def draw(self, rows: int) -> Masks:
         """The masks of the next batch; empty without dropout."""

@@ -21,6 +21,7 @@ from services.training.engine import (
     Rows,
     State,
     Tick,
+    no_sums,
 )
 from services.training.lanes import Lanes, Task
 from services.training.losses import correct, row_losses
@@ -29,6 +30,7 @@ from services.training.normalization import PooledStatistics, by_batch
 from services.training.order import distinct_seeds, epoch_orders
 from services.training.part import Part
 from services.training.signs import SureSigns
+from services.training.tally import Tally
 
 
 class EagerEngine:
@@ -55,31 +57,55 @@ class EagerEngine:
         self._y, self._y_validation = (to_tensor(y, device) for y in (rows.y_train, rows.y_validation))
         self._seeds, seed_of_slot = distinct_seeds(tuple(trial.seed for trial in description.trials))
         seed_of_trial, optimizers = seed_of_slot[self.network.order], self._optimizers()
-        common = (seed_of_trial, self._seeds, optimizers, self._master, self.network.stages, description.epochs)
-        self._parts = [Part.of(trials, *common) for trials in self.network.parts]
+        self._part_of = partial(
+            Part.of,
+            seed_of_trial=seed_of_trial,
+            seeds=self._seeds,
+            optimizers=optimizers,
+            master=self._master,
+            stages=self.network.stages,
+            epochs=description.epochs,
+        )
+        self._parts = [self._part_of(trials) for trials in self.network.parts]
+        self._steps = np.zeros(len(description.trials), dtype=np.int64)
         self._lanes = Lanes.share(len(self._parts), threads if device == "cpu" else 1)
         self._signs = SureSigns(self._y) if description.loss == "mae" else None
 
-    def train_epoch(self, epoch: int, tick: Tick) -> EpochSums | None:
+    def train_epoch(self, epoch: int, tick: Tick, begun: EpochSums | None = None) -> EpochSums:
         """See `Engine.train_epoch`."""
-        n, trials = len(self._x), len(self.description.trials)
+        n, trials, classifies = len(self._x), len(self.description.trials), self.description.classifies
         orders = torch.from_numpy(epoch_orders(self._seeds, epoch, n)).to(self.device)
-        loss_sum = torch.zeros(trials, dtype=torch.float64, device=self.device)
-        hits = torch.zeros(trials, dtype=torch.int64, device=self.device)
-        tasks = [self._train(part, epoch, orders, loss_sum, hits) for part in self._parts]
-        if not self._lanes.run(tasks, tick):
-            return None
-        return EpochSums(
-            n, self._by_slot(loss_sum), self._by_slot(hits.double()) if self.description.classifies else None
-        )
+        begun = begun or no_sums(trials, n, self.description.batch_size, classifies=classifies)
+        tally = Tally.of(begun, self.network.order, self.device)
+        tasks = [self._advance(part, epoch, orders, tally) for part in self._parts]
+        self._lanes.run(tasks, tick, begun.share * len(tasks))
+        hits = self._by_slot(tally.hits.double()) if classifies else None
+        batches = tally.batches[self.network.place]
+        return replace(begun, loss=self._by_slot(tally.loss), correct=hits, batches=batches)
 
-    def _train(self, part: Part, epoch: int, orders: Tensor, loss_sum: Tensor, hits: Tensor) -> Task:
-        """Train the trials of a part for an epoch, a batch at a time."""
+    def _advance(self, part: Part, epoch: int, orders: Tensor, tally: Tally) -> Task:
+        """Train the trials of a part to the end of the epoch; any that stand behind come up alone first.
+
+        The kernel, which trains each by itself, leaves them so.
+        """
+        foremost = tally.foremost(part.trials)
+        together = part.trials.stop - part.trials.start
+        for place in np.flatnonzero(tally.batches[part.trials] < foremost):
+            trial = part.trials.start + int(place)
+            lone = self._part_of(slice(trial, trial + 1))
+            moments = part.update.moments.items()
+            lone.update.moments = {name: moment[place : place + 1] for name, moment in moments}
+            for share in self._train(lone, epoch, orders, tally, int(tally.batches[trial]), foremost):
+                yield share / together
+        yield from self._train(part, epoch, orders, tally, foremost, tally.batches_in_all)
+
+    def _train(self, part: Part, epoch: int, orders: Tensor, tally: Tally, first: int, last: int) -> Task:
+        """Train the trials of a part from one batch of an epoch to another, a batch at a time."""
         trials, n, size = part.trials, len(self._x), self.description.batch_size
-        part.start_epoch(epoch)
+        part.start_epoch(epoch, min(n, first * size), int(self._steps[trials].max()))
         own = orders[part.seeds]
-        for first in range(0, n, size):
-            index = part.of_trials(own[:, first : first + size])
+        for begin in range(first * size, min(n, last * size), size):
+            index = part.of_trials(own[:, begin : begin + size])
             masks = part.masks(index.shape[1])
             x, y = _gather(self._x, index), _gather(self._y, index)
             leaves = self.network.lone_leaves or self.network.leaves_of(trials)
@@ -91,11 +117,11 @@ class EagerEngine:
             losses = row_losses(self.description.loss, outputs, y).mean(dim=1)
             gradients = torch.autograd.grad(losses.sum(), leaves)
             with torch.no_grad():
-                loss_sum[trials].add_(losses.double(), alpha=index.shape[1])
-                if self.description.classifies:
-                    hits[trials] += correct(self.description.loss, outputs, y)
+                hits = correct(self.description.loss, outputs, y) if self.description.classifies else None
+                tally.add(trials, begin // size, index.shape[1], losses, hits)
                 part.update.step(torch.cat([gradient.reshape(len(losses), -1) for gradient in gradients], dim=1))
                 self.network.flat[trials].copy_(part.update.flat)
+            self._steps[trials] += 1
             yield index.shape[1] / n
 
     @torch.no_grad()
@@ -180,7 +206,7 @@ class EagerEngine:
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Engine.state`: every leaf, what rounding took from it, its moments, moving statistics, the steps."""
         trials = len(self.description.trials)
-        arrays: dict[str, NDArray[np.generic]] = {"steps": np.full(trials, self._parts[0].update.steps, dtype=np.int64)}
+        arrays: dict[str, NDArray[np.generic]] = {"steps": self._steps[self.network.place]}
         for prefix, tensor in self._stored().items():
             array = self._by_slot(tensor)
             for name, shape, (first, last) in self._leaf_places():
@@ -207,9 +233,8 @@ class EagerEngine:
             torch.add(stored["residual"], self.network.flat, out=self._master)
             for name, buffer in self.network.moving.buffers.items():
                 buffer.copy_(to_tensor(state[name][self.network.order], self.device))
-        steps = int(np.asarray(state["steps"])[0])
+        self._steps = np.asarray(state["steps"], dtype=np.int64)[self.network.order]
         for part in self._parts:
-            part.update.steps = steps
             for name, moment in part.update.moments.items():
                 moment.copy_(stored[name][part.trials])
 

@@ -19,7 +19,7 @@ State = Mapping[str, NDArray[np.generic]]
 """Everything an engine needs to go on, by name; every array's first axis is the slot."""
 
 Tick = Callable[[float], bool]
-"""Called between two batches with the share of the epoch that is done; true asks the engine to give up the epoch."""
+"""Called between two batches with the share of the epoch that is done; true asks the engine to set the work down."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,41 @@ class Rows:
 
 @dataclass(frozen=True)
 class EpochSums:
-    """What an epoch's training rows added up to, per slot, in float64."""
+    """What an epoch's training rows have added up to so far, per slot, in float64.
+
+    Attributes:
+        rows: of a whole epoch.
+        loss: ``[T]``.
+        correct: ``[T]``; None for a regression.
+        batches: how many of each slot are done, int64 ``[T]``; slots may stand at different ones.
+        batch_size: rows of a batch; the last may be shorter.
+    """
 
     rows: int
     loss: NDArray[np.float64]
     correct: NDArray[np.float64] | None
+    batches: NDArray[np.int64]
+    batch_size: int
+
+    @property
+    def batches_in_all(self) -> int:
+        """Batches of a whole epoch."""
+        return -(-self.rows // self.batch_size)
+
+    @property
+    def used(self) -> NDArray[np.int64]:
+        """Rows that each slot is done with, ``[T]``."""
+        return np.minimum(self.batches * self.batch_size, self.rows)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every slot has come to the end of the epoch."""
+        return bool((self.used == self.rows).all())
+
+    @property
+    def share(self) -> float:
+        """The share of the epoch that is done."""
+        return float(self.used.sum()) / (len(self.batches) * self.rows)
 
 
 Reach = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -130,14 +160,27 @@ class LayerParameters:
     bias: NDArray[np.float32]
 
 
+def no_sums(trials: int, rows: int, batch_size: int, *, classifies: bool) -> EpochSums:
+    """The sums at an epoch's beginning."""
+    correct = np.zeros(trials) if classifies else None
+    return EpochSums(rows, np.zeros(trials), correct, np.zeros(trials, dtype=np.int64), batch_size)
+
+
 class Engine(Protocol):
     """Trains one cohort. Built from a description and rows; untrained until the first epoch."""
 
     name: str
     device: str
 
-    def train_epoch(self, epoch: int, tick: Tick) -> EpochSums | None:
-        """Train one epoch (1-based); None when `tick` asked to stop, with the parameters somewhere in mid-epoch."""
+    def train_epoch(self, epoch: int, tick: Tick, begun: EpochSums | None = None) -> EpochSums:
+        """Train one epoch (1-based) to its end, or, when `tick` asks to stop, to the next batch.
+
+        Args:
+            epoch: which one.
+            tick: see `Tick`.
+            begun: what an earlier call for this epoch returned, where the state is that of its end: the epoch goes on
+                from there, bit for bit as if it had not been set down.
+        """
         ...
 
     def evaluate(self, tick: Tick) -> EvaluationSums | None:

@@ -41,13 +41,15 @@ class Lanes:
         lanes = max(1, min(tasks, threads, MOST_LANES))
         return cls(lanes, threads // lanes)
 
-    def run(self, tasks: Sequence[Task], tick: Tick) -> bool:
+    def run(self, tasks: Sequence[Task], tick: Tick, done: float = 0.0) -> bool:
         """Run the tasks to their ends; false when `tick`, which hears the share of all that is done, asked to stop.
+
+        `done` is what was done of them before, in tasks.
 
         A task is never in two lanes at once, and the lanes take turns at the tasks, so that none is left over with one
         lane while the others have nothing to do.
         """
-        work = _Work(tasks, tick)
+        work = _Work(tasks, tick, done)
         if self._pool is None:
             work.lane()
         else:
@@ -62,11 +64,11 @@ class Lanes:
 class _Work:
     """What is left to do of one run, for all lanes."""
 
-    def __init__(self, tasks: Sequence[Task], tick: Tick) -> None:
+    def __init__(self, tasks: Sequence[Task], tick: Tick, done: float) -> None:
         self.stopped = False
         self._waiting = deque(tasks)
         self._total = max(1, len(tasks))
-        self._done = 0.0
+        self._done = done
         self._tick = tick
         self._lock = threading.Lock()
 

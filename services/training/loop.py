@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services import faults
-from services.training.engine import CohortDescription, Engine, EpochSums, Rows, State
+from services.training.engine import CohortDescription, Engine, EvaluationSums, Rows, State, no_sums
 from services.training.measuring import Measuring
 from services.training.metrics import Metrics, epoch_metrics, other_metrics, target_scatter
 from services.training.observer import Divergence, EpochReport, Observer
+from services.training.set_down import Begun, begun_from, parted
 
 LONG_EPOCH_SECONDS = 0.2
-"""An epoch expected to last longer is rolled back on a pause; a shorter one is finished."""
+"""An epoch that lasts longer, or whose last did, is set down at a batch on a pause; a shorter one is finished."""
 
 HEALTHY = -1
 
@@ -23,6 +24,7 @@ class TrainingRun:
 
     Attributes:
         epoch: the last finished epoch; -1 before the untrained networks are measured.
+        begun: how far the next one has come; None where it has not begun.
         diverged_at: per slot, the epoch in which it diverged, or -1.
     """
 
@@ -42,6 +44,11 @@ class TrainingRun:
         self.diverged_at: NDArray[np.int64] = np.full(len(description.trials), HEALTHY, dtype=np.int64)
         self._scatter = 0.0 if description.classifies else target_scatter(rows.y_validation)
         self._seconds = float("inf")
+        self._entered = 0.0
+        self.begun: Begun | None = None
+        self._beginning = no_sums(
+            len(description.trials), len(rows.x_train), description.batch_size, classifies=description.classifies
+        )
 
     def run(self) -> Literal["done", "stopped"]:
         """Train until the last epoch, until every trial has diverged, or until the observer asks to stop."""
@@ -57,51 +64,95 @@ class TrainingRun:
         return "done"
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Everything needed to go on bit for bit after the last finished epoch."""
-        return {**self.engine.state(), "diverged_at": self.diverged_at.copy()}
+        """Everything needed to go on bit for bit after the last finished epoch, or from the batch that came last."""
+        begun = self.begun.arrays() if self.begun is not None and self.begun.sums.batches.any() else {}
+        return {**self.engine.state(), "diverged_at": self.diverged_at.copy(), **begun}
 
     def resume(self, epoch: int, state: State) -> None:
-        """Go on after `epoch` from what `state` gave then.
+        """Go on after `epoch` from what `state` gave then, or later in the next epoch.
 
         Raises:
             ValueError: a state of another cohort.
         """
-        own = {name: array for name, array in state.items() if name != "diverged_at"}
-        if len(own) == len(state) or state["diverged_at"].shape != self.diverged_at.shape:
+        inside, rest = parted(state)
+        own = {name: array for name, array in rest.items() if name != "diverged_at"}
+        if len(own) == len(rest) or state["diverged_at"].shape != self.diverged_at.shape:
             raise ValueError("the state does not say which of this cohort's trials have diverged")
         self.engine.load_state(own)
+        if inside:
+            layers = self.engine.parameters() if self._measured(epoch + 1) is not None else None
+            self.begun = begun_from(inside, self._beginning, layers)
         self.diverged_at = np.array(state["diverged_at"], dtype=np.int64)
         self.epoch = epoch
 
+    def _measured(self, epoch: int) -> Measuring | None:
+        """What looks at the layers after this epoch, if anything does."""
+        return self.measuring if self.measuring is not None and self.measuring.probe.due(epoch) else None
+
     def _next_epoch(self) -> EpochReport | None:
-        """Train and measure one epoch; None, with the state of the last finished one, when asked to stop."""
-        began = time.perf_counter()
+        """Train and measure one epoch; None when asked to stop: then a long one is set down where it was."""
         epoch = self.epoch + 1
-        before = self.engine.state() if epoch > 0 and self._seconds > LONG_EPOCH_SECONDS else None
-        measuring = self.measuring if self.measuring is not None and self.measuring.probe.due(epoch) else None
-        weights = self.engine.parameters() if measuring is not None and epoch > 0 else None
-
-        def tick(fraction: float) -> bool:
-            self.observer.progress(epoch, fraction)
-            return self.observer.stop_now() or (before is not None and self.observer.stop_soon())
-
-        training: EpochSums | None = None
-        if epoch > 0:
-            training = self.engine.train_epoch(epoch, tick)
-        validation = self.engine.evaluate(tick) if epoch == 0 or training is not None else None
-        if validation is None:
-            if before is not None:
-                self.engine.load_state(before)
+        if epoch > 0 and not self._train(epoch):
             return None
+        began = time.perf_counter()
+        validation = self._evaluate(epoch)
+        if validation is None:
+            return None
+        training, weights, seconds = None, None, 0.0
+        if self.begun is not None:
+            training, weights, seconds = self.begun.sums, self.begun.before, self.begun.seconds
         metrics = epoch_metrics(training, validation, self.description.outputs, self._scatter)
         extra = other_metrics(validation, self.description.outputs, self._scatter)
         diverged = self._freeze(epoch, metrics, extra)
-        self.epoch = epoch
-        self._seconds = time.perf_counter() - began
+        self.epoch, self.begun = epoch, None
+        self._seconds = seconds + time.perf_counter() - began
         layers = None
-        if measuring is not None:
+        if (measuring := self._measured(epoch)) is not None:
             layers = measuring.begin(self.engine.state(), weights, self.diverged_at == HEALTHY, validation.reach)
         return EpochReport(epoch, self._seconds, metrics, extra, diverged, layers)
+
+    def _train(self, epoch: int) -> bool:
+        """Train an epoch to its end; false when asked to stop, with what is done of it in `begun`."""
+        self._entered = time.perf_counter()
+        if self.begun is None:
+            before = self.engine.parameters() if self._measured(epoch) is not None else None
+            self.begun = Begun(self._beginning, 0.0, before)
+
+        def tick(fraction: float) -> bool:
+            self.observer.progress(epoch, fraction)
+            return self._stops(epoch) or self.observer.save_soon()
+
+        begun = self.begun
+        while not begun.sums.whole:
+            faults.point("child.before_batches", epoch=epoch, batch=int(begun.sums.batches.min()))
+            began = time.perf_counter()
+            sums = self.engine.train_epoch(epoch, tick, begun.sums)
+            seconds = begun.seconds + time.perf_counter() - began
+            self.begun = begun = Begun(sums, seconds, begun.before)
+            if not sums.whole:
+                self.observer.progress(epoch, sums.share)
+                if self._stops(epoch):
+                    return False
+                self.observer.set_down(self.epoch, self.state)
+        return True
+
+    def _evaluate(self, epoch: int) -> EvaluationSums | None:
+        """Measure on the validation rows; None when asked to stop. That begins anew when the epoch is gone on with."""
+
+        def tick(fraction: float) -> bool:
+            self.observer.progress(epoch, fraction)
+            return self._stops(epoch)
+
+        validation = self.engine.evaluate(tick)
+        if validation is None:
+            self.observer.progress(epoch, 1.0)
+        return validation
+
+    def _stops(self, epoch: int) -> bool:
+        """Whether the work is to be set down in the middle of this epoch."""
+        seconds = max(self._seconds, time.perf_counter() - self._entered)
+        long = epoch > 0 and seconds > LONG_EPOCH_SECONDS
+        return self.observer.stop_now() or (long and self.observer.stop_soon())
 
     def _freeze(self, epoch: int, metrics: Metrics, extra: Metrics) -> tuple[Divergence, ...]:
         """Find the slots that diverged in this epoch and blank the numbers of those that did before."""

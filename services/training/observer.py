@@ -62,7 +62,7 @@ class EpochReport:
 
 
 StateOf = Callable[[], dict[str, NDArray[np.generic]]]
-"""Gives the state after the epoch just reported."""
+"""Gives the state after the epoch just reported, or of the batch at which the next one is set down."""
 
 
 class Observer(Protocol):
@@ -81,5 +81,13 @@ class Observer(Protocol):
         ...
 
     def stop_soon(self) -> bool:
-        """Whether to stop with the state of the last finished epoch (a pause or a drain)."""
+        """Whether to stop at the end of the epoch, or, in a long one, at the next batch (a pause or a drain)."""
+        ...
+
+    def save_soon(self) -> bool:
+        """Whether to set the epoch down at the next batch for a checkpoint, and then go on; asked after `progress`."""
+        ...
+
+    def set_down(self, epoch: int, state: StateOf) -> None:
+        """The epoch after `epoch` stands between two batches and goes on now. `state` may be called meanwhile."""
         ...

@@ -30,11 +30,18 @@ class OrdersAhead:
         self._seeds, self._rows, self._epochs = seeds, rows, epochs
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="orders")
         self._ahead: tuple[int, Future[NDArray[np.int32]]] | None = None
+        self._present: tuple[int, NDArray[np.int32]] | None = None
 
     def take(self, epoch: int) -> NDArray[np.int32]:
-        """Return what `epoch_orders` gives for this epoch as int32, and begin with the next."""
+        """Return what `epoch_orders` gives for this epoch as int32, and begin with the next.
+
+        Asked again for the same epoch, which was set down, it draws nothing.
+        """
+        if self._present is not None and self._present[0] == epoch:
+            return self._present[1]
+        self._present = None
         drawn = self._ahead[1].result() if self._ahead is not None and self._ahead[0] == epoch else self._draw(epoch)
-        self._ahead = None
+        self._ahead, self._present = None, (epoch, drawn)
         if epoch < self._epochs:
             self._ahead = (epoch + 1, self._thread.submit(self._draw, epoch + 1))
         return drawn

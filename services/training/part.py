@@ -60,10 +60,11 @@ class Part:
             None if one_each else torch.from_numpy(places).to(device),
         )
 
-    def start_epoch(self, epoch: int) -> None:
-        """Begin an epoch, 1-based."""
+    def start_epoch(self, epoch: int, rows: int, steps: int) -> None:
+        """Begin an epoch, 1-based, or go on with it after so many `rows`; `steps` is how many were taken in all."""
         self.update.start_epoch(epoch)
-        self._masks.start_epoch(epoch)
+        self.update.steps = steps
+        self._masks.start_epoch(epoch, rows)
 
     def masks(self, rows: int) -> Masks:
         """What dropout lets stay of the next batch, ``[trials, rows, ...]`` by layer."""

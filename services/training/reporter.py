@@ -28,6 +28,10 @@ CHECKPOINT_REST = 20.0
 """Between two checkpoints lies at least so many times what the last one took: they cost a twentieth at most."""
 
 
+Place = tuple[int, float]
+"""An epoch and the share of it that is done."""
+
+
 class Reporter:
     """The observer of a child process; see `services.training.observer.Observer`."""
 
@@ -52,6 +56,10 @@ class Reporter:
         self._pending: list[EpochReport] = []
         self._held = False
         self._sent = report_after
+        self._awaited: str | None = None
+        self._at: Place | None = None
+        self._saved: Place | None = None
+        self._entered = 0.0
         self._channel.acknowledged = max(self._channel.acknowledged, report_after)
         self._sent_at = self._saved_at = time.monotonic()
         self._rest = checkpoint_seconds
@@ -61,6 +69,7 @@ class Reporter:
 
         Reports whose layers are still being measured wait for that, unless it is time for a checkpoint: it covers all.
         """
+        self._move(report.epoch + 1, 0.0)
         if report.epoch <= self._report_after:
             return
         self._pending.append(report)
@@ -75,6 +84,8 @@ class Reporter:
     def progress(self, epoch: int, fraction: float) -> None:
         """See `Observer.progress`; also sends what waited for its measurement."""
         self._beat.move(epoch, fraction)
+        self._move(epoch, fraction)
+        self._saved = self._saved or self._at  # what the cohort begins or goes on with
         if self._held and self._due() and (ready := self._settled()):
             self._send(None, ready)
             self._held = len(self._pending) > 0
@@ -87,18 +98,55 @@ class Reporter:
         """See `Observer.stop_soon`."""
         return self._channel.stop_mode is not None
 
+    def save_soon(self) -> bool:
+        """See `Observer.save_soon`: in an epoch that lasts longer than the time between two checkpoints.
+
+        Whatever is to be sent with it must be there, so that the training does not stand still.
+        """
+        if time.monotonic() - max(self._saved_at, self._entered) < self._rest or not self._unsaved:
+            return False
+        return self._free and self._settled() == len(self._pending)
+
+    def set_down(self, epoch: int, state: StateOf) -> None:
+        """See `Observer.set_down`: writes a checkpoint, and sends it with the reports that are kept."""
+        if self._pending:
+            self._send(state, len(self._pending))
+            self._held = False
+        else:
+            self._send_file(epoch, state)
+
     def flush(self, state: StateOf | None) -> None:
-        """Send what is left and wait for its acknowledgement; with `state`, a checkpoint goes along."""
-        if not self._pending:
+        """Send what is left and wait for its acknowledgement; with `state`, a checkpoint of it goes along."""
+        alone = state is not None and self._unsaved and self._at is not None and self._at[0] > 0
+        if not self._pending and not alone:
             return
-        self._channel.wait_acknowledged(self._sent)
-        self._send(state, len(self._pending))
-        self._channel.wait_acknowledged(self._sent, LAST_ACK_SECONDS)
+        self._channel.wait_acknowledged(self._sent, saved=self._awaited)
+        if self._pending:
+            self._send(state, len(self._pending))
+        elif state is not None and self._at is not None:
+            self._send_file(self._at[0] - 1, state)
+        self._channel.wait_acknowledged(self._sent, LAST_ACK_SECONDS, saved=self._awaited)
+
+    def _move(self, epoch: int, fraction: float) -> None:
+        """Take note of where the training is: in this epoch, of which so much is done."""
+        if self._at is None or self._at[0] != epoch:
+            self._entered = time.monotonic()
+        self._at = (epoch, fraction)
+
+    @property
+    def _unsaved(self) -> bool:
+        """Whether the training has moved since the last checkpoint, or since it was begun or gone on with."""
+        return self._at is not None and (self._saved is None or self._at > self._saved)
+
+    @property
+    def _free(self) -> bool:
+        """Whether a message may be sent: all that were sent are acknowledged."""
+        return self._channel.acknowledged >= self._sent and self._awaited in (None, self._channel.saved)
 
     def _due(self) -> bool:
         """Whether a message may be sent and it is time for one."""
         timely = self._pending[0].epoch <= 1 or time.monotonic() - self._sent_at >= SEND_SECONDS
-        return timely and self._channel.acknowledged >= self._sent
+        return timely and self._free
 
     def _settled(self) -> int:
         """How many reports, counted from the first, are complete."""
@@ -112,9 +160,21 @@ class Reporter:
         except OSError as error:
             log.warning("training goes on without a checkpoint of epoch %d: %s", epoch, error.strerror or error)
             file = None
+        else:
+            self._saved = self._at
         self._saved_at = time.monotonic()
         self._rest = max(self._checkpoint_seconds, CHECKPOINT_REST * (self._saved_at - began))
         return file and {"epoch": epoch, "path": str(file.path), "sha256": file.sha256, "bytes": file.size}
+
+    def _send_file(self, epoch: int, state: StateOf) -> None:
+        """Send a checkpoint by itself: `epoch` is the last finished one, and everything up to it was sent."""
+        faults.point("child.before_checkpoint", epoch=epoch)
+        saved = self._save(epoch, state)
+        faults.point("child.after_checkpoint", epoch=epoch)
+        if saved is not None:
+            self._awaited = saved["path"]
+            energy = None if self._energy is None else self._energy()
+            self._channel.send({"type": "checkpoint", "file": saved, "energy": energy})
 
     def _send(self, state: StateOf | None, count: int) -> None:
         reports = self._pending[:count]

@@ -66,7 +66,7 @@ def exercise(library: ctypes.CDLL) -> None:
     beside = threading.Thread(target=measure)
     beside.start()
     for _ in range(3):
-        assert cohort.run_epoch(order, lines, dropout=dropout, tick=lambda _: False) is not None
+        assert cohort.run_epoch(order, lines, dropout=dropout, tick=lambda _: False).whole
         assert cohort.evaluate(lambda _: False) is not None
     beside.join()
     assert cohort.pooled_statistics(500) is not None
@@ -77,8 +77,9 @@ def exercise(library: ctypes.CDLL) -> None:
         asked.append(share)
         return len(asked) > 1
 
-    while cohort.run_epoch(order, lines, dropout=dropout, tick=soon) is not None:
+    while (begun := cohort.run_epoch(order, lines, dropout=dropout, tick=soon)).whole:
         asked.clear()
+    assert cohort.run_epoch(order, lines, dropout=dropout, tick=lambda _: False, begun=begun).whole
     matrices = rng.normal(size=(11, 37, 37))
     matrices = np.ascontiguousarray(matrices @ matrices.transpose(0, 2, 1))
     values = np.empty((11, 37))

@@ -5,6 +5,7 @@ The spec tells it what to do:
     crash_seeds        trials that raise a named failure at the start; crash_code is its code
     kill_seeds         trials that end the process by SIGKILL at kill_epoch (1)
     diverge            {"seed": epoch}
+    hold_mb            {"seed": megabytes of memory that its trial holds from the start}
     gate               {"epoch": e, "mark": a file}: waits before epoch e for the file, or for a stop
     once               [{"action": "kill" | "hang" | "exit" | "stop", "epoch": e, "mark": a file made when it fired}];
                        one alone may stand without the list
@@ -191,6 +192,7 @@ def main() -> None:
             talk.say({"type": "failed", "code": code, "detail": "asked to fail", "slot": slot})
             os._exit(0)
     talk.say({"type": "started", "device": "cpu", "dataset_digest": "f" * 64, "engine": "fake"})
+    held = [b"x" * (1_000_000 * spec.get("hold_mb", {}).get(str(trial["seed"]), 0)) for trial in trials]
     values = [first_value(trial["seed"]) for trial in trials]
     epoch, resume = 0, start["resume"]
     if resume:
@@ -206,6 +208,7 @@ def main() -> None:
             outbox.pending.append(report(spec, trials, epoch, values))
         outbox.send_if_free(values)
         epoch += 1
+    held.clear()
     stop = talk.stop
     if stop != "cancel" and outbox.pending:
         talk.wait_ack(outbox.sent)

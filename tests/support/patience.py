@@ -23,7 +23,8 @@ TICK_SECONDS = 5.0
 def crowding() -> float:
     """How many processes want each core right now, at least 1: so many times longer does everything take."""
     try:
-        runnable = float(LOADS.read_text("ascii").split()[3].partition("/")[0])
+        # As bytes: this runs in a signal's handler too, which may interrupt the import of the very codec it would need.
+        runnable = float(LOADS.read_bytes().split()[3].partition(b"/")[0])
     except OSError:
         runnable = os.getloadavg()[0]
     return max(1.0, runnable / usable_cores())

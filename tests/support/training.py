@@ -20,13 +20,19 @@ from services.training.observer import EpochReport, StateOf
 
 @dataclass
 class Kept:
-    """An observer that keeps every report and, when asked, the state after it."""
+    """An observer that keeps every report and, when asked, the state after it.
+
+    `save_when` sets an epoch down at a batch; the states there are kept as `inside`, with the last finished epoch.
+    """
 
     keep_states: bool = False
     stop_when: Callable[[int, float], bool] = lambda _epoch, _fraction: False
+    save_when: Callable[[int, float], bool] = lambda _epoch, _fraction: False
     reports: list[EpochReport] = field(default_factory=list)
     states: list[dict[str, np.ndarray]] = field(default_factory=list)
+    inside: list[tuple[int, dict[str, np.ndarray]]] = field(default_factory=list)
     stopping: bool = False
+    saving: bool = False
 
     def epoch(self, report: EpochReport, state: StateOf) -> None:
         self.reports.append(report)
@@ -35,12 +41,19 @@ class Kept:
 
     def progress(self, epoch: int, fraction: float) -> None:
         self.stopping = self.stopping or self.stop_when(epoch, fraction)
+        self.saving = self.save_when(epoch, fraction)
 
     def stop_now(self) -> bool:
         return False
 
     def stop_soon(self) -> bool:
         return self.stopping
+
+    def save_soon(self) -> bool:
+        return self.saving
+
+    def set_down(self, epoch: int, state: StateOf) -> None:
+        self.inside.append((epoch, state()))
 
     def metric(self, name: str) -> np.ndarray:
         """One metric as ``[epochs + 1, slots]``."""

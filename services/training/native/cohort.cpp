@@ -58,8 +58,8 @@ int on_threads(const Shape& shape, int threads, F&& work) {
 /// with the same dropout masks, which a thread draws once for all of them, follow one another.
 class Progress {
 public:
-    Progress(int trials, std::int64_t rows, const std::uint64_t* seeds)
-        : rows_(rows), turns_(trials), at_(trials, 0), busy_(trials, false) {
+    Progress(int trials, const std::int64_t* at, std::int64_t rows, const std::uint64_t* seeds)
+        : rows_(rows), turns_(trials), at_(at, at + trials), busy_(trials, false) {
         std::iota(turns_.begin(), turns_.end(), 0);
         if (seeds != nullptr)
             std::stable_sort(turns_.begin(), turns_.end(), [seeds](int a, int b) { return seeds[a] < seeds[b]; });
@@ -110,7 +110,7 @@ extern "C" {
 #pragma GCC visibility push(default)
 
 /// Bumped with every change of a signature below.
-int firstlight_interface() { return 9; }
+int firstlight_interface() { return 10; }
 /// The layout of the structures that are shared; see interface.hpp.
 const char* firstlight_layout() {
     static const std::string text = layout();
@@ -126,30 +126,37 @@ std::int64_t firstlight_done(const Control* control) { return control->done.load
 
 /// One epoch of every trial whose `diverged` is negative. Row t of `sums` and `diverged` is trial t's; order is
 /// (orders, rows), order_of says which of them a trial follows. Dropout draws from the streams (seeds[t], stream).
-/// Returns 0, 1 (no memory) or 2 (it was stopped).
+/// `at` has the rows that each trial has used of the epoch, to which `sums` belong, before the call and after it.
+/// Returns 0, 1 (no memory) or 2 (it was stopped, each trial between two batches).
 int firstlight_train(const Shape* shape, int trials, const Settings* settings, const double* rates, float* parameters,
                      float* residuals, float* moments, std::int64_t* steps, float* statistics, const Rows* data,
                      const std::int32_t* order, const std::int32_t* order_of, const std::uint64_t* seeds,
-                     std::uint64_t stream, int threads, Control* control, Sums* sums, std::int64_t* diverged) {
+                     std::uint64_t stream, int threads, Control* control, Sums* sums, std::int64_t* diverged,
+                     std::int64_t* at) {
     const Between* between = shape->between;
     const bool drops = between && between->keep_from;
     const std::int64_t moving = between ? between->statistics_size : 0;
     const std::int64_t stretch = (drops ? Masks::stretch(*shape, kStretch) : kStretch) * shape->batch_size;
-    Progress progress(trials, data->count, drops ? seeds : nullptr);
+    Progress progress(trials, at, data->count, drops ? seeds : nullptr);
     const auto work = [&](auto& workspace) {
         for (int t; (t = progress.take()) >= 0;) {
             const std::int64_t begin = progress.at(t);
-            std::int64_t end = std::min(data->count, begin + stretch);
-            if (diverged[t] < 0) {
+            // Stretches end at the same rows for all, wherever a trial begins: those with the same masks share them.
+            const std::int64_t end = std::min(data->count, (begin / stretch + 1) * stretch);
+            std::int64_t reached = diverged[t] < 0 ? begin : data->count;
+            if (diverged[t] < 0 && !control->stopped()) {
+                const std::int64_t before = steps[t];
                 const Numbers numbers{parameters + t * shape->parameters, residuals + t * shape->parameters,
                                       moments + t * shape->moments, steps + t, statistics + t * moving,
                                       drops ? seeds[t] : 0, stream};
                 diverged[t] = workspace.train(settings[t], rates[t], numbers, *data,
                                               order + order_of[t] * data->count, begin, end, *control, sums[t]);
+                // A stop may have come in the middle of the stretch; every batch is a step.
+                reached = diverged[t] < 0 ? std::min(end, begin + (steps[t] - before) * shape->batch_size) : data->count;
             }
-            if (diverged[t] >= 0 || control->stopped()) end = data->count;
-            progress.put_back(t, end);
-            control->done.fetch_add(end - begin, std::memory_order_relaxed);
+            at[t] = reached;
+            progress.put_back(t, control->stopped() ? data->count : reached);
+            control->done.fetch_add(reached - begin, std::memory_order_relaxed);
         }
     };
     const int failed = between ? on_threads<StagedWorkspace>(*shape, threads, work)

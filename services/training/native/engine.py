@@ -19,12 +19,13 @@ from services.training.engine import (
     Rows,
     State,
     Tick,
+    no_sums,
 )
 from services.training.native.between import Between
 from services.training.native.build import KernelUnavailableError
 from services.training.native.description import NativeDescription
 from services.training.native.description import unsupported as kernel_unsupported
-from services.training.native.kernel import NativeCohort
+from services.training.native.kernel import NativeCohort, NativeSums
 from services.training.native.layout import aligned_zeros
 from services.training.native.measured import Ask
 from services.training.native.numbers import RESIDUALS
@@ -98,7 +99,7 @@ class NativeEngine:
         self._cohort.set_training_rows(_flat(rows.x_train), rows.y_train)
         self._cohort.set_validation_rows(_flat(rows.x_validation), rows.y_validation)
         seeds, seed_of_slot = distinct_seeds(tuple(trial.seed for trial in description.trials))
-        self.validation_rows = len(rows.x_validation)
+        self.validation_rows, self._training_rows = len(rows.x_validation), len(rows.x_train)
         self._seeds = np.array([trial.seed for trial in description.trials], dtype=np.uint64)
         self._orders = OrdersAhead(seeds, len(rows.x_train), description.epochs)
         self._seed_of_slot = seed_of_slot.astype(np.int32)
@@ -108,16 +109,18 @@ class NativeEngine:
         kind = description.trials[0].optimizer.kind
         self._moments = MOMENTS[kind][: self._cohort.moment_slots]
 
-    def train_epoch(self, epoch: int, tick: Tick) -> EpochSums | None:
+    def train_epoch(self, epoch: int, tick: Tick, begun: EpochSums | None = None) -> EpochSums:
         """See `Engine.train_epoch`."""
         orders = self._orders.take(epoch)
         epochs = self.description.epochs
         rates = np.array([trial.optimizer.learning_rate_at(epoch, epochs) for trial in self.description.trials])
         dropout = (self._seeds, second_word(Purpose.DROPOUT, epoch))
-        sums = self._cohort.run_epoch(orders, self._seed_of_slot, rates, tick, dropout)
-        if sums is None:
-            return None
-        return EpochSums(sums.rows, sums.loss, sums.correct.astype(np.float64) if self._classes else None)
+        rows, size = self._training_rows, self.description.batch_size
+        begun = begun or no_sums(len(rates), rows, size, classifies=self._classes)
+        sums = self._cohort.run_epoch(orders, self._seed_of_slot, rates, tick, dropout, begun=_begun(begun))
+        assert sums.used is not None
+        correct = sums.correct.astype(np.float64) if self._classes else None
+        return replace(begun, loss=sums.loss, correct=correct, batches=-(-sums.used // size))
 
     def evaluate(self, tick: Tick) -> EvaluationSums | None:
         """See `Engine.evaluate`."""
@@ -214,6 +217,13 @@ def _native(description: CohortDescription) -> NativeDescription:
         optimizers=[trial.optimizer.model_dump() for trial in description.trials],
         between=_between(description.model),
     )
+
+
+def _begun(begun: EpochSums) -> NativeSums:
+    """The sums of an epoch that has begun as the kernel has them."""
+    nothing = np.zeros_like(begun.loss)
+    correct = np.zeros_like(begun.batches) if begun.correct is None else begun.correct.astype(np.int64)
+    return NativeSums(begun.rows, begun.loss, correct, nothing, nothing, nothing, nothing, used=begun.used)
 
 
 def _between(model: Perceptron) -> Between:

@@ -25,7 +25,7 @@ class NativeSums:
     """What rows added up to, per trial: float64, `correct` int64. Fields a loss does not have are zero.
 
     `diverged_row` is the position in the epoch's order of the first batch with a non-finite loss, -1 if there is none;
-    such a trial stops there, before that batch changes it.
+    such a trial stops there, before that batch changes it. `used` is how many rows of the epoch a trial is done with.
     """
 
     rows: int
@@ -36,6 +36,12 @@ class NativeSums:
     lowest: NDArray[np.float64]
     highest: NDArray[np.float64]
     diverged_row: NDArray[np.int64] | None = None
+    used: NDArray[np.int64] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether every trial has used all rows."""
+        return self.used is None or bool((self.used == self.rows).all())
 
 
 @dataclass
@@ -149,8 +155,9 @@ class NativeCohort(CohortNumbers):
         tick: Tick | None = None,
         dropout: tuple[NDArray[np.uint64], int] | None = None,
         skip: NDArray[np.bool_] | None = None,
-    ) -> NativeSums | None:
-        """Train one epoch.
+        begun: NativeSums | None = None,
+    ) -> NativeSums:
+        """Train one epoch to its end, or, when `tick` asks to stop, to the end of the batch that each trial is at.
 
         Args:
             order: rows in the order they are used, ``[orders, n]``; one line per trial, or see `order_of_trial`.
@@ -160,10 +167,10 @@ class NativeCohort(CohortNumbers):
             dropout: the key of the Philox stream that each trial's masks are drawn from: its first word per trial,
                 ``[T]``, and the second, the same for all.
             skip: trials that are left as they are, ``[T]``; their sums are zero.
+            begun: what an earlier call for the same epoch returned; it is gone on with from there.
 
         Returns:
-            Sums over the epoch's rows of the loss each row had when its batch was used; None when `tick` asked to
-            stop: then the parameters are somewhere in mid-epoch.
+            Sums over the epoch's rows of the loss each row had when its batch was used.
 
         Raises:
             ValueError: no training rows, an order that does not fit them, or dropout without its streams.
@@ -187,11 +194,13 @@ class NativeCohort(CohortNumbers):
         seeds = np.ascontiguousarray(seeds, dtype=np.uint64)
         if seeds.shape != (self.trials,):
             raise ValueError(f"dropout needs one seed for each of {self.trials} trials, not shape {seeds.shape}")
-        sums = np.zeros(self.trials, dtype=SUMS)
+        sums, used = np.zeros(self.trials, dtype=SUMS), np.zeros(self.trials, dtype=np.int64)
         diverged = np.full(self.trials, -1, dtype=np.int64)
+        if begun is not None and begun.used is not None:
+            sums["loss"], sums["correct"], used[:] = begun.loss, begun.correct, begun.used
         if skip is not None:
             diverged[skip] = 0
-        control = Control()
+        control = Control(done=int(used.sum()))
         data = self._train.rows
 
         def work() -> int:
@@ -200,14 +209,13 @@ class NativeCohort(CohortNumbers):
                 self._residuals.ctypes.data, self._moments.ctypes.data, self._steps.ctypes.data,
                 self._statistics.ctypes.data, ctypes.byref(data), order.ctypes.data, line.ctypes.data,
                 seeds.ctypes.data, word, self.threads, ctypes.byref(control),
-                sums.ctypes.data, diverged.ctypes.data,
+                sums.ctypes.data, diverged.ctypes.data, used.ctypes.data,
             )  # fmt: skip
 
-        if not watched(work, tick, Watch(self._library, control, self.trials * n)):
-            return None
+        watched(work, tick, Watch(self._library, control, self.trials * n))
         if skip is not None:
             diverged[skip] = -1
-        return _sums(n, sums, diverged)
+        return _sums(n, sums, diverged, used)
 
     def evaluate(
         self, tick: Tick | None = None, statistics: NDArray[np.float32] | None = None, *, own: bool = False
@@ -331,6 +339,11 @@ def _settings(activation: Member, optimizer: Member) -> Settings:
     )
 
 
-def _sums(rows: int, sums: NDArray[np.void], diverged: NDArray[np.int64] | None = None) -> NativeSums:
+def _sums(
+    rows: int,
+    sums: NDArray[np.void],
+    diverged: NDArray[np.int64] | None = None,
+    used: NDArray[np.int64] | None = None,
+) -> NativeSums:
     columns = {name: np.ascontiguousarray(sums[name]) for name in SUMS.names or ()}
-    return NativeSums(rows=rows, diverged_row=diverged, **columns)
+    return NativeSums(rows=rows, diverged_row=diverged, used=used, **columns)

@@ -14,7 +14,7 @@ from services.science.diagnostics import HISTOGRAM_EDGES
 from services.training.native.build import KernelUnavailableError, load_kernel
 from services.training.native.members import CODES
 
-INTERFACE = 9
+INTERFACE = 10
 """Bumped on both sides with every change of a signature; structures are compared field by field."""
 
 
@@ -181,7 +181,7 @@ def declared(library: ctypes.CDLL) -> ctypes.CDLL:
     library.firstlight_done.restype = ctypes.c_int64
     library.firstlight_train.argtypes = (
         ctypes.POINTER(Shape), integer, pointer, pointer, pointer, pointer, pointer, pointer, pointer,
-        ctypes.POINTER(Rows), pointer, pointer, pointer, ctypes.c_uint64, integer, control, pointer, pointer,
+        ctypes.POINTER(Rows), pointer, pointer, pointer, ctypes.c_uint64, integer, control, pointer, pointer, pointer,
     )  # fmt: skip
     library.firstlight_evaluate.argtypes = (
         ctypes.POINTER(Shape), integer, pointer, pointer, pointer, integer, ctypes.POINTER(Rows), integer, control,

@@ -39,7 +39,7 @@ def watched(work: Callable[[], int], tick: Tick | None, watch: Watch) -> bool:
     if tick is None:
         status = work()
     else:
-        if tick(0.0):
+        if tick(watch.share()):
             return False
         results: list[int] = []
         thread = threading.Thread(target=lambda: results.append(work()), name="native-cohort")

@@ -14,7 +14,7 @@ from services.backup.archive import Archive, ArchiveWriter
 from services.backup.manifest import MANIFEST, SQLITE_FILE, BackupError, Manifest, is_member_name
 
 UPLOAD = f"uploads/dts_{'a' * 24}/table.npz"
-CHECKPOINT = "artifacts/cohorts/coh_0f/a1/epoch-3.npz"
+CHECKPOINT = "artifacts/cohorts/coh_0f/a1/epoch-3-batches-12.npz"
 
 
 def written(path: Path, **changes: object) -> Path:

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import select, update
 
-from services.child_protocol import CheckpointReport
+from services.child_protocol import CheckpointReport, Saved
 from services.cohorts.claim import Claim, claim
-from services.cohorts.commit import Outcome, commit_epochs
+from services.cohorts.commit import Outcome, commit_checkpoint, commit_epochs
 from services.cohorts.endings import finish
 from services.cohorts.events import members
 from services.cohorts.failure import BACKOFF_CAP_SECONDS, Failure, backoff, fail, spread
@@ -214,6 +214,25 @@ def test_a_shared_file_goes_with_the_last_part_that_names_it(database: Database)
     assert stale == [file["path"]]
     with database.read() as session:
         assert unneeded(session, [whole]) == ([whole], [])
+
+
+def test_a_shared_file_goes_when_both_parts_have_got_on_inside_the_epoch(database: Database) -> None:
+    with database.write() as session:
+        make_experiment(session, (2,), epochs=9)
+    taken = next_claim(database)
+    assert taken is not None
+    with database.write() as session:
+        commit_epochs(session, taken.cohort_id, 1, message(0, 1, [0, 1], checkpoint=saved(1)), TTL)
+        assert fail(session, taken.cohort_id, 1, Failure("oom", "x")) == "split"
+    stale: list[tuple[str, ...]] = []
+    for _ in range(2):
+        part = next_claim(database)
+        assert part is not None
+        own: CheckpointReport = {**saved(1), "path": f"{part.cohort_id}/epoch-1-batches-4.npz"}
+        with database.write() as session:
+            report: Saved = {"type": "checkpoint", "file": own}
+            stale.append(commit_checkpoint(session, part.cohort_id, part.attempt, report, TTL).stale)
+    assert stale == [(), (saved(1)["path"],)]
 
 
 def test_a_damaged_checkpoint_is_dropped(database: Database) -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select, update
 
-from services.child_protocol import CheckpointReport, Energy
+from services.child_protocol import CheckpointReport, Energy, Saved
 from services.cohorts import claim as claims
-from services.cohorts.commit import Outcome, OutOfOrderError, commit_epochs, started
+from services.cohorts.commit import Commit, Outcome, OutOfOrderError, commit_checkpoint, commit_epochs, started
 from services.cohorts.endings import UnfinishedError, finish, release
 from services.cohorts.events import members
 from services.cohorts.sweep import reap, sweep
@@ -230,6 +230,50 @@ def test_checkpoints_keep_the_two_newest_and_go_at_the_end(database: Database, e
     run_through(database, heir)
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(CheckpointRow)) == 0
+
+
+def test_a_file_from_further_on_in_an_epoch_takes_the_place_of_the_earlier_one(
+    database: Database, experiment: str
+) -> None:
+    taken = take(database)
+    seeds = [trial.seed for trial in taken.trials]
+
+    def send(epoch: int, name: str, joules: float = 1.0) -> Commit:
+        file: CheckpointReport = {"epoch": epoch, "path": name, "sha256": "0" * 64, "bytes": 1}
+        energy: Energy = {"joules": joules, "method": "cpu_time_estimate"}
+        with database.write() as session:
+            report: Saved = {"type": "checkpoint", "file": file, "energy": energy}
+            return commit_checkpoint(session, taken.cohort_id, taken.attempt, report, TTL)
+
+    def rows() -> list[tuple[int, str]]:
+        with database.read() as session:
+            query = select(CheckpointRow.epoch, CheckpointRow.path).order_by(CheckpointRow.epoch)
+            return [(epoch, path) for epoch, path in session.execute(query)]
+
+    with pytest.raises(OutOfOrderError, match="a checkpoint of epoch 0 came after epoch -1"):
+        send(0, "too soon")
+    whole: CheckpointReport = {"epoch": 1, "path": "whole", "sha256": "0" * 64, "bytes": 1}
+    with database.write() as session:
+        commit_epochs(session, taken.cohort_id, taken.attempt, message(0, 1, seeds, checkpoint=whole), TTL)
+        session.get_one(CohortRow, taken.cohort_id).failures = 1
+    events_before = told(database, experiment)
+    done = send(1, "a")
+    assert (done.outcome, done.stale) == (Outcome.COMMITTED, ("whole",))
+    assert send(1, "a") == Commit(Outcome.ALREADY), "its acknowledgement got lost: nothing is counted twice"
+    assert send(1, "b").stale == ("a",)
+    assert rows() == [(1, "b")]
+    assert send(0, "earlier").stale == (), "of an epoch that is computed again"
+    assert rows() == [(0, "earlier"), (1, "b")]
+    with database.read() as session:
+        cohort = session.get_one(CohortRow, taken.cohort_id)
+        assert (cohort.last_epoch, cohort.failures, cohort.energy_joules) == (1, 0, 3.0)
+    assert told(database, experiment) == events_before, "nobody is told of what no reader sees"
+    expire(database, taken.cohort_id)
+    with database.write() as session:
+        sweep(session)
+    assert send(1, "late").outcome is Outcome.FENCED
+    heir = take(database)
+    assert [(saved.epoch, saved.path) for saved in heir.checkpoints] == [(1, "b"), (0, "earlier")]
 
 
 def test_a_drain_costs_no_budget_and_the_cohort_is_due_at_once(database: Database, experiment: str) -> None:

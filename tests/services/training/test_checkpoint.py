@@ -10,6 +10,7 @@ import pytest
 
 from services.training import checkpoint
 from services.training.checkpoint import CheckpointMismatch, Origin, engine_of, read, write
+from services.training.set_down import BATCHES
 
 ORIGIN = Origin("spec", (("arm", 0), ("arm", 1)), "data", "eager")
 STATE = {"steps": np.array([3, 3]), "parameters.dense_0.weight": np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3)}
@@ -70,6 +71,21 @@ def test_a_file_that_names_its_trials_by_a_digest_alone_is_still_read(tmp_path: 
         read(path, sha256, 1, replace(ORIGIN, trials=ORIGIN.trials[::-1]))
     with pytest.raises(CheckpointMismatch, match="other trials"):
         read(path, sha256, 1, replace(ORIGIN, trials=ORIGIN.trials[:1]), [0])
+
+
+def test_a_state_inside_an_epoch_has_a_file_of_its_own(tmp_path: Path) -> None:
+    whole = write(tmp_path, 1, STATE, ORIGIN)
+    inside = {**STATE, BATCHES: np.array([5, 7]), "epoch.loss": np.array([0.5, 0.25])}
+    file = write(tmp_path, 1, inside, ORIGIN)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-1-batches-12.npz", "epoch-1.npz"]
+    assert (file.epoch, read(file.path, file.sha256, 1, ORIGIN).keys()) == (1, inside.keys())
+    assert read(whole.path, whole.sha256, 1, ORIGIN).keys() == STATE.keys()
+    with np.load(file.path, allow_pickle=False) as archive:
+        header = orjson.loads(archive["__origin__"].tobytes())
+    assert header["batches"] == 12
+    assert header["format"] != checkpoint.FORMAT, "a program that knows whole epochs alone must not take it for one"
+    part = read(file.path, file.sha256, 1, replace(ORIGIN, trials=ORIGIN.trials[1:]), [1])
+    assert {name: part[name].tolist() for name in (BATCHES, "epoch.loss")} == {BATCHES: [7], "epoch.loss": [0.25]}
 
 
 def test_another_engine_and_epoch(tmp_path: Path) -> None:

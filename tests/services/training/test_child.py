@@ -48,14 +48,17 @@ class Child:
         self.process.stdin.write(message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n")
         self.process.stdin.flush()
 
-    def read(self, *, beats: bool = False) -> dict[str, Any]:
-        """The next message; beats are left out unless asked for."""
+    def read(self, *, beats: bool = False, files: bool = False) -> dict[str, Any]:
+        """The next message; beats and checkpoints that come by themselves are left out unless asked for."""
         assert self.process.stdout is not None
         while True:
             line = self.process.stdout.readline()
             assert line, f"the child ended: {self.errors()}"
             message = json.loads(line)
-            if beats or message["type"] != "beat":
+            if message["type"] == "checkpoint":
+                file = message["file"]
+                self.send({"type": "ack", "epoch": file["epoch"], "checkpoint": file["path"]})
+            if message["type"] not in {"beat", "checkpoint"} or {"beat": beats, "checkpoint": files}[message["type"]]:
                 return message
 
     def until_end(self, *, acknowledge: bool = True) -> list[dict[str, Any]]:

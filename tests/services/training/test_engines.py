@@ -237,18 +237,6 @@ def test_pytorch_goes_on_from_what_the_kernel_left() -> None:
         np.testing.assert_allclose(ours[name], array, rtol=1e-7, err_msg=name)
 
 
-def test_a_pause_in_a_long_epoch_leaves_the_state_of_the_last_finished_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "LONG_EPOCH_SECONDS", -1.0)
-    description, rows = regression(optimizer="adam")
-    whole = train(description, rows, Kept(keep_states=True))
-    observer = Kept(stop_when=lambda epoch, fraction: epoch == 2 and fraction > 0.3)
-    run = TrainingRun(engine_of(description, rows), description, rows, observer)
-    assert run.run() == "stopped"
-    assert run.epoch == 1
-    for name, array in run.state().items():
-        np.testing.assert_array_equal(array, whole.states[1][name], err_msg=name)
-
-
 def test_a_pause_in_a_short_epoch_finishes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "LONG_EPOCH_SECONDS", 3600.0)
     description, rows = regression()

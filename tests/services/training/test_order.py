@@ -23,3 +23,11 @@ def test_drawing_ahead_changes_no_order() -> None:
         drawn = ahead.take(epoch)
         assert drawn.dtype == np.int32
         assert np.array_equal(drawn, epoch_orders((7, 3), epoch, 50))
+
+
+def test_an_epoch_that_is_asked_for_again_is_not_drawn_again() -> None:
+    ahead = OrdersAhead((7, 3), 50, epochs=6)
+    first = ahead.take(2)
+    assert ahead.take(2) is first
+    np.testing.assert_array_equal(ahead.take(3), epoch_orders((7, 3), 3, 50))
+    np.testing.assert_array_equal(ahead.take(2), first)

@@ -42,7 +42,7 @@ def both(document: dict[str, Any], rows: Rows, outputs: int = 1) -> list[tuple[L
     for epoch in (0, 1):
         if epoch:
             before = engine.parameters()
-            assert engine.train_epoch(1, lambda _fraction: False) is not None
+            assert engine.train_epoch(1, lambda _fraction: False).whole
         state = engine.state()
         reports += zip(*(probe.measure(state, before, healthy) for probe in probes), strict=True)
     assert {report.slot for report, _ in reports} == set(np.flatnonzero(healthy))
@@ -115,7 +115,7 @@ def test_a_state_is_measured_as_it_was_given_while_the_cohort_goes_on() -> None:
     probe = Probe(description, Diagnostics(), draw_layers(description, rows.x_train), rows, "cpu", engine)
     state, healthy = engine.state(), np.ones(len(description.trials), dtype=np.bool_)
     first = probe.measure(state, None, healthy)
-    assert engine.train_epoch(1, lambda _fraction: False) is not None
+    assert engine.train_epoch(1, lambda _fraction: False).whole
     assert probe.measure(state, None, healthy) == first
     assert probe.measure(engine.state(), None, healthy) != first
 

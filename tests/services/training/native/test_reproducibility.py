@@ -149,7 +149,7 @@ def test_tick_sees_progress_and_can_stop(study):
         shares.append(share)
         return len(shares) >= 3
 
-    assert cohort.run_epoch(s.orders, tick=enough) is None
+    assert not cohort.run_epoch(s.orders, tick=enough).whole
     assert shares[0] == 0.0
     assert shares == sorted(shares)
     assert cohort.evaluate(tick=lambda _: True) is None

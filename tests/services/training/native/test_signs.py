@@ -91,7 +91,7 @@ def test_a_residual_within_rounding_of_zero_has_the_sign_of_float64(kind: str, b
     assert (np.sign(rounded - y) != signs).mean() > 0.2
     cohort.set_training_rows(x, y)
     order = np.arange(ROWS, dtype=np.int32)[None]
-    assert cohort.run_epoch(order, dropout=(np.array([SEED], dtype=np.uint64), WORD)) is not None
+    assert cohort.run_epoch(order, dropout=(np.array([SEED], dtype=np.uint64), WORD)).whole
     gradient = (before[-1] - exact_layers(cohort)[-1]) / RATE
     expected = np.vstack([h.T @ signs, signs.sum(axis=0)]) / (2 * ROWS)
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-5)
@@ -110,7 +110,7 @@ def test_the_right_rows_are_taken_however_a_batch_is_cut(rows: int, width: int) 
         y[doubtful] = outputs[doubtful].astype(np.float32)
         signs = np.sign(outputs - y)
         cohort.set_training_rows(x, y)
-        assert cohort.run_epoch(order[None]) is not None
+        assert cohort.run_epoch(order[None]).whole
         gradient = (before[-1] - exact_layers(cohort)[-1]) / RATE
         expected = np.vstack([h.T @ signs, signs.sum(axis=0)]) / (2 * rows)
         np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-5)
@@ -127,7 +127,7 @@ def test_larger_targets_put_larger_residuals_in_doubt() -> None:
     signs = np.sign(outputs - y)
     assert np.abs(outputs - y).max() > 2e-6
     cohort.set_training_rows(x, y)
-    assert cohort.run_epoch(np.arange(ROWS, dtype=np.int32)[None]) is not None
+    assert cohort.run_epoch(np.arange(ROWS, dtype=np.int32)[None]).whole
     gradient = (before[-1] - exact_layers(cohort)[-1]) / RATE
     expected = np.vstack([h.T @ signs, signs.sum(axis=0)]) / (2 * ROWS)
     np.testing.assert_allclose(gradient, expected, rtol=0, atol=1e-5)
