@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -16,12 +15,10 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from services import faults
-from services.artifacts import Artifacts, Condition
+from services.artifacts.chosen import artifacts_of
 from services.child_protocol import (
-    CheckpointReport,
     Energy,
     PlannedTrial,
-    Resume,
     Start,
     StopMode,
     read_energy,
@@ -34,12 +31,14 @@ from services.cohorts.commit import Commit, Outcome, OutOfOrderError, commit_epo
 from services.cohorts.endings import UnfinishedError, finish, release
 from services.cohorts.failure import Failure, fail, hand_back
 from services.cohorts.leftovers import unneeded
+from services.datasets.shared import SharedUploads, have_upload
 from services.db.database import Database
 from services.db.unit_of_work import UnitOfWork, is_transient
 from services.heartbeat import boottime
 from services.quotes.history import learn
 from services.settings import Settings
 from worker import exits
+from worker.checkpoint_files import CheckpointFiles
 from worker.child import Child, MalformedError
 from worker.devices import child_device
 from worker.environment import threads
@@ -87,7 +86,8 @@ class Supervisor:
         self._settings = settings
         self._claim = claim
         self._child = child
-        self._artifacts = Artifacts(settings.home)
+        self._artifacts = artifacts_of(settings)
+        self._files = CheckpointFiles(self._artifacts, claim, self._forget)
         self._lease = Lease(database, settings, claim, child, claimed_at)
         self._draining = draining
         self._hurry = hurry
@@ -125,6 +125,7 @@ class Supervisor:
         finally:
             self._lease.stop()
             self._child.end()
+            self._artifacts.end_attempt(self._claim.cohort_id, self._claim.attempt)
         if verdict in ("succeeded", "failed", "cancelled"):
             self._tidy()
         self._log.info("attempt_ended", verdict=verdict, failure=self._failure.code if self._failure else None)
@@ -149,12 +150,16 @@ class Supervisor:
 
     def _start_message(self) -> Start:
         claim, settings = self._claim, self._settings
-        folder = self._artifacts.attempt_folder(claim.cohort_id, claim.attempt)
+        folder = self._files.folder()
+        if settings.shares_uploads:
+            have_upload(claim.spec.get("dataset"), SharedUploads(settings.data_path, self._artifacts))
+        resume = self._files.resume()
+        self._from_epoch = -1 if resume is None else resume["epoch"]
         return {
             "type": "start",
             "spec": claim.spec,
             "trials": [PlannedTrial(slot=trial.slot, arm=trial.arm, seed=trial.seed) for trial in claim.trials],
-            "resume": self._resume(),
+            "resume": resume,
             "report_after": claim.last_epoch,
             "checkpoint_dir": str(folder),
             "checkpoint_seconds": settings.checkpoint_seconds,
@@ -165,28 +170,8 @@ class Supervisor:
             "watts_per_core": settings.cpu_watts_per_core,
         }
 
-    def _resume(self) -> Resume | None:
-        """The newest checkpoint whose file is here and whole.
-
-        Rows of damaged files are removed. Those of missing ones stay: another host may have them.
-        """
-        epochs: dict[Condition, list[int]] = {"damaged": [], "missing": []}
-        newest: Resume | None = None
-        for saved in self._claim.checkpoints:
-            condition = self._artifacts.condition(saved.path, saved.sha256)
-            if condition == "intact":
-                path = str(self._artifacts.absolute(saved.path))
-                newest = {"epoch": saved.epoch, "path": path, "sha256": saved.sha256, "slots": saved.slots}
-                break
-            epochs[condition].append(saved.epoch)
-        if damaged := epochs["damaged"]:
-            self._log.warning("checkpoints_damaged", epochs=damaged)
-            self._write(lambda session: forget(session, self._claim.cohort_id, damaged))
-        if missing := epochs["missing"]:
-            hint = "all workers of one database need the same home folder"
-            self._log.warning("checkpoints_missing", epochs=missing, folder=str(self._artifacts.root), hint=hint)
-        self._from_epoch = -1 if newest is None else newest["epoch"]
-        return newest
+    def _forget(self, epochs: list[int]) -> None:
+        self._write(lambda session: forget(session, self._claim.cohort_id, epochs))
 
     def _converse(self) -> None:
         """Hear the child out until its last message, its end, or the order to kill it."""
@@ -248,7 +233,7 @@ class Supervisor:
         claim = self._claim
         report = read_epochs(message)
         if (file := report.get("checkpoint")) is not None:
-            report["checkpoint"] = self._placed(file)
+            report["checkpoint"] = self._files.published(file)
         sent = boottime()
 
         def commit(session: UnitOfWork) -> Commit:
@@ -265,13 +250,6 @@ class Supervisor:
         self._child.send({"type": "ack", "epoch": report["to"]})
         self._artifacts.remove(done.stale)
         self._follow(done.desired)
-
-    def _placed(self, file: CheckpointReport) -> CheckpointReport:
-        """The file by its path as the database stores it."""
-        try:
-            return {**file, "path": self._artifacts.relative(Path(file["path"]))}
-        except ValueError as error:
-            raise MalformedError(str(error)) from error
 
     def _ask(self) -> None:
         """Look what is asked of the cohort, and whether the worker is to end."""

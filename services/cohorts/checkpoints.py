@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from services.artifacts import cohort_folder
+from services.artifacts.interface import cohort_folder
 from services.db.tables import CheckpointRow
 
 KEPT = 2
