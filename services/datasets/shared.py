@@ -141,8 +141,13 @@ class SharedUploads:
             digests = json.loads(content)
             return {name: str(digests[name]) for name in FILES}
         except (ValueError, KeyError, TypeError) as error:
-            message = f"{_name(table_id, STORED)} of {self._artifacts.place} cannot be read: upload the table again"
-            raise StoreUnreachableError(message) from error
+            raise StoreUnreachableError(self._damaged(table_id, STORED)) from error
+
+    def _damaged(self, table_id: str, name: str) -> str:
+        return (
+            f"{_name(table_id, name)} of {self._artifacts.place} is not the file that was put there: remove "
+            f"{UPLOADS}/{table_id} there, and upload the table again"
+        )
 
     def _read(self, table_id: str, name: str) -> bytes | None:
         try:
