@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from services.artifacts.interface import Artifacts, Condition
+from services.artifacts.interface import Artifacts, Condition, GiveUp, never
 from services.child_protocol import CheckpointReport, Resume
 from services.cohorts.claim import Claim
 from worker.child import MalformedError
@@ -14,12 +14,18 @@ log = structlog.get_logger(__name__)
 
 
 class CheckpointFiles:
-    """Those of the claim's attempt. `forget` removes the rows of these epochs, whose files are damaged."""
+    """Those of the claim's attempt. `forget` removes the rows of these epochs, whose files are damaged.
 
-    def __init__(self, artifacts: Artifacts, claim: Claim, forget: Callable[[list[int]], object]) -> None:
+    `give_up` tells that nobody waits for the store any more.
+    """
+
+    def __init__(
+        self, artifacts: Artifacts, claim: Claim, forget: Callable[[list[int]], object], give_up: GiveUp = never
+    ) -> None:
         self._artifacts = artifacts
         self._claim = claim
         self._forget = forget
+        self._give_up = give_up
         self._log = log.bind(cohort=claim.cohort_id, attempt=claim.attempt)
 
     def folder(self) -> Path:
@@ -38,7 +44,7 @@ class CheckpointFiles:
         newest: Resume | None = None
         for saved in self._claim.checkpoints:
             condition, path = self._artifacts.fetch(
-                saved.path, saved.sha256, self._claim.cohort_id, self._claim.attempt
+                saved.path, saved.sha256, self._claim.cohort_id, self._claim.attempt, self._give_up
             )
             if path is not None:
                 newest = {"epoch": saved.epoch, "path": str(path), "sha256": saved.sha256, "slots": saved.slots}
@@ -61,7 +67,7 @@ class CheckpointFiles:
             MalformedError: the child names a file that is not its own.
         """
         try:
-            return {**file, "path": self._artifacts.publish(Path(file["path"]))}
+            return {**file, "path": self._artifacts.publish(Path(file["path"]), self._give_up)}
         except ValueError as error:
             raise MalformedError(str(error)) from error
         except OSError as error:

@@ -137,8 +137,9 @@ class Maintenance(threading.Thread):
 
         One that was taken off the list, by hand or because it slept for long, puts itself on again.
         """
-        draining, problem = self._draining(), self._artifacts.problem() or self._devices.problem
-        device, store = " ".join(self._devices.usable), self._store()
+        draining, away = self._draining(), self._artifacts.problem()
+        problem, store = away or self._devices.problem, None if away else self._store()
+        device = " ".join(self._devices.usable)
         known = self._database.transact(
             lambda session: workers.beat(
                 session, self._worker_id, draining=draining, problem=problem, device=device, store=store
@@ -153,7 +154,7 @@ class Maintenance(threading.Thread):
             self._heartbeat.beat()
 
     def _store(self) -> workers.Store | None:
-        """What the store is known by; None while it does not answer, which is told as the worker's problem."""
+        """What the store is known by; None where that cannot be read now."""
         try:
             return workers.Store(self._artifacts.identity(), self._artifacts.place)
         except StoreUnreachableError:

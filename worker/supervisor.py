@@ -87,7 +87,7 @@ class Supervisor:
         self._claim = claim
         self._child = child
         self._artifacts = artifacts_of(settings)
-        self._files = CheckpointFiles(self._artifacts, claim, self._forget)
+        self._files = CheckpointFiles(self._artifacts, claim, self._forget, self._unwanted)
         self._lease = Lease(database, settings, claim, child, claimed_at)
         self._draining = draining
         self._hurry = hurry
@@ -169,6 +169,10 @@ class Supervisor:
             "engine": settings.engine,
             "watts_per_core": settings.cpu_watts_per_core,
         }
+
+    def _unwanted(self) -> bool:
+        """Whether nothing that takes long is worth while any more."""
+        return self._lease.lost.is_set() or self._hurry() or self._lease.desired == "cancel"
 
     def _forget(self, epochs: list[int]) -> None:
         self._write(lambda session: forget(session, self._claim.cohort_id, epochs))

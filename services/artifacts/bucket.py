@@ -14,12 +14,14 @@ from services.artifacts.interface import (
     COHORTS,
     STORE_ID,
     Condition,
+    GiveUp,
     StoreUnreachableError,
     attempt_name,
     checked_id,
     cohort_folder,
     digest_of,
     leads_out,
+    never,
 )
 from services.artifacts.objects import Objects
 from services.errors import GoneError
@@ -118,14 +120,14 @@ class BucketArtifacts:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
-    def publish(self, path: Path) -> str:
+    def publish(self, path: Path, give_up: GiveUp = never) -> str:
         """See the interface. Soon after one that failed, the next is not even tried."""
         name = path.resolve().relative_to(self._scratch.resolve()).as_posix()
         try:
             if time.monotonic() < self._rest_until:
                 raise StoreUnreachableError(f"{self.place} did not take the last checkpoint, a moment ago")
             try:
-                self._objects.put(name, path)
+                self._objects.put(name, path, give_up)
             except StoreUnreachableError:
                 self._rest_until = time.monotonic() + REST_SECONDS
                 raise
@@ -133,14 +135,16 @@ class BucketArtifacts:
             path.unlink(missing_ok=True)  # the child does not read what it has written
         return name
 
-    def fetch(self, name: str, sha256: str, cohort_id: str, attempt: int) -> tuple[Condition, Path | None]:
+    def fetch(
+        self, name: str, sha256: str, cohort_id: str, attempt: int, give_up: GiveUp = never
+    ) -> tuple[Condition, Path | None]:
         """See the interface. The copy is this attempt's own: nobody else removes it."""
         if leads_out(name):
             return "damaged", None
         target = self.attempt_folder(cohort_id, attempt) / RESUME / Path(name).name
         target.parent.mkdir(mode=0o700, exist_ok=True)
         with target.open("w+b") as file:
-            here = self._objects.fetch(name, file)
+            here = self._objects.fetch(name, file, give_up)
             file.seek(0)
             intact = here and digest_of(file) == sha256
         if intact:

@@ -15,11 +15,13 @@ from services.artifacts.interface import (
     COHORTS,
     STORE_ID,
     Condition,
+    GiveUp,
     StoreUnreachableError,
     attempt_name,
     checked_id,
     digest_of,
     leads_out,
+    never,
 )
 from services.errors import GoneError
 
@@ -84,11 +86,18 @@ class FolderArtifacts:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
-    def publish(self, path: Path) -> str:
+    def publish(self, path: Path, give_up: GiveUp = never) -> str:  # noqa: ARG002
         """See the interface: the file lies in the store already."""
         return path.resolve().relative_to(self.root.resolve()).as_posix()
 
-    def fetch(self, name: str, sha256: str, cohort_id: str, attempt: int) -> tuple[Condition, Path | None]:  # noqa: ARG002
+    def fetch(
+        self,
+        name: str,
+        sha256: str,
+        cohort_id: str,  # noqa: ARG002
+        attempt: int,  # noqa: ARG002
+        give_up: GiveUp = never,  # noqa: ARG002
+    ) -> tuple[Condition, Path | None]:
         """See the interface: it is read where it is."""
         try:
             with self.open(name) as file:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal, Protocol
 
@@ -11,6 +11,8 @@ COHORTS = "cohorts"
 STORE_ID = "store-id"
 """The name of the few bytes by which a store is known, whatever each host calls its place."""
 Condition = Literal["intact", "damaged", "missing"]
+GiveUp = Callable[[], bool]
+"""Asked now and then during what may take long: whether nobody waits for it any more."""
 
 
 class StoreUnreachableError(OSError):
@@ -19,6 +21,11 @@ class StoreUnreachableError(OSError):
 
 class StoreUnusableError(Exception):
     """No store can be made of the settings, for want of a package, say. Holds no secret."""
+
+
+def never() -> bool:
+    """For who waits until it is done."""
+    return False
 
 
 class Artifacts(Protocol):
@@ -48,7 +55,7 @@ class Artifacts(Protocol):
         """The folder on this host that an attempt writes its checkpoints into, made here."""
         ...
 
-    def publish(self, path: Path) -> str:
+    def publish(self, path: Path, give_up: GiveUp = never) -> str:
         """Have a file of an attempt's folder in the store, whole; returns its name. The local copy is of no use after.
 
         Raises:
@@ -57,7 +64,9 @@ class Artifacts(Protocol):
         """
         ...
 
-    def fetch(self, name: str, sha256: str, cohort_id: str, attempt: int) -> tuple[Condition, Path | None]:
+    def fetch(
+        self, name: str, sha256: str, cohort_id: str, attempt: int, give_up: GiveUp = never
+    ) -> tuple[Condition, Path | None]:
         """Have a file here, for this attempt to read; says whether it is the one that was recorded, and where it lies.
 
         One that is missing may be whole in another store. The path is None unless the file is intact.

@@ -3,13 +3,13 @@
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from services.artifacts.interface import CHUNK, StoreUnreachableError, StoreUnusableError
+from services.artifacts.interface import CHUNK, GiveUp, StoreUnreachableError, StoreUnusableError, never
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -18,6 +18,8 @@ Result = TypeVar("Result")
 
 REQUEST_SECONDS = 15.0
 """How long anything may take, with all its repetitions; what moves bytes has the time for them besides."""
+LOOK_SECONDS = 0.25
+"""Between two looks whether it is still wanted."""
 SLOWEST = 1e6
 """Bytes per second that a store must take or give at least."""
 RETRIES = 4
@@ -88,7 +90,7 @@ class Objects:
         self.url = url
         self._store = store or opened(url)
 
-    def put(self, name: str, source: Path) -> None:
+    def put(self, name: str, source: Path, give_up: GiveUp = never) -> None:
         """Store a file whole and look whether all of it is there.
 
         Raises:
@@ -103,7 +105,7 @@ class Objects:
             await put_async(self._store, name, source)
             return (await head_async(self._store, name))["size"]
 
-        stored = self._run(work, f"put {name}", REQUEST_SECONDS + size / SLOWEST)
+        stored = self._run(work, f"put {name}", REQUEST_SECONDS + size / SLOWEST, give_up)
         if stored != size:
             raise StoreUnreachableError(f"{self.url}: {name} has {stored} bytes there and {size} here")
 
@@ -154,7 +156,7 @@ class Objects:
 
         return self._run(work, f"get {name}", seconds)
 
-    def fetch(self, name: str, file: IO[bytes]) -> bool:
+    def fetch(self, name: str, file: IO[bytes], give_up: GiveUp = never) -> bool:
         """Write the content of an object into a file; says whether there is one.
 
         Raises:
@@ -177,7 +179,7 @@ class Objects:
                 raise StoreUnreachableError(f"{self.url}: of {name} came {came} bytes instead of {size}")
             return True
 
-        return self._run(work, f"get {name}", None)
+        return self._run(work, f"get {name}", None, give_up)
 
     def holds(self, name: str) -> bool:
         """Whether there is such an object.
@@ -249,17 +251,26 @@ class Objects:
         if names:
             self._run(work, f"delete {len(names)} objects", REQUEST_SECONDS)
 
-    def _run(self, work: Callable[[], Awaitable[Result]], what: str, seconds: float | None) -> Result:
+    def _run(
+        self, work: Callable[[], Coroutine[Any, Any, Result]], what: str, seconds: float | None, give_up: GiveUp = never
+    ) -> Result:
         """Do it; what the bucket says is told in one short line.
 
         Raises:
-            StoreUnreachableError: it could not be done in this time.
+            StoreUnreachableError: it could not be done in this time, or was given up.
         """
         from obstore.exceptions import BaseError  # noqa: PLC0415
 
         async def bounded() -> Result:
             async with asyncio.timeout(seconds):
-                return await work()
+                task = asyncio.create_task(work())
+                try:
+                    while not (await asyncio.wait([task], timeout=LOOK_SECONDS))[0]:
+                        if give_up():
+                            raise StoreUnreachableError(f"{self.url}: {what} was given up")
+                    return await task
+                finally:
+                    task.cancel()
 
         try:
             return asyncio.run(bounded())

@@ -226,6 +226,21 @@ def test_a_file_that_did_not_arrive_whole_is_not_published(
         publish(bucket, b"state")
 
 
+def test_a_bucket_that_answers_nothing_is_waited_for_in_vain_for_a_while(
+    bucket: BucketArtifacts, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = publish(bucket, b"state", epoch=1)
+    with s3_server.lock:  # connections are taken, and that is all
+        monkeypatch.setattr("services.artifacts.objects.REQUEST_SECONDS", 0.3)
+        with pytest.raises(StoreUnreachableError, match="does not answer in time: put cohorts/coh_a/a1/epoch-3"):
+            publish(bucket, b"state")
+        with pytest.raises(StoreUnreachableError, match="does not answer in time: get"):
+            bucket.fetch(name, sha256(b"state"), "coh_a", 2)
+        monkeypatch.setattr("services.artifacts.objects.REQUEST_SECONDS", 1_000.0)
+        with pytest.raises(StoreUnreachableError, match="was given up"):
+            bucket.fetch(name, sha256(b"state"), "coh_a", 2, lambda: True)
+
+
 def test_a_bucket_says_why_it_cannot_be_used(bucket: BucketArtifacts, s3_server: S3Server, tmp_path: Path) -> None:
     assert bucket.problem() is None
     s3_server.stop()

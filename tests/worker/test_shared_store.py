@@ -9,7 +9,8 @@ import pytest
 import structlog
 from sqlalchemy import select
 
-from services.datasets.shared import SharedUploads, shared_uploads
+from services.artifacts.chosen import artifacts_of
+from services.datasets.shared import shared_uploads
 from services.datasets.uploads import fill_upload, upload_csv
 from services.db.database import Database
 from services.db.tables import AttemptRow, CheckpointRow, CohortRow, WorkerRow
@@ -18,11 +19,12 @@ from services.science.spec import ExperimentSpec
 from services.settings import Settings
 from tests.support.experiments import make_experiment
 from tests.support.s3_server import BUCKET, SECRET_KEY, S3Server
-from tests.support.supervising import settings_of
+from tests.support.supervising import settings_of, taken_from
 from tests.support.workers import Workshop, eventually
 from tests.worker.conftest import WAITS
 from worker import slot as slot_module
 from worker.bell import Bell
+from worker.checkpoint_files import CheckpointFiles
 from worker.devices import Devices
 from worker.slot import Slot
 
@@ -58,6 +60,9 @@ def test_a_worker_with_another_home_goes_on_from_the_checkpoint(
             return set(session.scalars(select(CheckpointRow.path)))
 
     eventually(saved, "a checkpoint")
+    with workshop.database.read() as session:
+        known, place = session.execute(select(WorkerRow.store_id, WorkerRow.store_place)).one()
+    assert (f"{known}\n".encode(), place) == (s3_server.objects["study/store-id"][0], URL)
     for child in workshop.children():
         variables = Path(f"/proc/{child}/environ").read_bytes()
         assert b"AWS_" not in variables
@@ -151,10 +156,6 @@ def test_a_store_that_is_lost_after_the_claim_costs_no_budget(
 
 @ONE
 def test_missing_is_not_damaged_in_a_bucket_either(database: Database, tmp_path: Path, s3_server: S3Server) -> None:
-    from services.artifacts.chosen import artifacts_of
-    from tests.support.supervising import taken_from
-    from worker.checkpoint_files import CheckpointFiles
-
     whole = hashlib.sha256(b"whole").hexdigest()
     saved = [{"epoch": epoch, "path": f"cohorts/c/a1/epoch-{epoch}.npz", "sha256": whole} for epoch in (1, 2, 3)]
     source = tmp_path / "source"
@@ -192,5 +193,3 @@ def test_an_uploaded_table_is_trained_by_a_worker_with_another_home(
     assert workshop.wait(experiment) == "succeeded"
     copy = tmp_path / "two" / "data" / "uploads" / table.id
     assert (copy / "table.npz").read_bytes() == (api.data_path / "uploads" / table.id / "table.npz").read_bytes()
-    SharedUploads(tmp_path / "two" / "data", shared._artifacts if shared else None).tidy()  # type: ignore[arg-type]
-    assert copy.exists()

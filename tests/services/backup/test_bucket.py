@@ -83,7 +83,7 @@ def test_a_restore_that_fails_leaves_nothing_in_the_bucket(
     assert s3_server.names("two/") == []
     assert not list((elsewhere.home / "data" / "uploads").iterdir())
     s3_server.failing = {"PUT"}
-    with pytest.raises(BackupError, match="the artifacts cannot be stored: .*503"):
+    with pytest.raises(BackupError, match=r"the artifacts cannot be stored: .*503"):
         restore(elsewhere, saved)
     assert s3_server.names("two/") == []
     assert not list((elsewhere.home / "data" / "uploads").glob("*"))
