@@ -41,6 +41,7 @@ from api.telemetry import Telemetry
 from services.accounts.principal import ANYBODY
 from services.artifacts.chosen import artifacts_of
 from services.datasets.shared import SharedUploads
+from services.datasets.shared_files import SharedFiles
 from services.db.database import Database
 from services.db.isolation import WorkspaceDatabase
 from services.figures.render import Renderer
@@ -94,6 +95,7 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
         renderer=Renderer(settings.home / "figures"),
         artifacts=artifacts,
         uploads=SharedUploads(settings.data_path, artifacts) if settings.shares_uploads else None,
+        data_files=SharedFiles(settings.data_path, artifacts) if settings.shares_uploads else None,
     )
 
     @asynccontextmanager

@@ -12,6 +12,7 @@ from api.telemetry import Telemetry
 from services.accounts.principal import Principal
 from services.artifacts.interface import Artifacts
 from services.datasets.shared import SharedUploads
+from services.datasets.shared_files import SharedFiles
 from services.db.isolation import WorkspaceDatabase
 from services.figures.render import Renderer
 from services.queue import Doorbell
@@ -22,7 +23,7 @@ from services.settings import Settings
 class Context:
     """The parts a route may use: its database is that of the workspace whose key asks.
 
-    `uploads` are those of the store; None where uploaded tables are kept in the data folder alone.
+    `uploads` and `data_files` are those of the store; None where they are kept in the data folder alone.
     """
 
     settings: Settings
@@ -36,6 +37,7 @@ class Context:
     renderer: Renderer
     artifacts: Artifacts
     uploads: SharedUploads | None
+    data_files: SharedFiles | None
 
 
 def _context(request: Request) -> Context:

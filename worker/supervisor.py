@@ -32,6 +32,7 @@ from services.cohorts.endings import UnfinishedError, finish, release
 from services.cohorts.failure import Failure, fail, hand_back
 from services.cohorts.leftovers import unneeded
 from services.datasets.shared import SharedUploads, have_upload
+from services.datasets.shared_files import SharedFiles
 from services.db.database import Database
 from services.db.unit_of_work import UnitOfWork, is_transient
 from services.heartbeat import boottime
@@ -153,6 +154,7 @@ class Supervisor:
         folder = self._files.folder()
         if settings.shares_uploads:
             have_upload(claim.spec.get("dataset"), SharedUploads(settings.data_path, self._artifacts))
+            SharedFiles(settings.data_path, self._artifacts).have(claim.spec.get("dataset"))
         resume = self._files.resume()
         self._from_epoch = -1 if resume is None else resume["epoch"]
         return {

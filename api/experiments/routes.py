@@ -202,6 +202,8 @@ def _submit(context: Context, spec: ExperimentSpec, key: str | None) -> Response
     if getattr(spec.dataset, "size_bytes", 0) <= SMALL_DOWNLOAD_BYTES:
         # Outside the transaction: what cannot be had is refused now; a large set is fetched by the worker.
         ensure_available(spec.dataset, context.settings.data_path, download=True)
+    if context.data_files is not None:
+        context.data_files.share(spec.dataset.files)
 
     tried: list[str] = []
 
