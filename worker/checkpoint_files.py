@@ -14,37 +14,31 @@ log = structlog.get_logger(__name__)
 
 
 class CheckpointFiles:
-    """Those of the claim's attempt. `forget` removes the rows of these epochs, whose files are damaged.
+    """Those of the claim's attempt. `forget` removes the rows of these epochs, whose files are damaged."""
 
-    `give_up` tells that nobody waits for the store any more.
-    """
-
-    def __init__(
-        self, artifacts: Artifacts, claim: Claim, forget: Callable[[list[int]], object], give_up: GiveUp = never
-    ) -> None:
+    def __init__(self, artifacts: Artifacts, claim: Claim, forget: Callable[[list[int]], object]) -> None:
         self._artifacts = artifacts
         self._claim = claim
         self._forget = forget
-        self._give_up = give_up
         self._log = log.bind(cohort=claim.cohort_id, attempt=claim.attempt)
 
     def folder(self) -> Path:
         """Where the child writes them, made here."""
         return self._artifacts.attempt_folder(self._claim.cohort_id, self._claim.attempt)
 
-    def resume(self) -> Resume | None:
+    def resume(self, give_up: GiveUp = never) -> Resume | None:
         """The newest checkpoint whose file can be had and is whole.
 
         Rows of damaged files are removed. Those of missing ones stay: another host may have them.
 
         Raises:
-            StoreUnreachableError: the store does not answer, so that nobody knows which are there.
+            StoreUnreachableError: the store does not answer, so that nobody knows which are there, or it was given up.
         """
         epochs: dict[Condition, list[int]] = {"damaged": [], "missing": []}
         newest: Resume | None = None
         for saved in self._claim.checkpoints:
             condition, path = self._artifacts.fetch(
-                saved.path, saved.sha256, self._claim.cohort_id, self._claim.attempt, self._give_up
+                saved.path, saved.sha256, self._claim.cohort_id, self._claim.attempt, give_up
             )
             if path is not None:
                 newest = {"epoch": saved.epoch, "path": str(path), "sha256": saved.sha256, "slots": saved.slots}
@@ -58,7 +52,7 @@ class CheckpointFiles:
             self._log.warning("checkpoints_missing", epochs=missing, folder=self._artifacts.place, hint=hint)
         return newest
 
-    def published(self, file: CheckpointReport) -> CheckpointReport | None:
+    def published(self, file: CheckpointReport, give_up: GiveUp = never) -> CheckpointReport | None:
         """The report of a file that is in the store now, by its name there.
 
         None where it is not: training goes on without it, which costs time if the worker is lost, and no number.
@@ -67,7 +61,7 @@ class CheckpointFiles:
             MalformedError: the child names a file that is not its own.
         """
         try:
-            return {**file, "path": self._artifacts.publish(Path(file["path"]), self._give_up)}
+            return {**file, "path": self._artifacts.publish(Path(file["path"]), give_up)}
         except ValueError as error:
             raise MalformedError(str(error)) from error
         except OSError as error:

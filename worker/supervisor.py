@@ -88,7 +88,7 @@ class Supervisor:
         self._claim = claim
         self._child = child
         self._artifacts = artifacts_of(settings)
-        self._files = CheckpointFiles(self._artifacts, claim, self._forget, self._unwanted)
+        self._files = CheckpointFiles(self._artifacts, claim, self._forget)
         self._lease = Lease(database, settings, claim, child, claimed_at)
         self._draining = draining
         self._hurry = hurry
@@ -155,7 +155,7 @@ class Supervisor:
         if settings.shares_uploads:
             have_upload(claim.spec.get("dataset"), SharedUploads(settings.data_path, self._artifacts))
             SharedFiles(settings.data_path, self._artifacts).have(claim.spec.get("dataset"))
-        resume = self._files.resume()
+        resume = self._files.resume(lambda: self._unwanted() or self._draining())
         self._from_epoch = -1 if resume is None else resume["epoch"]
         return {
             "type": "start",
@@ -239,7 +239,7 @@ class Supervisor:
         claim = self._claim
         report = read_epochs(message)
         if (file := report.get("checkpoint")) is not None:
-            report["checkpoint"] = self._files.published(file)
+            report["checkpoint"] = self._files.published(file, self._unwanted)
         sent = boottime()
 
         def commit(session: UnitOfWork) -> Commit:

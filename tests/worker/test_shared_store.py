@@ -33,11 +33,11 @@ EMBEDDED = pytest.mark.parametrize("workshop", ["embedded"], indirect=True)
 ONE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
-def on_host(workshop: Workshop, home: Path) -> dict[str, str]:
+def on_host(workshop: Workshop, home: Path, s3_server: S3Server) -> dict[str, str]:
     """The variables of a host with a home of its own."""
     database = f"sqlite:///{workshop.settings.home / 'firstlight.db'}"
     settings = {"HOME": str(home), "DATABASE_URL": database, "ARTIFACTS_URL": URL, "CHECKPOINT_SECONDS": "0"}
-    return {f"FIRSTLIGHT_{name}": value for name, value in settings.items()}
+    return {**s3_server.environment, **{f"FIRSTLIGHT_{name}": value for name, value in settings.items()}}
 
 
 def begun_from(workshop: Workshop) -> list[int]:
@@ -51,7 +51,7 @@ def test_a_worker_with_another_home_goes_on_from_the_checkpoint(
 ) -> None:
     mark = tmp_path / "mark"
     gate = {"epoch": 20, "mark": str(mark)}
-    first = workshop.worker(on_host(workshop, tmp_path / "one"), **s3_server.environment)
+    first = workshop.worker(on_host(workshop, tmp_path / "one", s3_server))
     experiment = workshop.submit((2,), epochs=30, gate=gate)
     workshop.wait_epoch(experiment, 15)
 
@@ -71,7 +71,7 @@ def test_a_worker_with_another_home_goes_on_from_the_checkpoint(
     first.wait()
     assert {f"study/{path}" for path in saved()} <= set(s3_server.names()), "a row names what is not in the store"
     mark.touch()
-    workshop.worker(on_host(workshop, tmp_path / "two"), **s3_server.environment)
+    workshop.worker(on_host(workshop, tmp_path / "two", s3_server))
     assert workshop.wait(experiment) == "succeeded"
     workshop.check(experiment)
     before, after = begun_from(workshop)
@@ -87,7 +87,7 @@ def test_a_worker_with_another_home_goes_on_from_the_checkpoint(
 def test_a_store_that_is_away_holds_the_work(workshop: Workshop, tmp_path: Path, s3_server: S3Server) -> None:
     s3_server.stop()
     experiment = workshop.submit((2,), epochs=3)
-    workshop.worker(on_host(workshop, tmp_path / "one"), **s3_server.environment)
+    workshop.worker(on_host(workshop, tmp_path / "one", s3_server))
 
     def problem() -> str | None:
         with workshop.database.read() as session:
@@ -109,7 +109,7 @@ def test_training_goes_on_without_a_checkpoint_that_the_store_does_not_take(
 ) -> None:
     mark = tmp_path / "mark"
     experiment = workshop.submit((2,), epochs=60, gate={"epoch": 20, "mark": str(mark)})
-    workshop.worker(on_host(workshop, tmp_path / "one"), **s3_server.environment)
+    workshop.worker(on_host(workshop, tmp_path / "one", s3_server))
     workshop.wait_epoch(experiment, 10)
     s3_server.failing = {"PUT"}
     mark.touch()
@@ -189,7 +189,7 @@ def test_an_uploaded_table_is_trained_by_a_worker_with_another_home(
     with workshop.database.write() as session:
         experiment = create(session, spec, workshop.settings).id
     quick = {"FIRSTLIGHT_ENGINE": "eager"}  # nothing is compiled for a home that is new
-    workshop.worker(on_host(workshop, tmp_path / "two") | quick, real=True, **s3_server.environment)
+    workshop.worker(on_host(workshop, tmp_path / "two", s3_server) | quick, real=True)
     assert workshop.wait(experiment) == "succeeded"
     copy = tmp_path / "two" / "data" / "uploads" / table.id
     assert (copy / "table.npz").read_bytes() == (api.data_path / "uploads" / table.id / "table.npz").read_bytes()
