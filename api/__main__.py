@@ -15,6 +15,7 @@ from api.event_hub import Hub
 from services import log
 from services.accounts.first_key import make_first_key
 from services.accounts.keys import any_key
+from services.artifacts.interface import StoreUnusableError
 from services.db.database import Database
 from services.db.unusable import UnusableDatabaseError
 from services.settings import Settings, get_settings
@@ -61,7 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
     if refusal and not _keys_are_stored(database, settings, make=options.first_key):
         sys.stderr.write(f"{refusal}\n")
         return 2
-    app = create_app(settings, database=database)
+    try:
+        app = create_app(settings, database=database)
+    except StoreUnusableError as error:
+        sys.exit(str(error))
     config = configuration(app, options.host, options.port)
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn drains and then raises the signal again for whoever listened before it: an orderly stop is a success.

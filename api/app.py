@@ -39,6 +39,9 @@ from api.scopes import check_declared
 from api.state import Context
 from api.telemetry import Telemetry
 from services.accounts.principal import ANYBODY
+from services.artifacts.chosen import artifacts_of
+from services.datasets.shared import SharedUploads
+from services.datasets.shared_files import SharedFiles
 from services.db.database import Database
 from services.db.isolation import WorkspaceDatabase
 from services.figures.render import Renderer
@@ -70,11 +73,16 @@ ROUTERS = (
 
 
 def create_app(settings: Settings, *, database: Database | None = None, doorbell: Doorbell | None = None) -> FastAPI:
-    """Put an application together; tests may bring their own database and doorbell."""
+    """Put an application together; tests may bring their own database and doorbell.
+
+    Raises:
+        StoreUnusableError: the store of the settings can never work.
+    """
     database = database or Database(settings, application="firstlight-api")
     telemetry = Telemetry()
     keys = KeyRing(database, settings.api_keys)
     audit = AuditLog(database, settings.audit_days, beside=keys.write_uses)
+    artifacts = artifacts_of(settings)
     context = Context(
         settings=settings,
         database=WorkspaceDatabase(database, ANYBODY.workspace),
@@ -85,6 +93,9 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
         hub=Hub(database, settings.max_streams),
         telemetry=telemetry,
         renderer=Renderer(settings.home / "figures"),
+        artifacts=artifacts,
+        uploads=SharedUploads(settings.data_path, artifacts) if settings.shares_uploads else None,
+        data_files=SharedFiles(settings.data_path, artifacts) if settings.shares_uploads else None,
     )
 
     @asynccontextmanager

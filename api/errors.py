@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from api.problems import STATUS, ProblemResponse, problem
+from services.artifacts.interface import StoreUnreachableError
 from services.errors import FieldProblem, FirstlightError
 from services.field_problems import field_problems
 
@@ -33,6 +34,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     for away in (OperationalError, InterfaceError, PoolTimeout):
         app.add_exception_handler(away, _database_away)
+    app.add_exception_handler(StoreUnreachableError, _store_away)
 
 
 def request_id(request: Request) -> str:
@@ -120,6 +122,13 @@ def _fits(route: BaseRoute, scope: Scope) -> bool:
 
 def _database_away(request: Request, error: Exception) -> Response:
     return database_away(error, request_id(request))
+
+
+def _store_away(request: Request, error: Exception) -> Response:
+    """A store of uploads that does not answer; where it is stays in the log."""
+    log.warning("store_unavailable", detail=str(error)[:500])
+    document = problem(503, "the store of uploaded tables does not answer; try again", request_id(request))
+    return ProblemResponse(document, {"Retry-After": str(RETRY_SECONDS)})
 
 
 def database_away(error: Exception, request_id: str) -> ProblemResponse:

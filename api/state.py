@@ -10,6 +10,9 @@ from api.event_hub import Hub
 from api.key_ring import KeyRing
 from api.telemetry import Telemetry
 from services.accounts.principal import Principal
+from services.artifacts.interface import Artifacts
+from services.datasets.shared import SharedUploads
+from services.datasets.shared_files import SharedFiles
 from services.db.isolation import WorkspaceDatabase
 from services.figures.render import Renderer
 from services.queue import Doorbell
@@ -18,7 +21,10 @@ from services.settings import Settings
 
 @dataclass(frozen=True)
 class Context:
-    """The parts a route may use: its database is that of the workspace whose key asks."""
+    """The parts a route may use: its database is that of the workspace whose key asks.
+
+    `uploads` and `data_files` are those of the store; None where they are kept in the data folder alone.
+    """
 
     settings: Settings
     database: WorkspaceDatabase
@@ -29,6 +35,9 @@ class Context:
     hub: Hub
     telemetry: Telemetry
     renderer: Renderer
+    artifacts: Artifacts
+    uploads: SharedUploads | None
+    data_files: SharedFiles | None
 
 
 def _context(request: Request) -> Context:

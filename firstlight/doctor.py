@@ -28,6 +28,8 @@ SHOWN = (
     "vl-convert-python",
 )
 """The packages of the service whose versions are told; all that it needs are looked for."""
+BUCKETS = ("s3://", "gs://", "az://")
+"""How the URL of a store begins that is no folder."""
 LOW_DISK = 1 << 30
 KERNEL_SECONDS = 60
 
@@ -60,6 +62,8 @@ def _installation() -> list[tuple[bool | None, str]]:
         checks.append((None, f"the {left_out[0]} process is not installed; it comes with {INSTALL}"))
     if broken:
         checks.append((False, f"the service needs {', '.join(broken)}: {INSTALL}, or `make setup` in a checkout"))
+    if os.environ.get("FIRSTLIGHT_ARTIFACTS_URL", "").startswith(BUCKETS) and version_of("obstore") is None:
+        checks.append((False, "FIRSTLIGHT_ARTIFACTS_URL names a bucket, which needs pip install 'firstlight[objects]'"))
     return [*checks, _kernel(), _disk()]
 
 
@@ -93,7 +97,11 @@ def _service(url: str | None) -> list[tuple[bool | None, str]]:
             parts = [f"{name}: {part['detail']}" for name, part in error.problem.items() if _is_down(part)]
             why = "; ".join(parts) or error.problem.get("detail")
             return [(False, f"the service at {client.url} is not ready: {why}")]
-    return [(True, f"the service at {client.url} is ready: {report}")]
+    checks: list[tuple[bool | None, str]] = [(True, f"the service at {client.url} is ready: {report}")]
+    store = report.get("store")  # an older service does not say
+    if isinstance(store, dict) and store.get("status") != "ok":
+        checks.append((False, f"the store of checkpoints and uploads: {store.get('detail')}"))
+    return checks
 
 
 def _is_down(part: object) -> bool:

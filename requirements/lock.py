@@ -18,8 +18,8 @@ FOLDER = Path(__file__).resolve().parent
 PROJECT = FOLDER.parent / "pyproject.toml"
 FILES = {
     "client": (),
-    "api": ("api",),
-    "worker": ("worker",),
+    "api": ("api", "objects"),
+    "worker": ("worker", "objects"),
     "dev": ("dev", "bench"),
 }
 """Extras of each file, all without PyTorch, which `torch.txt` has and `install_torch.py` installs."""

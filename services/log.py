@@ -4,6 +4,7 @@ No line holds a local variable, a secret, or more than `MOST_LINE` characters: t
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import MutableMapping
@@ -12,7 +13,7 @@ from typing import Any
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
-from services.redaction import Redaction, secrets_of
+from services.redaction import Redaction, cloud_secrets, secrets_of
 from services.settings import Settings
 
 QUIET = ("celery", "kombu", "amqp", "redis", "alembic", "uvicorn.access", "asyncio")
@@ -33,7 +34,7 @@ def configure(settings: Settings) -> None:
     json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter(Redaction(secrets_of(settings)), json=json))
+    handler.setFormatter(formatter(Redaction([*secrets_of(settings), *cloud_secrets(os.environ)]), json=json))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

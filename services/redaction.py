@@ -1,8 +1,10 @@
 """What may stand in a log line: nothing secret, and never more than a reader can take in."""
 
+import contextlib
 import itertools
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -13,6 +15,8 @@ from services.settings import Settings
 MARK = "[redacted]"
 LEAST_SECRET = 4
 """Shorter ones are left: hiding every "a" would hide the log."""
+CLOUD = re.compile(r"(AWS|AZURE|GOOGLE)_.*(SECRET|TOKEN|SAS|ACCOUNT_KEY)")
+"""Variables that hold a credential of a bucket, or name a file with one."""
 MOST_TEXT = 2_000
 """Characters of one value."""
 MOST_ITEMS = 60
@@ -46,6 +50,20 @@ def secrets_of(settings: Settings) -> list[str]:
                 text = part.get_secret_value()
                 secrets.update(_passwords(text) if "://" in text else (text,))
     return sorted(secrets | {quote(text, safe="") for text in secrets})
+
+
+def cloud_secrets(environment: Mapping[str, str]) -> list[str]:
+    """The credentials of a bucket, which are no settings of ours: their variables belong to the cloud."""
+    secrets: list[str] = []
+    for name, value in environment.items():
+        if not CLOUD.match(name) or not value:
+            continue
+        if name.endswith("_FILE"):
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                secrets.append(Path(value).read_text("utf-8").strip())
+        else:
+            secrets.append(value)
+    return secrets
 
 
 def _passwords(url: str) -> Iterable[str]:

@@ -5,13 +5,15 @@ import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "FIRSTLIGHT_"
+BUCKETS = ("s3", "gs", "az")
+"""Kinds of URLs that name a bucket for the artifacts, not a folder."""
 
 
 def _with_secret_files(environment: dict[str, str]) -> dict[str, Any]:
@@ -39,6 +41,28 @@ def _with_password(url: str, password: SecretStr | None) -> str:
     return parts._replace(netloc=f"{user}:{quote(password.get_secret_value(), safe='')}@{place}").geturl()
 
 
+def _check_artifacts_url(url: str) -> None:
+    """Refuse what is neither an absolute folder nor a bucket. What may be a credential is not repeated."""
+    legal = "give an absolute folder, file:///folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+    if url.startswith(("/", "~")):
+        return
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        message = (
+            f"holds more than a place; {legal}. Credentials come from the variables of the cloud, never in the URL"
+        )
+        raise ValueError(message)
+    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
+        return
+    if parts.scheme in BUCKETS and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", parts.netloc):
+        if any(part in ("", ".", "..") for part in parts.path.strip("/").split("/")) and parts.path.strip("/"):
+            message = f"{url[:200]!r} has an empty part, . or .. in its prefix; {legal}"
+            raise ValueError(message)
+        return
+    message = f"{url[:200]!r} is neither a folder nor a bucket; {legal}"
+    raise ValueError(message)
+
+
 class Settings(BaseSettings):
     """Everything an operator can set. Each field is the variable ``FIRSTLIGHT_<NAME>``."""
 
@@ -64,6 +88,11 @@ class Settings(BaseSettings):
     )
     broker_password: SecretStr | None = Field(default=None, description="Put into broker_url, which then names none.")
     data_dir: Path | None = Field(default=None, description="Data sets: downloads, and files put there by hand.")
+    artifacts_url: str | None = Field(
+        default=None,
+        repr=False,  # what is refused may hold a credential
+        description="Where checkpoints and uploads are kept; default: artifacts in the home folder.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where trials train.")
 
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
@@ -174,6 +203,13 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().resolve()
 
+    @field_validator("artifacts_url", mode="after")
+    @classmethod
+    def _folder_or_bucket(cls, value: str | None) -> str | None:
+        if value:
+            _check_artifacts_url(value)
+        return value or None
+
     @model_validator(mode="after")
     def _lease_outlives_heartbeat(self) -> Self:
         if self.lease_seconds < 2 * self.heartbeat_seconds:
@@ -212,6 +248,25 @@ class Settings(BaseSettings):
     def data_path(self) -> Path:
         """The data set folder."""
         return self.data_dir or self.home / "data"
+
+    @property
+    def bucket_url(self) -> str | None:
+        """The bucket of the artifacts, without a slash at the end; None where a folder keeps them."""
+        url = self.artifacts_url or ""
+        return url.rstrip("/") if url.startswith(tuple(f"{kind}://" for kind in BUCKETS)) else None
+
+    @property
+    def artifacts_folder(self) -> Path:
+        """The folder of the artifacts; of use only where no bucket keeps them."""
+        url = self.artifacts_url or ""
+        if not url:
+            return self.home / "artifacts"
+        return Path(unquote(urlsplit(url).path) if url.startswith("file:") else url).expanduser().resolve()
+
+    @property
+    def shares_uploads(self) -> bool:
+        """Whether uploaded tables are kept with the artifacts: everywhere but in the folder of the home."""
+        return self.bucket_url is not None or self.artifacts_folder != self.home / "artifacts"
 
     @property
     def database_file(self) -> Path:
@@ -255,5 +310,6 @@ def _told(error: ErrorDetails) -> str:
     if not error["loc"]:
         return error["msg"]
     name = str(error["loc"][0])
-    value = "" if "SecretStr" in str(Settings.model_fields[name].annotation) else f"={error['input']}"
+    field = Settings.model_fields[name]
+    value = "" if "SecretStr" in str(field.annotation) or not field.repr else f"={error['input']}"
     return f"{PREFIX}{name.upper()}{value}: {error['msg']}"

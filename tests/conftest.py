@@ -31,6 +31,7 @@ pytest_plugins = [
     "tests.support.data",
     "tests.support.installed",
     "tests.support.servers",
+    "tests.support.s3_server",
     "tests.support.experiments",
     "tests.support.workers",
 ]

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "requirements"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-EXTRAS = {"client": (), "api": ("api",), "worker": ("worker",), "dev": ("dev", "bench")}
+EXTRAS = {"client": (), "api": ("api", "objects"), "worker": ("worker", "objects"), "dev": ("dev", "bench")}
 PYTHONS = ("3.11.7", "3.12.1", "3.13.0", "3.14.0")
 LINUX, MACOS, WINDOWS = ("linux", "Linux", "posix"), ("darwin", "Darwin", "posix"), ("win32", "Windows", "nt")
 PLATFORMS = {

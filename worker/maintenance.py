@@ -9,12 +9,14 @@ from functools import partial
 import structlog
 from sqlalchemy.orm import Session
 
-from services.artifacts import Artifacts
+from services.artifacts.chosen import artifacts_of
+from services.artifacts.interface import StoreUnreachableError
 from services.cohorts import events, workers
 from services.cohorts.leftovers import unneeded
 from services.cohorts.packing import pack_one
 from services.cohorts.sweep import overdue, reap, sweep
 from services.cohorts.workers import Identity
+from services.datasets.shared import SharedUploads
 from services.db.base import now
 from services.db.database import Database
 from services.experiments import idempotency
@@ -63,7 +65,8 @@ class Maintenance(threading.Thread):
         self._identity = identity
         self._database = database
         self._settings = settings
-        self._artifacts = Artifacts(settings.home)
+        self._artifacts = artifacts_of(settings)
+        self._uploads = SharedUploads(settings.data_path, self._artifacts) if settings.shares_uploads else None
         self._bell = bell
         self._devices = devices
         self._register = register
@@ -134,10 +137,13 @@ class Maintenance(threading.Thread):
 
         One that was taken off the list, by hand or because it slept for long, puts itself on again.
         """
-        draining, problem = self._draining(), self._artifacts.problem() or self._devices.problem
+        draining, away = self._draining(), self._artifacts.problem()
+        problem, store = away or self._devices.problem, None if away else self._store()
         device = " ".join(self._devices.usable)
         known = self._database.transact(
-            lambda session: workers.beat(session, self._worker_id, draining=draining, problem=problem, device=device)
+            lambda session: workers.beat(
+                session, self._worker_id, draining=draining, problem=problem, device=device, store=store
+            )
         )
         if not known and not self._ended.is_set():
             log.warning("worker_was_unknown", worker=self._worker_id)
@@ -146,6 +152,13 @@ class Maintenance(threading.Thread):
             self._heartbeat.stop()
         elif self._working():
             self._heartbeat.beat()
+
+    def _store(self) -> workers.Store | None:
+        """What the store is known by; None where that cannot be read now."""
+        try:
+            return workers.Store(self._artifacts.identity(), self._artifacts.place)
+        except StoreUnreachableError:
+            return None
 
     def reap_neighbours(self) -> None:
         """A worker that was killed here is known to be dead: its cohorts need not wait for their leases."""
@@ -187,3 +200,5 @@ class Maintenance(threading.Thread):
         # A folder this database knows nothing of may belong to another database: it is given time.
         for cohort_id in [*final, *(name for name in unknown if self._artifacts.age(name) > FOREIGN_SECONDS)]:
             self._artifacts.remove_cohort(cohort_id)
+        if self._uploads is not None:
+            self._uploads.tidy()

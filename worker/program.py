@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 
 from services import log
+from services.artifacts.interface import StoreUnusableError
 from services.db.unusable import UnusableDatabaseError
 from services.heartbeat import check
 from services.settings import Settings, get_settings
@@ -33,7 +34,10 @@ def main(arguments: Sequence[str] | None = None, command: Sequence[str] = COMMAN
     if given.slots is not None:
         settings = Settings.model_validate({**settings.model_dump(), "slots": given.slots})
     log.configure(settings)
-    host = Host(settings, command=command, probe=probe)
+    try:
+        host = Host(settings, command=command, probe=probe)
+    except StoreUnusableError as error:
+        sys.exit(str(error))
     signals = StopSignals()
     if settings.embedded:
         try:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from services import faults
-from services.artifacts import Artifacts
+from services.artifacts.chosen import artifacts_of
 from services.cohorts.claim import Claim, claim
 from services.cohorts.failure import hand_back
 from services.cohorts.quarantine import UnreadableError, quarantine, told
@@ -60,7 +60,7 @@ class Slot(threading.Thread):
         self._hurry = threading.Event()
         self._spare: Child | None = None
         self._supervisor: Supervisor | None = None
-        self._artifacts = Artifacts(settings.home)
+        self._artifacts = artifacts_of(settings)
         self._problem: str | None = None
 
     @property

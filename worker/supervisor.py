@@ -8,7 +8,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -16,10 +15,9 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from services import faults
-from services.artifacts import Artifacts
+from services.artifacts.chosen import artifacts_of
 from services.child_protocol import (
     Ack,
-    CheckpointReport,
     Energy,
     Start,
     StopMode,
@@ -34,15 +32,18 @@ from services.cohorts.commit import Commit, Outcome, OutOfOrderError, commit_che
 from services.cohorts.endings import UnfinishedError, finish, release
 from services.cohorts.failure import Failure, fail, hand_back
 from services.cohorts.leftovers import unneeded
+from services.datasets.shared import SharedUploads, have_upload
+from services.datasets.shared_files import SharedFiles
 from services.db.database import Database
 from services.db.unit_of_work import UnitOfWork, is_transient
 from services.heartbeat import boottime
 from services.quotes.history import learn
 from services.settings import Settings
 from worker import exits
+from worker.checkpoint_files import CheckpointFiles
 from worker.child import Child, MalformedError
 from worker.lease import FencedError, Lease
-from worker.start import newest_whole, start_message
+from worker.start import start_message
 from worker.stop_orders import Order, StopOrder
 
 log = structlog.get_logger(__name__)
@@ -86,7 +87,8 @@ class Supervisor:
         self._settings = settings
         self._claim = claim
         self._child = child
-        self._artifacts = Artifacts(settings.home)
+        self._artifacts = artifacts_of(settings)
+        self._files = CheckpointFiles(self._artifacts, claim, self._forget)
         self._lease = Lease(database, settings, claim, child, claimed_at)
         self._draining = draining
         self._hurry = hurry
@@ -124,6 +126,7 @@ class Supervisor:
         finally:
             self._lease.stop()
             self._child.end()
+            self._artifacts.end_attempt(self._claim.cohort_id, self._claim.attempt)
         if verdict in ("succeeded", "failed", "cancelled"):
             self._tidy()
         self._log.info("attempt_ended", verdict=verdict, failure=self._failure.code if self._failure else None)
@@ -147,12 +150,20 @@ class Supervisor:
                 self._artifacts.remove_cohort(cohort_id)
 
     def _start_message(self) -> Start:
-        def drop(epochs: list[int]) -> None:
-            self._write(lambda session: forget(session, self._claim.cohort_id, epochs))
-
-        resume = newest_whole(self._claim, self._artifacts, drop)
+        claim, settings = self._claim, self._settings
+        if settings.shares_uploads:
+            have_upload(claim.spec.get("dataset"), SharedUploads(settings.data_path, self._artifacts))
+            SharedFiles(settings.data_path, self._artifacts).have(claim.spec.get("dataset"))
+        resume = self._files.resume(lambda: self._unwanted() or self._draining())
         self._from_epoch = -1 if resume is None else resume["epoch"]
-        return start_message(self._claim, self._settings, self._artifacts, resume)
+        return start_message(claim, settings, self._files.folder(), resume)
+
+    def _unwanted(self) -> bool:
+        """Whether nothing that takes long is worth while any more."""
+        return self._lease.lost.is_set() or self._hurry() or self._lease.desired == "cancel"
+
+    def _forget(self, epochs: list[int]) -> None:
+        self._write(lambda session: forget(session, self._claim.cohort_id, epochs))
 
     def _converse(self) -> None:
         """Hear the child out until its last message, its end, or the order to kill it."""
@@ -218,7 +229,7 @@ class Supervisor:
         claim = self._claim
         report = read_epochs(message)
         if (file := report.get("checkpoint")) is not None:
-            report["checkpoint"] = self._placed(file)
+            report["checkpoint"] = self._files.published(file, self._unwanted)
 
         def commit(session: UnitOfWork) -> Commit:
             committed = commit_epochs(session, claim.cohort_id, claim.attempt, report, self._settings.lease_seconds)
@@ -231,13 +242,14 @@ class Supervisor:
         """Store a checkpoint that came by itself, most often from the middle of an epoch."""
         claim = self._claim
         report = read_saved(message)
-        file = report["file"]
-        report["file"] = self._placed(file)
-        lease = self._settings.lease_seconds
-        self._commit(
-            lambda session: commit_checkpoint(session, claim.cohort_id, claim.attempt, report, lease),
-            {"type": "ack", "epoch": file["epoch"], "checkpoint": file["path"]},
-        )
+        file, lease = report["file"], self._settings.lease_seconds
+        ack: Ack = {"type": "ack", "epoch": file["epoch"], "checkpoint": file["path"]}
+        placed = self._files.published(file, self._unwanted)
+        if placed is None:
+            self._child.send(ack)  # it has done what it could
+            return
+        report["file"] = placed
+        self._commit(lambda session: commit_checkpoint(session, claim.cohort_id, claim.attempt, report, lease), ack)
 
     def _commit(self, commit: Callable[[UnitOfWork], Commit], ack: Ack) -> None:
         """Write what the child has sent, let it go on, remove the files that were replaced, and do what is asked."""
@@ -251,13 +263,6 @@ class Supervisor:
         self._child.send(ack)
         self._artifacts.remove(done.stale)
         self._follow(done.desired)
-
-    def _placed(self, file: CheckpointReport) -> CheckpointReport:
-        """The file by its path as the database stores it."""
-        try:
-            return {**file, "path": self._artifacts.relative(Path(file["path"]))}
-        except ValueError as error:
-            raise MalformedError(str(error)) from error
 
     def _ask(self) -> None:
         """Look what is asked of the cohort, and whether the worker is to end."""

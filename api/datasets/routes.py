@@ -45,7 +45,9 @@ FILE: dict[str, Any] = {
 @router.get("", summary="List the data sets", response_model=Page[DatasetEntry | UploadEntry], responses=problems(422))
 def list_datasets(request: Request, context: ContextDep, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """Those known by name first, then uploaded tables, the newest first."""
-    return page(request, datasets.every(context.settings.data_path, context.principal.workspace), limit, cursor)
+    return page(
+        request, datasets.every(context.settings.data_path, context.principal.workspace, context.uploads), limit, cursor
+    )
 
 
 @router.post(
@@ -92,6 +94,7 @@ async def upload(
             options.of_file(),
             title=title,
             dry_run=options.dry_run,
+            shared=context.uploads,
         )
     entry = datasets.upload_entry(table)
     if options.dry_run:
@@ -107,12 +110,15 @@ async def upload(
 )
 def read_dataset(request: Request, context: ContextDep, name: str) -> Response:
     """Task, size, licence, source, and whether its files are here."""
-    return with_etag(request, JsonAnswer(datasets.one(name, context.settings.data_path, context.principal.workspace)))
+    return with_etag(
+        request,
+        JsonAnswer(datasets.one(name, context.settings.data_path, context.principal.workspace, context.uploads)),
+    )
 
 
 @router.delete("/{name}", summary="Delete an uploaded table", status_code=204, responses=problems(404, 409))
 def delete_dataset(context: ContextDep, name: str) -> Response:
     """Refused while an experiment that is not final uses it."""
     with context.database.write() as session:
-        remove_upload(session, context.settings.data_path, name)
+        remove_upload(session, context.settings.data_path, name, context.uploads)
     return Response(status_code=204)

@@ -73,7 +73,7 @@ def submit(
     dry_run: Annotated[bool, Query(description="Only say what would happen.")] = False,
 ) -> Response:
     """Store the spec with its whole grid and queue it; `dry_run` answers with the plan instead and stores nothing."""
-    spec = parse_spec(body, context.settings.data_path, context.principal.workspace)
+    spec = parse_spec(body, context.settings.data_path, context.principal.workspace, context.uploads)
     if dry_run:
         with context.database.read() as session:
             return JsonAnswer(plan(session, spec, context.settings).model_dump(mode="json"))
@@ -152,7 +152,7 @@ def clone(
         body = store.clone_spec(store.get(session, experiment_id), changes.spec if changes else {})
     return _submit(
         context,
-        parse_spec(body, context.settings.data_path, context.principal.workspace),
+        parse_spec(body, context.settings.data_path, context.principal.workspace, context.uploads),
         _scoped(request, idempotency_key),
     )
 
@@ -202,6 +202,8 @@ def _submit(context: Context, spec: ExperimentSpec, key: str | None) -> Response
     if getattr(spec.dataset, "size_bytes", 0) <= SMALL_DOWNLOAD_BYTES:
         # Outside the transaction: what cannot be had is refused now; a large set is fetched by the worker.
         ensure_available(spec.dataset, context.settings.data_path, download=True)
+    if context.data_files is not None:
+        context.data_files.share(spec.dataset.files)
 
     tried: list[str] = []
 

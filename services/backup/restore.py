@@ -11,11 +11,13 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from services.artifacts import Artifacts
+from services.artifacts.chosen import artifacts_of
+from services.artifacts.interface import Artifacts, StoreUnreachableError, StoreUnusableError
 from services.backup import postgres
 from services.backup.archive import Archive, sync_folder
 from services.backup.manifest import ARTIFACTS, SQLITE_FILE, BackupError, Manifest
-from services.datasets.store import UploadFolder
+from services.datasets.folder import UploadFolder
+from services.datasets.shared import SharedUploads
 from services.db import schema
 from services.db.database import Database, database_url
 from services.db.file_check import damage
@@ -67,18 +69,22 @@ def restore(settings: Settings, path: Path, *, replace: bool = False) -> Restore
         if manifest.database != kind:
             raise BackupError(f"{path} is of {manifest.database}, and these settings name {kind}; {NOTHING}")
         with _alone(settings.home):
+            files = _Files(settings)
             if not replace:
-                _refuse_what_is_there(settings)
+                _refuse_what_is_there(settings, files)
             archive.verify()
-            placed: list[Path] = []
             try:
-                _place_files(archive, settings, placed)
+                files.place(archive)
                 if kind == "sqlite":
                     return _restore_sqlite(archive, settings)
                 return Restored(manifest, postgres.restore(archive, settings, replace=replace))
-            except BaseException:
-                for place in placed:
-                    _remove(place)
+            except BaseException as error:
+                files.take_back()
+                if isinstance(error, StoreUnreachableError):
+                    message = (
+                        f"the artifacts cannot be stored: {error}; what was written is removed, if that can be done"
+                    )
+                    raise BackupError(message) from error
                 raise
 
 
@@ -96,59 +102,79 @@ def _alone(home: Path) -> Generator[None]:
         yield
 
 
-def _refuse_what_is_there(settings: Settings) -> None:
+def _refuse_what_is_there(settings: Settings, files: "_Files") -> None:
     """Refuse to restore over a SQLite database or files; what PostgreSQL holds is looked at in its own transaction."""
     url = database_url(settings.database)
     there: list[str] = []
     if url.get_backend_name() == "sqlite":
-        files = [Path(f"{url.database}{suffix}") for suffix in SUFFIXES]
-        there += [str(file) for file in files if file.exists() and file.stat().st_size]
-    artifacts, uploads = Artifacts(settings.home), UploadFolder(settings.data_path)
-    if artifacts.cohorts():
-        there.append(f"checkpoints in {artifacts.root}")
-    if uploads.ids():
-        there.append(f"uploaded tables in {settings.data_path / UPLOADS}")
+        beside = [Path(f"{url.database}{suffix}") for suffix in SUFFIXES]
+        there += [str(file) for file in beside if file.exists() and file.stat().st_size]
+    there += files.present()
     if there:
         raise BackupError(f"something is there already: {'; '.join(there)}. --replace replaces it; {NOTHING}")
 
 
-def _place_files(archive: Archive, settings: Settings, placed: list[Path]) -> None:
-    """Write checkpoints and uploads where they belong, noting each in `placed`; a table that is there is the same."""
-    artifacts, uploads = Artifacts(settings.home), UploadFolder(settings.data_path)
-    tables: dict[str, list[str]] = {}
-    for name in archive.manifest.members:
-        folder, _, rest = name.partition("/")
-        if folder == ARTIFACTS:
-            place = artifacts.absolute(rest)
-            new = not place.exists()
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft = place.with_name(f".{place.name}.tmp")
-            try:
-                archive.extract(name, draft)
-                draft.replace(place)
-            finally:
-                draft.unlink(missing_ok=True)
-            if new:
-                placed.append(place)
-        elif folder == UPLOADS:
-            tables.setdefault(rest.split("/")[0], []).append(name)
-    for table_id, names in tables.items():
-        with uploads.draft(table_id) as draft:
-            if draft is None:
-                continue
-            for name in names:
-                archive.extract(name, draft / Path(name).name)
-        placed.append(uploads.folder(table_id))
+class _Files:
+    """Checkpoints and uploaded tables in the store and the folder of the settings, and which of them were put there.
 
+    Raises:
+        BackupError: the store of the settings can never work, or does not answer.
+    """
 
-def _remove(place: Path) -> None:
-    if place.is_dir():
-        shutil.rmtree(place, ignore_errors=True)
-        return
-    with suppress(OSError):
-        place.unlink(missing_ok=True)
-        for folder in place.parents[:2]:  # of the attempt and of the cohort, where nothing else is in them
-            folder.rmdir()
+    def __init__(self, settings: Settings) -> None:
+        try:
+            self._artifacts: Artifacts = artifacts_of(settings)
+            self._cohorts = set(self._artifacts.cohorts())
+            self._shared = SharedUploads(settings.data_path, self._artifacts) if settings.shares_uploads else None
+            self._tables = self._shared.ids() if self._shared is not None else set[str]()
+        except (StoreUnreachableError, StoreUnusableError) as error:
+            raise BackupError(f"the artifacts cannot be stored: {error}; {NOTHING}") from error
+        self._uploads = UploadFolder(settings.data_path)
+        self._home = settings.home
+        self._new_checkpoints: list[str] = []
+        self._new_tables: list[str] = []
+
+    def present(self) -> list[str]:
+        """What is there already, for people to read."""
+        checkpoints = [f"checkpoints in {self._artifacts.place}"] if self._cohorts else []
+        place = self._uploads.root if self._uploads.ids() else self._artifacts.place
+        return [*checkpoints, *([f"uploaded tables in {place}"] if self._tables or self._uploads.ids() else [])]
+
+    def place(self, archive: Archive) -> None:
+        """Write checkpoints and uploads where they belong; a table that is there is the same."""
+        tables: dict[str, list[str]] = {}
+        with tempfile.TemporaryDirectory(prefix=".restore-", dir=self._home) as scratch:
+            draft = Path(scratch) / "file"
+            for name in archive.manifest.members:
+                folder, _, rest = name.partition("/")
+                if folder == ARTIFACTS:
+                    archive.extract(name, draft)
+                    if rest.split("/")[1] not in self._cohorts or not self._artifacts.holds(rest):
+                        self._new_checkpoints.append(rest)
+                    self._artifacts.put(rest, draft)
+                elif folder == UPLOADS:
+                    tables.setdefault(rest.split("/")[0], []).append(name)
+        for table_id, names in tables.items():
+            if self._shared is not None:
+                self._shared.settle(table_id)  # a copy of one that was deleted is no table
+            with self._uploads.draft(table_id) as draft:
+                if draft is not None:
+                    self._new_tables.append(table_id)
+                    for name in names:
+                        archive.extract(name, draft / Path(name).name)
+            if self._shared is not None:
+                self._shared.settle(table_id)
+
+    def take_back(self) -> None:
+        """Remove what was put there; what was there before stays, or is what the backup has of it."""
+        self._artifacts.remove(self._new_checkpoints)
+        for cohort_id in {name.split("/")[1] for name in self._new_checkpoints} - self._cohorts:
+            self._artifacts.remove_cohort(cohort_id)
+        for table_id in self._new_tables:
+            shutil.rmtree(self._uploads.folder(table_id), ignore_errors=True)
+            if self._shared is not None and table_id not in self._tables:
+                with suppress(OSError):
+                    self._shared.remove(table_id)
 
 
 def _restore_sqlite(archive: Archive, settings: Settings) -> Restored:

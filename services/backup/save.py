@@ -10,11 +10,13 @@ from typing import IO
 
 from sqlalchemy.exc import DBAPIError
 
-from services.artifacts import Artifacts
+from services.artifacts.chosen import artifacts_of
+from services.artifacts.interface import Artifacts, StoreUnreachableError, StoreUnusableError
 from services.backup.archive import ArchiveWriter
 from services.backup.manifest import ARTIFACTS, FORMAT, BackupError, Manifest, is_member_name
 from services.backup.snapshot import Checkpoint, snapshot
-from services.datasets.store import UploadFolder
+from services.datasets.folder import UploadFolder
+from services.datasets.shared import SharedUploads
 from services.db.database import Database, database_url
 from services.errors import GoneError, NotFoundError
 from services.science.datasets.upload import UPLOADS
@@ -49,8 +51,9 @@ def save(settings: Settings, path: Path) -> Saved:
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         raise BackupError(f"there is no database at {url.database}: nothing to back up; --home names another folder")
     database = Database(settings, application="firstlight-backup")
-    artifacts = Artifacts(settings.home)
     try:
+        artifacts = artifacts_of(settings)
+        shared = SharedUploads(settings.data_path, artifacts) if settings.shares_uploads else None
         with ArchiveWriter(path) as archive:
             for look in range(1, LOOKS + 1):
                 with snapshot(database) as seen, ExitStack() as held:
@@ -59,7 +62,7 @@ def save(settings: Settings, path: Path) -> Saved:
                     if len(opened) < len(checkpoints[:MOST_HELD]) and look < LOOKS:
                         continue
                     left_out = _add_checkpoints(archive, opened, artifacts, checkpoints)
-                    _add_uploads(archive, UploadFolder(settings.data_path))
+                    _add_uploads(archive, UploadFolder(settings.data_path), shared)
                     tables = seen.write(archive, path.with_name(f".{path.name}.rows"))
                 manifest = Manifest(
                     format=FORMAT,
@@ -75,6 +78,8 @@ def save(settings: Settings, path: Path) -> Saved:
             raise AssertionError("unreachable: the last look is taken as it is")
     except DBAPIError as error:
         raise BackupError(f"the database cannot be read, and no backup was made of it: {error.orig}") from error
+    except (StoreUnreachableError, StoreUnusableError) as error:
+        raise BackupError(f"the artifacts cannot be read, and no backup was made: {error}") from error
     finally:
         database.dispose()
 
@@ -85,6 +90,8 @@ def _open(artifacts: Artifacts, checkpoint: Checkpoint) -> IO[bytes] | None:
         return None
     try:
         return artifacts.open(checkpoint.path)
+    except StoreUnreachableError:
+        raise
     except (OSError, GoneError):
         return None
 
@@ -114,8 +121,10 @@ def _add_checkpoints(
     return left_out
 
 
-def _add_uploads(archive: ArchiveWriter, uploads: UploadFolder) -> None:
-    for table_id in uploads.ids():
+def _add_uploads(archive: ArchiveWriter, uploads: UploadFolder, shared: SharedUploads | None) -> None:
+    for table_id in uploads.ids() if shared is None else sorted(shared.ids()):
+        if shared is not None and not shared.settle(table_id):
+            continue
         with ExitStack() as held:
             try:
                 files = {name: held.enter_context(file) for name, file in uploads.open(table_id).items()}

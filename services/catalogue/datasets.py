@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from services.catalogue.families import find
+from services.datasets.shared import SharedUploads
 from services.datasets.store import UploadedTable, UploadStore
 from services.science.datasets import DATASETS, BuiltIn
 from services.science.datasets.files import locate
@@ -14,13 +15,13 @@ from services.science.datasets.upload import FACTS, Upload, is_upload_name
 Json = dict[str, Any]
 
 
-def every(data_dir: Path, workspace: str) -> list[Json]:
+def every(data_dir: Path, workspace: str, shared: SharedUploads | None = None) -> list[Json]:
     """Those known by name, then the uploads of the workspace, the newest first."""
-    uploads = [upload_entry(table) for table in UploadStore(data_dir, workspace).list()]
+    uploads = [upload_entry(table) for table in UploadStore(data_dir, workspace, shared).list()]
     return [*(_built_in(cls, data_dir) for cls in DATASETS.values()), *uploads]
 
 
-def one(name: str, data_dir: Path, workspace: str) -> Json:
+def one(name: str, data_dir: Path, workspace: str, shared: SharedUploads | None = None) -> Json:
     """One data set by its name, or an uploaded table of the workspace by its id.
 
     Raises:
@@ -29,7 +30,7 @@ def one(name: str, data_dir: Path, workspace: str) -> Json:
     """
     plain = spelled(name)
     if is_upload_name(plain):
-        return upload_entry(UploadStore(data_dir, workspace).get(plain))
+        return upload_entry(UploadStore(data_dir, workspace, shared).get(plain))
     return _built_in(find(DATASETS, plain, "data set"), data_dir)
 
 

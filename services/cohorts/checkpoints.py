@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from services.artifacts import cohort_folder
+from services.artifacts.interface import cohort_folder
 from services.child_protocol import CheckpointReport
 from services.db.tables import CheckpointRow
 

@@ -1,18 +1,19 @@
-"""Where uploaded tables live: one folder per id inside the data folder, written whole or not at all."""
+"""The uploaded tables of a workspace: what is known of each, and adding, listing and deleting them."""
 
 import hashlib
 import json
 import re
 import shutil
-import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from services.datasets.folder import UploadFolder
+from services.datasets.shared import SharedUploads
 from services.db.tables import DEFAULT_WORKSPACE
 from services.errors import BusyError, DatasetInvalidError, GoneError, NotFoundError
 from services.science.datasets.base import Task
@@ -20,7 +21,7 @@ from services.science.datasets.csv_columns import ColumnReading
 from services.science.datasets.csv_table import CsvOptions, CsvTable
 from services.science.datasets.digests import digest_of
 from services.science.datasets.errors import DatasetInvalid, DatasetUnavailable
-from services.science.datasets.upload import MANIFEST, TABLE, UPLOAD_NAME, UPLOADS, read_manifest, write_table
+from services.science.datasets.upload import TABLE, UPLOAD_NAME, read_manifest, write_table
 
 MOST_UPLOADS = 1_000
 
@@ -54,67 +55,17 @@ class UploadedTable(BaseModel):
         return {name: getattr(self, name) for name in ("task", "rows", "inputs", "outputs", "digest")}
 
 
-class UploadFolder:
-    """The files of all uploaded tables of a data folder, whosever they are. Safe to use from several processes."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self._folder = data_dir / UPLOADS
-
-    def folder(self, table_id: str) -> Path:
-        """Where a table's files lie."""
-        return self._folder / table_id
-
-    @contextmanager
-    def draft(self, table_id: str) -> Generator[Path | None]:
-        """A folder for the files of a new table, which takes its place at the end of the block; None if it is there.
-
-        Raises:
-            OSError: it cannot be written; nothing is left of it.
-        """
-        home = self._folder / table_id
-        if home.is_dir():
-            yield None
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self._folder))
-        try:
-            yield draft
-            # The draft's folder is private to its owner; a worker may run as another user.
-            draft.chmod(0o755)
-            draft.rename(home)
-        except BaseException as error:
-            shutil.rmtree(draft, ignore_errors=True)
-            if not (isinstance(error, OSError) and home.is_dir()):  # somebody was faster with the same table
-                raise
-
-    def open(self, table_id: str) -> dict[str, IO[bytes]]:
-        """The files of a table by their names, to be read and closed; they stay readable when it is deleted meanwhile.
-
-        Raises:
-            NotFoundError: no such table.
-            OSError: a file of it cannot be read.
-        """
-        home = self._folder / table_id
-        if not re.fullmatch(UPLOAD_NAME, table_id) or not home.is_dir():
-            raise NotFoundError(f"no uploaded data set {table_id!r} is here")
-        return {name: (home / name).open("rb") for name in (MANIFEST, TABLE)}
-
-    def ids(self) -> tuple[str, ...]:
-        """The ids of all tables, in order."""
-        if not self._folder.is_dir():
-            return ()
-        return tuple(sorted(path.name for path in self._folder.iterdir() if re.fullmatch(UPLOAD_NAME, path.name)))
-
-
 class UploadStore(UploadFolder):
     """The uploaded tables of one workspace in a data folder. Safe to use from several processes.
 
-    The workspace is part of what makes a table's id: no two of them ever share one, nor learn that they could.
+    The workspace is part of what makes a table's id: no two of them ever share one, nor learn that they could. With
+    `shared` a table is where that says, and the folder holds copies: every method may raise StoreUnreachableError then.
     """
 
-    def __init__(self, data_dir: Path, workspace: str) -> None:
+    def __init__(self, data_dir: Path, workspace: str, shared: SharedUploads | None = None) -> None:
         super().__init__(data_dir)
         self._workspace = workspace
+        self._shared = shared
 
     def add(self, table: CsvTable, title: str, options: CsvOptions, *, keep: bool = True) -> UploadedTable:
         """Store a table, or only say what would be stored; the same content gets the same id and is stored once.
@@ -126,10 +77,9 @@ class UploadStore(UploadFolder):
         whose = [] if self._workspace == DEFAULT_WORKSPACE else [self._workspace]
         identity = json.dumps([digest, table.features, table.target, table.task, table.classes, *whose])
         table_id = f"dts_{hashlib.sha256(identity.encode()).hexdigest()[:24]}"
-        home = self._folder / table_id
-        if keep and home.is_dir():
+        if keep and self._is_here(table_id):
             return self.get(table_id)
-        if keep and len(self.ids()) >= MOST_UPLOADS:
+        if keep and len(self._all_ids()) >= MOST_UPLOADS:
             raise BusyError(f"{MOST_UPLOADS} uploaded tables are stored; delete some first")
         uploaded = UploadedTable(
             id=table_id,
@@ -155,6 +105,13 @@ class UploadStore(UploadFolder):
         with self.draft(table_id) as draft:
             if draft is not None:
                 write_table(draft, table.x, table.y, uploaded.model_dump(mode="json"))
+        if self._shared is not None:
+            try:
+                self._shared.share(table_id)
+            except BaseException:
+                if draft is not None:
+                    shutil.rmtree(self.folder(table_id), ignore_errors=True)
+                raise
         return uploaded if draft is not None else self.get(table_id)
 
     def get(self, table_id: str) -> UploadedTable:
@@ -166,23 +123,25 @@ class UploadStore(UploadFolder):
             DatasetInvalidError: its manifest cannot be read.
         """
         home = self._home(table_id)
+        return self._read(home)
+
+    def _read(self, home: Path) -> UploadedTable:
         if not (home / TABLE).is_file():
-            raise GoneError(f"the files of the uploaded data set {table_id!r} were removed; upload it again")
+            raise GoneError(f"the files of the uploaded data set {home.name!r} were removed; upload it again")
         try:
             return UploadedTable.model_validate(read_manifest(home))
         except DatasetUnavailable as error:
             raise GoneError(str(error)) from error
         except (DatasetInvalid, ValidationError) as error:
-            raise DatasetInvalidError(f"the manifest of {table_id} cannot be read: {error}") from error
+            raise DatasetInvalidError(f"the manifest of {home.name} cannot be read: {error}") from error
 
     def list(self) -> tuple[UploadedTable, ...]:
         """Every readable table, newest first."""
         tables: list[UploadedTable] = []
-        for table_id in self.ids():
-            try:
-                tables.append(self.get(table_id))
-            except (NotFoundError, GoneError, DatasetInvalidError):
-                continue
+        for table_id in self._all_ids():
+            with suppress(NotFoundError, GoneError, DatasetInvalidError, ValidationError):
+                if (table := self._listed(table_id)).workspace == self._workspace:
+                    tables.append(table)
         return tuple(sorted(tables, key=lambda table: (table.created_at, table.id), reverse=True))
 
     def delete(self, table_id: str) -> None:
@@ -191,7 +150,28 @@ class UploadStore(UploadFolder):
         Raises:
             NotFoundError: no such table.
         """
-        shutil.rmtree(self._home(table_id))
+        home = self._home(table_id)
+        if self._shared is not None:
+            self._shared.remove(table_id)
+        shutil.rmtree(home)
+
+    def _all_ids(self) -> Sequence[str]:
+        return self.ids() if self._shared is None else sorted(self._shared.ids())
+
+    def _is_here(self, table_id: str) -> bool:
+        """Whether there is such a table; its files are in the folder then."""
+        if self._shared is not None and not self._shared.settle(table_id):
+            return False
+        return self.folder(table_id).is_dir()
+
+    def _listed(self, table_id: str) -> UploadedTable:
+        """What is known of a table; none is fetched or sent anywhere to be listed. See `get` for what is raised."""
+        if self._shared is not None and (manifest := self._shared.manifest(table_id)) is not None:
+            return UploadedTable.model_validate(manifest)
+        home = self.folder(table_id)
+        if not home.is_dir() or _owner(home) != self._workspace:
+            raise NotFoundError(f"no uploaded data set {table_id!r} is here")
+        return self._read(home)
 
     def _home(self, table_id: str) -> Path:
         """The folder of a table of this workspace.
@@ -199,8 +179,9 @@ class UploadStore(UploadFolder):
         Raises:
             NotFoundError: no such table, or one of another workspace.
         """
-        home = self._folder / table_id
-        if not re.fullmatch(UPLOAD_NAME, table_id) or not home.is_dir() or _owner(home) != self._workspace:
+        home = self.folder(table_id)
+        here = re.fullmatch(UPLOAD_NAME, table_id) and self._is_here(table_id)
+        if not here or _owner(home) != self._workspace:
             raise NotFoundError(f"no uploaded data set {table_id!r} is here")
         return home
 

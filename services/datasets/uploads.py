@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from services.datasets.shared import SharedUploads
 from services.datasets.store import UploadedTable, UploadStore
 from services.db.isolation import workspace_of
 from services.db.tables import ExperimentRow
@@ -36,6 +37,7 @@ def upload_csv(
     title: str = "",
     limits: CsvLimits | None = None,
     dry_run: bool = False,
+    shared: SharedUploads | None = None,
 ) -> UploadedTable:
     """Parse a CSV file and store it, unless it is a dry run.
 
@@ -48,7 +50,7 @@ def upload_csv(
     except CsvInvalid as error:
         problems = [FieldProblem("/file", str(fault)) for fault in error.faults]
         raise InvalidInputError(f"the CSV file cannot be used: {error}", problems) from error
-    stored = UploadStore(data_dir, workspace).add(table, title, table.options, keep=not dry_run)
+    stored = UploadStore(data_dir, workspace, shared).add(table, title, table.options, keep=not dry_run)
     again = (
         ()
         if title in ("", stored.title)
@@ -59,7 +61,7 @@ def upload_csv(
     return stored.model_copy(update={**read, "notes": (*table.notes, *again)})
 
 
-def fill_upload(spec: Any, data_dir: Path, workspace: str) -> Any:
+def fill_upload(spec: Any, data_dir: Path, workspace: str, shared: SharedUploads | None = None) -> Any:
     """Complete the `dataset` of a posted spec when it is an uploaded table's id: what is known of it is filled in.
 
     A client's own words about the table are overwritten. Anything else is returned as it is, for validation to judge.
@@ -74,14 +76,14 @@ def fill_upload(spec: Any, data_dir: Path, workspace: str) -> Any:
     if not isinstance(name, str) or not is_upload_name(spelled(name)):
         return spec
     try:
-        table = UploadStore(data_dir, workspace).get(spelled(name))
+        table = UploadStore(data_dir, workspace, shared).get(spelled(name))
     except (NotFoundError, GoneError, DatasetInvalidError) as error:
         raise SpecInvalidError(error.detail, [FieldProblem("/dataset", error.detail)]) from error
     own = dict(dataset) if isinstance(dataset, Mapping) else {}
     return {**spec, "dataset": {**own, "name": table.id, **table.facts()}}
 
 
-def remove_upload(session: Session, data_dir: Path, name: str) -> None:
+def remove_upload(session: Session, data_dir: Path, name: str, shared: SharedUploads | None = None) -> None:
     """Delete an uploaded table of the session's workspace.
 
     Raises:
@@ -90,7 +92,7 @@ def remove_upload(session: Session, data_dir: Path, name: str) -> None:
     """
     if name in DATASETS:
         raise ConflictError(f"{name!r} comes with the service; only uploaded tables can be deleted")
-    store = UploadStore(data_dir, workspace_of(session))
+    store = UploadStore(data_dir, workspace_of(session), shared)
     using = session.scalars(
         select(ExperimentRow.id).where(ExperimentRow.dataset == name, ExperimentRow.state.not_in(FINAL)).limit(4)
     ).all()

@@ -255,7 +255,8 @@ class WorkerRow(Base):
     """A worker process that may hold leases; (host, boot, pid, start time) identifies it even after a pid is reused.
 
     `problem` says why it takes no work at present, NULL when it does. `device` names what it can train on
-    (`services/cohorts/workers.py`).
+    (`services/cohorts/workers.py`). `store_id` is that of the store it keeps files in, and
+    `store_place` what it calls that.
     """
 
     __tablename__ = "workers"
@@ -270,6 +271,8 @@ class WorkerRow(Base):
     heartbeat_at: Mapped[float] = mapped_column(Float)
     draining: Mapped[bool] = mapped_column(default=False)
     problem: Mapped[str | None] = mapped_column(Text)
+    store_id: Mapped[str | None] = mapped_column(String(40))
+    store_place: Mapped[str | None] = mapped_column(Text)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 

@@ -9,6 +9,7 @@ import psutil
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy.orm import Session
 
+from services.datasets.shared import SharedUploads
 from services.datasets.uploads import fill_upload
 from services.errors import FieldProblem, GridTooLargeError, SpecInvalidError
 from services.experiments.admission import refusal
@@ -119,14 +120,14 @@ def lanes(session: Session, settings: Settings, device: str | None) -> int:
     return live_slots(session, device)[1] or max(1, settings.slots)
 
 
-def parse_spec(body: Any, data_dir: Path, workspace: str) -> ExperimentSpec:
+def parse_spec(body: Any, data_dir: Path, workspace: str, shared: SharedUploads | None = None) -> ExperimentSpec:
     """Validate a posted body as a spec; what is known of a table of the workspace is filled in first.
 
     Raises:
         SpecInvalidError: with a pointer into the body and a message for everything that is wrong.
     """
     try:
-        spec = ExperimentSpec.model_validate(fill_upload(body, data_dir, workspace))
+        spec = ExperimentSpec.model_validate(fill_upload(body, data_dir, workspace, shared))
     except ValidationError as error:
         raise invalid_spec(field_problems(error.errors(include_url=False), body)) from None
     # Not a rule of the spec itself: one that was stored before is still read.

@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, func, select, true
+from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
 
-from services.cohorts.workers import trains_on
+from services.cohorts.workers import alive, trains_on
 from services.db.base import now
-from services.db.clock import CLOCK
 from services.db.isolation import EVERY_WORKSPACE
 from services.db.tables import CohortRow, ExperimentRow, TrialRow, WorkerRow
-from services.heartbeat import ALIVE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def live_slots(session: Session, device: str | None = None) -> tuple[int, int]:
     suitable = true() if device is None else trains_on(device)
     count, slots = session.execute(
         select(func.count(), func.coalesce(func.sum(WorkerRow.slots), 0)).where(
-            _alive(), WorkerRow.problem.is_(None), suitable
+            alive(), WorkerRow.problem.is_(None), suitable
         )
     ).one()
     return int(count), int(slots)
@@ -52,10 +50,6 @@ def no_worker(session: Session, device: str | None) -> list[str]:
     return [f"no live worker trains on a {device}: the experiment waits until one does"]
 
 
-def _alive() -> ColumnElement[bool]:
-    return and_(WorkerRow.heartbeat_at > CLOCK - ALIVE_SECONDS, WorkerRow.draining.is_(False))
-
-
 def population(session: Session) -> Population:
     """Count."""
     workers, slots = live_slots(session)
@@ -67,7 +61,7 @@ def population(session: Session) -> Population:
         trials=_by_state(session, TrialRow),
         workers=workers,
         slots=slots,
-        problem=session.scalar(select(func.min(WorkerRow.problem)).where(_alive())),
+        problem=session.scalar(select(func.min(WorkerRow.problem)).where(alive())),
         oldest_queued_seconds=0.0 if oldest is None else max(0.0, (now() - oldest).total_seconds()),
     )
 

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from services.log import MOST_LINE
+from services.redaction import MARK, Redaction, cloud_secrets
 
 CODE = """
 import logging, structlog
@@ -84,3 +86,18 @@ def test_no_line_holds_a_secret_or_a_local_variable_or_is_long(kind: str) -> Non
         lines = [json.loads(line) for line in done.stderr.splitlines()]
         assert lines[0]["exception"][0]["frames"][-1]["name"] == "deep"
         assert len(lines) == 3
+
+
+def test_credentials_of_a_bucket_do_not_reach_a_line(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("the-token-of-the-cloud\n")
+    variables = {
+        "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-bucket",
+        "AZURE_STORAGE_ACCOUNT_KEY": "the+key/of=",
+        "AWS_SESSION_TOKEN_FILE": str(tmp_path / "token"),
+        "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "none"),
+        "AWS_REGION": "eu-central-1",
+    }
+    secrets = cloud_secrets(variables)
+    assert secrets == ["the-secret-of-the-bucket", "the+key/of=", "the-token-of-the-cloud"]
+    line = Redaction(secrets).text(f"eu-central-1 {' '.join(secrets)}")
+    assert line == f"eu-central-1 {MARK} {MARK} {MARK}"

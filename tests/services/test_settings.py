@@ -1,6 +1,7 @@
 """Settings from the environment: secrets that come as files, passwords that stand apart from their address."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,33 @@ def test_what_is_wrong_is_named_with_its_value(monkeypatch: pytest.MonkeyPatch) 
 def test_settings_can_be_copied_with_their_passwords() -> None:
     first = Settings.model_validate({"broker_url": "redis://redis:6379/0", "broker_password": "secret"})
     assert Settings.model_validate({**first.model_dump(), "slots": 3}).broker == "redis://:secret@redis:6379/0"
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("artifacts", "'artifacts' is neither a folder nor a bucket; give an absolute folder, file:///folder, s3://"),
+        ("ftp://lab/x", "'ftp://lab/x' is neither a folder nor a bucket"),
+        ("file://host/x", "'file://host/x' is neither"),
+        ("s3://", "'s3://' is neither"),
+        ("s3://lab/a/../b", "has an empty part, . or .. in its prefix"),
+        ("s3://key:hunter2@lab/x", "holds more than a place; .* Credentials come from the variables of the cloud"),
+        ("az://lab/x?sig=hunter2", "holds more than a place"),
+    ],
+)
+def test_an_artifacts_url_is_a_folder_or_a_bucket(monkeypatch: pytest.MonkeyPatch, url: str, why: str) -> None:
+    monkeypatch.setenv("FIRSTLIGHT_ARTIFACTS_URL", url)
+    with pytest.raises(ValueError, match="FIRSTLIGHT_ARTIFACTS_URL: ") as refused:
+        settings()
+    assert re.search(why, str(refused.value))
+    assert "hunter2" not in str(refused.value)
+
+
+def test_no_artifacts_url_is_the_folder_of_the_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FIRSTLIGHT_HOME", str(tmp_path))
+    monkeypatch.setenv("FIRSTLIGHT_ARTIFACTS_URL", "")
+    assert (settings().artifacts_folder, settings().bucket_url) == (tmp_path / "artifacts", None)
+    assert not settings().shares_uploads
+    monkeypatch.setenv("FIRSTLIGHT_ARTIFACTS_URL", "gs://lab/one/two/")
+    assert settings().bucket_url == "gs://lab/one/two"
+    assert settings().shares_uploads

@@ -33,7 +33,7 @@ def test_missing_is_not_damaged(database: Database, tmp_path: Path, whole: bool)
     taken = taken_from(database, saved=saved)
     child = fake(settings)
     with structlog.testing.capture_logs() as logs:
-        found = supervisor(database, settings, taken, child)._start_message()["resume"]
+        found = supervisor(database, settings, taken, child)._files.resume()
     child.end()
     told = {line["event"]: line["epochs"] for line in logs}
     assert told == {"checkpoints_damaged": [4, 2], "checkpoints_missing": [3] if whole else [3, 1]}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text, update
 
-from services.artifacts import Artifacts
+from services.artifacts.folder import FolderArtifacts
 from services.backup import restore as restore_module
 from services.backup.manifest import BackupError
 from services.backup.restore import restore
@@ -45,10 +45,10 @@ def checkpoint(database: Database, home: Path, epoch: int, content: bytes, *, fi
     with database.write() as session:
         cohort = session.scalars(select(CohortRow).order_by(CohortRow.position)).first()
         assert cohort is not None
-        path = Artifacts(home).attempt_folder(cohort.id, 1) / f"epoch-{epoch}.npz"
+        path = FolderArtifacts(home / "artifacts").attempt_folder(cohort.id, 1) / f"epoch-{epoch}.npz"
         if file:
             path.write_bytes(content)
-        name = Artifacts(home).relative(path)
+        name = FolderArtifacts(home / "artifacts").publish(path)
         digest = hashlib.sha256(content).hexdigest()
         row = CheckpointRow(cohort_id=cohort.id, epoch=epoch, attempt=1, path=name, sha256=digest, bytes=len(content))
         session.add(row)
