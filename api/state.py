@@ -14,6 +14,7 @@ from services.db.isolation import WorkspaceDatabase
 from services.figures.render import Renderer
 from services.queue import Doorbell
 from services.settings import Settings
+from services.traces import Traces
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Context:
     doorbell: Doorbell
     hub: Hub
     telemetry: Telemetry
+    traces: Traces
     renderer: Renderer
 
 

@@ -114,12 +114,13 @@ class DiagnosticReport(TypedDict):
 
 
 class CheckpointReport(TypedDict):
-    """A file from which the cohort can resume after `epoch`."""
+    """A file from which the cohort can resume after `epoch`; `seconds` are those of its writing."""
 
     epoch: Count
     path: str
     sha256: str
     bytes: Count
+    seconds: NotRequired[Measured]
 
 
 class Energy(TypedDict):

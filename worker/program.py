@@ -13,6 +13,7 @@ from services import log
 from services.db.unusable import UnusableDatabaseError
 from services.heartbeat import check
 from services.settings import Settings, get_settings
+from services.traces import traces
 from worker.calibration import COMMAND as PROBE
 from worker.child import COMMAND
 from worker.host import Host
@@ -33,7 +34,8 @@ def main(arguments: Sequence[str] | None = None, command: Sequence[str] = COMMAN
     if given.slots is not None:
         settings = Settings.model_validate({**settings.model_dump(), "slots": given.slots})
     log.configure(settings)
-    host = Host(settings, command=command, probe=probe)
+    host = Host(settings, command=command, probe=probe, traces=traces("firstlight-worker"))
+    log.stamp(worker_id=host.worker_id)
     signals = StopSignals()
     if settings.embedded:
         try:

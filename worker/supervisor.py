@@ -16,12 +16,10 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from services import faults
-from services.artifacts import Artifacts, Condition
+from services.artifacts import Artifacts
 from services.child_protocol import (
     CheckpointReport,
     Energy,
-    PlannedTrial,
-    Resume,
     Start,
     StopMode,
     read_energy,
@@ -40,11 +38,12 @@ from services.heartbeat import boottime
 from services.quotes.history import learn
 from services.settings import Settings
 from worker import exits
+from worker.attempt_record import AttemptRecord
 from worker.child import Child, MalformedError
-from worker.devices import child_device
-from worker.environment import threads
 from worker.lease import FencedError, Lease
+from worker.start_message import saved_files, start_message
 from worker.stop_orders import Order, StopOrder
+from worker.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
@@ -82,13 +81,15 @@ class Supervisor:
         hurry: Callable[[], bool],
         gives_way: Callable[[], bool],
         idle: Callable[[], None],
+        record: AttemptRecord | None = None,
     ) -> None:
         self._database = database
         self._settings = settings
         self._claim = claim
         self._child = child
         self._artifacts = Artifacts(settings.home)
-        self._lease = Lease(database, settings, claim, child, claimed_at)
+        self._record = record or AttemptRecord(Telemetry(), claim, claimed_at)
+        self._lease = Lease(database, settings, claim, child, claimed_at, self._record.telemetry)
         self._draining = draining
         self._hurry = hurry
         self._gives_way = gives_way
@@ -103,7 +104,6 @@ class Supervisor:
         self._last: dict[str, Any] | None = None
         self._energy: Energy | None = None
         self._failure: Failure | None = None
-        self._log = log.bind(cohort=claim.cohort_id, attempt=claim.attempt)
 
     @property
     def held(self) -> str | None:
@@ -114,8 +114,9 @@ class Supervisor:
         """See the attempt through; returns what became of the cohort: succeeded, queued, failed, fenced, ..."""
         self._lease.start()
         try:
-            self._child.send(self._start_message())
-            self._converse()
+            with self._record.training(self._child.pid):
+                self._child.send(self._start_message())
+                self._converse()
             self._lease.stop()
             verdict = self._conclude(self._child.end(LAST_WORD_SECONDS if self._last is not None else 0.0))
         except FencedError:
@@ -127,7 +128,8 @@ class Supervisor:
             self._child.end()
         if verdict in ("succeeded", "failed", "cancelled"):
             self._tidy()
-        self._log.info("attempt_ended", verdict=verdict, failure=self._failure.code if self._failure else None)
+        self._record.ended(verdict, self._failure)
+        log.info("attempt_ended", verdict=verdict, failure=self._failure.code if self._failure else None)
         return verdict
 
     def _unfence(self) -> str:
@@ -148,45 +150,16 @@ class Supervisor:
                 self._artifacts.remove_cohort(cohort_id)
 
     def _start_message(self) -> Start:
-        claim, settings = self._claim, self._settings
-        folder = self._artifacts.attempt_folder(claim.cohort_id, claim.attempt)
-        return {
-            "type": "start",
-            "spec": claim.spec,
-            "trials": [PlannedTrial(slot=trial.slot, arm=trial.arm, seed=trial.seed) for trial in claim.trials],
-            "resume": self._resume(),
-            "report_after": claim.last_epoch,
-            "checkpoint_dir": str(folder),
-            "checkpoint_seconds": settings.checkpoint_seconds,
-            "data_dir": str(settings.data_path),
-            "device": child_device(settings, claim.spec),
-            "threads": threads(settings),
-            "engine": settings.engine,
-            "watts_per_core": settings.cpu_watts_per_core,
-        }
-
-    def _resume(self) -> Resume | None:
-        """The newest checkpoint whose file is here and whole.
-
-        Rows of damaged files are removed. Those of missing ones stay: another host may have them.
-        """
-        epochs: dict[Condition, list[int]] = {"damaged": [], "missing": []}
-        newest: Resume | None = None
-        for saved in self._claim.checkpoints:
-            condition = self._artifacts.condition(saved.path, saved.sha256)
-            if condition == "intact":
-                path = str(self._artifacts.absolute(saved.path))
-                newest = {"epoch": saved.epoch, "path": path, "sha256": saved.sha256, "slots": saved.slots}
-                break
-            epochs[condition].append(saved.epoch)
-        if damaged := epochs["damaged"]:
-            self._log.warning("checkpoints_damaged", epochs=damaged)
-            self._write(lambda session: forget(session, self._claim.cohort_id, damaged))
-        if missing := epochs["missing"]:
+        """What to train; rows of damaged checkpoints are removed, those of missing ones stay."""
+        claim, files = self._claim, saved_files(self._claim, self._artifacts)
+        if files.damaged:
+            log.warning("checkpoints_damaged", epochs=files.damaged)
+            self._write(lambda session: forget(session, claim.cohort_id, files.damaged))
+        if files.missing:
             hint = "all workers of one database need the same home folder"
-            self._log.warning("checkpoints_missing", epochs=missing, folder=str(self._artifacts.root), hint=hint)
-        self._from_epoch = -1 if newest is None else newest["epoch"]
-        return newest
+            log.warning("checkpoints_missing", epochs=files.missing, folder=str(self._artifacts.root), hint=hint)
+        self._from_epoch = -1 if files.newest is None else files.newest["epoch"]
+        return start_message(claim, self._settings, self._artifacts, files.newest)
 
     def _converse(self) -> None:
         """Hear the child out until its last message, its end, or the order to kill it."""
@@ -238,7 +211,9 @@ class Supervisor:
         )
         self._begun = True
         self._engine = report.get("engine", "unknown")
+        self._record.begun(report)
         if outcome is Outcome.FENCED:
+            self._record.refused("start")
             raise FencedError
         if outcome is None:
             detail = "the data file is not the one that this experiment's earlier trials were trained on"
@@ -249,7 +224,7 @@ class Supervisor:
         report = read_epochs(message)
         if (file := report.get("checkpoint")) is not None:
             report["checkpoint"] = self._placed(file)
-        sent = boottime()
+        sent, began = boottime(), time.perf_counter()
 
         def commit(session: UnitOfWork) -> Commit:
             committed = commit_epochs(session, claim.cohort_id, claim.attempt, report, self._settings.lease_seconds)
@@ -259,7 +234,10 @@ class Supervisor:
         done = self._write(commit)
         faults.point("worker.after_epochs_commit", epoch=report["to"])
         if done.outcome is Outcome.FENCED:
+            self._record.refused("epochs")
             raise FencedError
+        if done.outcome is Outcome.COMMITTED:
+            self._record.stored(report, time.perf_counter() - began)
         self._turn_over = self._turn_over or time.monotonic() + self._settings.turn_seconds
         self._lease.touched(sent)
         self._child.send({"type": "ack", "epoch": report["to"]})
@@ -303,7 +281,7 @@ class Supervisor:
         if self._stop is None or self._patient or (mode == "cancel" and self._stop.mode != "cancel"):
             self._stop = StopOrder(mode)
             self._child.send({"type": "stop", "mode": "drain" if mode == "give way" else mode})
-            self._log.info("child_asked_to_stop", mode=mode)
+            log.info("child_asked_to_stop", mode=mode)
 
     def _press(self) -> bool:
         """Whether the child must be killed now: it does not stop, or it does not move."""
@@ -339,13 +317,16 @@ class Supervisor:
             try:
                 if self._write(lambda session: self._finish(session, energy)):
                     faults.point("worker.after_finish_commit")
+                    self._record.used(energy)
                     self._learn()
                     return "succeeded"
+                self._record.refused("ending")
                 raise FencedError
             except UnfinishedError as error:
                 self._failure = Failure("protocol", str(error))
         if self._failure is None and kind != "failed" and (self._stop is not None or self._ended_with_us(status)):
             verdict = self._write(lambda session: release(session, claim.cohort_id, claim.attempt, energy=energy))
+            self._record.used(energy if verdict else None)
         else:
             failure = self._failure or (
                 exits.reported(last)
@@ -353,9 +334,10 @@ class Supervisor:
                 else exits.unexplained(self._child, status)
             )
             self._failure = failure
-            self._log.warning("attempt_failed", code=failure.code, detail=failure.detail)
+            log.warning("attempt_failed", code=failure.code, detail=failure.detail)
             verdict = self._write(lambda session: fail(session, claim.cohort_id, claim.attempt, failure))
         if verdict is None:
+            self._record.refused("ending")
             raise FencedError
         return verdict
 
@@ -376,7 +358,7 @@ class Supervisor:
         try:
             self._database.transact(lambda session: learn(session, self._claim.cohort_id, self._engine))
         except Exception as error:  # noqa: BLE001
-            self._log.warning("calibration_failed", error=f"{type(error).__name__}: {error}"[:300])
+            log.warning("calibration_failed", error=f"{type(error).__name__}: {error}"[:300])
 
     def _write(self, work: Callable[[UnitOfWork], Result]) -> Result:
         """Write, and try again for as long as the lease lasts: a database that is away may come back in time.
@@ -393,5 +375,5 @@ class Supervisor:
                     raise
                 if self._lease.lost.is_set() or time.monotonic() > end:
                     raise FencedError from error
-                self._log.warning("write_delayed", error=type(error).__name__)
+                log.warning("write_delayed", error=type(error).__name__)
                 time.sleep(POLL_SECONDS)

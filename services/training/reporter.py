@@ -113,8 +113,11 @@ class Reporter:
             log.warning("training goes on without a checkpoint of epoch %d: %s", epoch, error.strerror or error)
             file = None
         self._saved_at = time.monotonic()
-        self._rest = max(self._checkpoint_seconds, CHECKPOINT_REST * (self._saved_at - began))
-        return file and {"epoch": epoch, "path": str(file.path), "sha256": file.sha256, "bytes": file.size}
+        seconds = self._saved_at - began
+        self._rest = max(self._checkpoint_seconds, CHECKPOINT_REST * seconds)
+        if file is None:
+            return None
+        return {"epoch": epoch, "path": str(file.path), "sha256": file.sha256, "bytes": file.size, "seconds": seconds}
 
     def _send(self, state: StateOf | None, count: int) -> None:
         reports = self._pending[:count]
