@@ -4,19 +4,24 @@ No span carries a message of an error, a query or a body, for those can hold wha
 """
 
 import os
+import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, cast
+
+import structlog
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.trace import Span as OtelSpan
 
+log = structlog.get_logger(__name__)
+
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 EXTRA = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http.trace_exporter")
-LAST_EXPORT_MILLISECONDS = 2_000
+LAST_SECONDS = 2.0
 """How long the end of a process waits for a collector."""
 
 Kind = Literal["internal", "server", "consumer"]
@@ -110,10 +115,11 @@ class Traces:
                 raise
 
     def close(self) -> None:
-        """Send what waits, within `LAST_EXPORT_MILLISECONDS`, and stop."""
+        """Send what waits, and stop; after `LAST_SECONDS` nobody waits for a collector that does not answer."""
         if self._provider is not None:
-            self._provider.force_flush(LAST_EXPORT_MILLISECONDS)
-            self._provider.shutdown()
+            last = threading.Thread(target=self._provider.shutdown, name="last-spans", daemon=True)
+            last.start()
+            last.join(LAST_SECONDS)
 
 
 def wished(environment: Mapping[str, str] = os.environ) -> bool:
@@ -140,7 +146,10 @@ def traces(service: str, exporter: "SpanExporter | None" = None) -> Traces:
         service: what the process is called, unless `OTEL_SERVICE_NAME` says something else.
         exporter: takes the spans at once, for tests.
     """
-    if exporter is None and (not wished() or missing()):
+    if exporter is None and not wished():
+        return Traces()
+    if exporter is None and missing():
+        log.warning("traces_not_installed", hint="a collector is named, but the extra is missing: firstlight[traces]")
         return Traces()
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # noqa: PLC0415 - see the module
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415

@@ -16,6 +16,13 @@ DEVICES = ("cpu", "cuda")
 ENGINES = ("native", "eager")
 METHODS = ("cpu_time_estimate", "rapl_measured", "nvml_measured")
 CODES = (*get_args(FailureCode), *HOPELESS, "crash", "hung", "protocol")
+RENEWALS = ("renewed", "refused", "unanswered")
+LOSSES = ("taken", "late")
+EXPIRIES = ("silent", "dead")
+"""Silent: the lease ran out. Dead: the process had ended, which a neighbour saw."""
+WRITES = ("start", "epochs", "ending")
+ATTEMPTS = ("done", "drained", "paused", "cancelled", "failed", "fenced", "returned")
+"""As in the table of attempts; `fenced` where another worker has it, or may have it, which writes that row."""
 OUTCOMES = {"succeeded": "done", "queued": "drained"}
 """What becomes of a cohort whose attempt did not fail, as the outcome of the attempt where it has another name."""
 
@@ -40,8 +47,11 @@ class Telemetry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
 
-        def counter(name: str, about: str, *labels: str, unit: str = "") -> Counter:
-            return Counter(f"firstlight_worker_{name}", about, labels, unit=unit, registry=self.registry)
+        def counter(name: str, about: str, *labels: str, unit: str = "", values: Collection[str] = ()) -> Counter:
+            made = Counter(f"firstlight_worker_{name}", about, labels, unit=unit, registry=self.registry)
+            for value in values:
+                made.labels(value)  # from nothing: what is rare would otherwise be seen at its second time only
+            return made
 
         def histogram(name: str, about: str, *labels: str, unit: str, buckets: tuple[float, ...]) -> Histogram:
             full = f"firstlight_worker_{name}"
@@ -50,22 +60,23 @@ class Telemetry:
         self.claim = histogram("claim", "Time of a transaction that took a cohort.", unit="seconds", buckets=SHORT)
         self.wait = histogram("queue_wait", "Time a cohort waited until its first claim.", unit="seconds", buckets=LONG)
         self.renewals = counter(
-            "lease_renewals", "Renewals of leases: renewed, refused (taken over), unanswered.", "outcome"
+            "lease_renewals", "Renewals of leases, by what came of them.", "outcome", values=RENEWALS
         )
         self.fences = counter(
-            "leases_lost", "Leases this worker gave up: taken (by another), late (not renewed in time).", "reason"
+            "leases_lost",
+            "Leases that were taken over by another worker, or not renewed in time.",
+            "reason",
+            values=LOSSES,
         )
         self.expiries = counter(
-            "lease_expiries",
-            "Cohorts taken back from other workers: silent (lease ran out), dead (process ended).",
-            "reason",
+            "lease_expiries", "Cohorts taken back from workers that were silent or dead.", "reason", values=EXPIRIES
         )
-        self.fenced = counter("fenced_writes", "Writes refused because the attempt held its cohort no more.", "write")
-        self.attempts = counter(
-            "attempts", "Attempts ended: done, drained, paused, cancelled, failed, fenced, returned.", "outcome"
+        self.fenced = counter(
+            "fenced_writes", "Writes refused because the attempt held its cohort no more.", "write", values=WRITES
         )
+        self.attempts = counter("attempts", "Attempts ended, by their outcome.", "outcome", values=ATTEMPTS)
         self.attempt = histogram("attempt", "Time from claim to end of an attempt.", unit="seconds", buckets=LONG)
-        self.failures = counter("failures", "Attempts that failed, by the code of the failure.", "code")
+        self.failures = counter("failures", "Attempts that failed, by the code.", "code", values=(*CODES, OTHER))
         self.start = histogram(
             "child_start",
             "Time from the start message to the first batch: data, weights.",
