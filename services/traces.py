@@ -3,9 +3,10 @@
 No span carries a message of an error, a query or a body, for those can hold what must not leave the service.
 """
 
+import logging
 import os
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, cast
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Literal, cast
 import structlog
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
     from opentelemetry.trace import Span as OtelSpan
 
 log = structlog.get_logger(__name__)
@@ -122,6 +123,36 @@ class Traces:
             last.join(LAST_SECONDS)
 
 
+class Sparing:
+    """An exporter that says once when its collector does not answer, and once when it does again.
+
+    OpenTelemetry's own would write a line with the address every few seconds.
+    """
+
+    def __init__(self, exporter: "SpanExporter") -> None:
+        self._exporter = exporter
+        self._failing = False
+
+    def export(self, spans: "Sequence[ReadableSpan]") -> "SpanExportResult":
+        """Send the spans; those that cannot be sent are dropped."""
+        result = self._exporter.export(spans)
+        failing = result.name != "SUCCESS"
+        if failing and not self._failing:
+            log.warning("traces_not_sent", hint="the collector does not answer, or refuses; its spans are dropped")
+        elif self._failing and not failing:
+            log.info("traces_sent_again")
+        self._failing = failing
+        return result
+
+    def shutdown(self) -> None:
+        """Send nothing more."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """As the exporter does."""
+        return self._exporter.force_flush(timeout_millis)
+
+
 def wished(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether OpenTelemetry's own variables name a collector for traces."""
     return (
@@ -164,5 +195,6 @@ def traces(service: str, exporter: "SpanExporter | None" = None) -> Traces:
     else:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
-        provider.add_span_processor(BatchSpanProcessor(cast("SpanExporter", OTLPSpanExporter())))
+        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+        provider.add_span_processor(BatchSpanProcessor(cast("SpanExporter", Sparing(OTLPSpanExporter()))))
     return Traces(provider)

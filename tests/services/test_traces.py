@@ -5,12 +5,13 @@ import sys
 import threading
 
 import pytest
+import structlog
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
 from services import traces as module
-from services.traces import Traces, traces, wished
+from services.traces import Sparing, Traces, traces, wished
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 NOBODY_ASKS = """
@@ -131,6 +132,23 @@ def test_the_end_does_not_wait_for_a_collector_that_hangs(monkeypatch: pytest.Mo
     hanging = traces("test", Hangs())
     hanging.close()  # would run into the time limit of the test
     released.set()
+
+
+def test_a_collector_that_is_away_is_told_once_and_again_when_it_answers() -> None:
+    results = iter([SpanExportResult.FAILURE] * 3 + [SpanExportResult.SUCCESS] * 2 + [SpanExportResult.FAILURE])
+
+    class Flickers(SpanExporter):
+        def export(self, _: object) -> SpanExportResult:
+            return next(results)
+
+        def shutdown(self) -> None:
+            pass
+
+    exporter = Sparing(Flickers())
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(6):
+            exporter.export([])
+    assert [line["event"] for line in lines] == ["traces_not_sent", "traces_sent_again", "traces_not_sent"]
 
 
 def test_spans_go_to_no_provider_that_libraries_find(made: Traces) -> None:
