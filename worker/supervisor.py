@@ -20,7 +20,7 @@ from services.artifacts import Artifacts
 from services.child_protocol import (
     CheckpointReport,
     Energy,
-    Start,
+    Resume,
     StopMode,
     read_energy,
     read_epochs,
@@ -115,7 +115,7 @@ class Supervisor:
         self._lease.start()
         try:
             with self._record.training(self._child.pid):
-                self._child.send(self._start_message())
+                self._child.send(start_message(self._claim, self._settings, self._artifacts, self._resume()))
                 self._converse()
             self._lease.stop()
             verdict = self._conclude(self._child.end(LAST_WORD_SECONDS if self._last is not None else 0.0))
@@ -149,17 +149,17 @@ class Supervisor:
             for cohort_id in unneeded(session, [self._claim.cohort_id])[0]:
                 self._artifacts.remove_cohort(cohort_id)
 
-    def _start_message(self) -> Start:
-        """What to train; rows of damaged checkpoints are removed, those of missing ones stay."""
-        claim, files = self._claim, saved_files(self._claim, self._artifacts)
+    def _resume(self) -> Resume | None:
+        """The newest checkpoint that is here and whole. Rows of damaged ones go; those of missing ones stay."""
+        files = saved_files(self._claim, self._artifacts)
         if files.damaged:
             log.warning("checkpoints_damaged", epochs=files.damaged)
-            self._write(lambda session: forget(session, claim.cohort_id, files.damaged))
+            self._write(lambda session: forget(session, self._claim.cohort_id, files.damaged))
         if files.missing:
             hint = "all workers of one database need the same home folder"
             log.warning("checkpoints_missing", epochs=files.missing, folder=str(self._artifacts.root), hint=hint)
         self._from_epoch = -1 if files.newest is None else files.newest["epoch"]
-        return start_message(claim, self._settings, self._artifacts, files.newest)
+        return files.newest
 
     def _converse(self) -> None:
         """Hear the child out until its last message, its end, or the order to kill it."""
