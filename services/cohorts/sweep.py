@@ -65,4 +65,5 @@ def _taken_back(session: Session, cohort_id: str, experiment_id: str, why: str) 
         detail = f"{type(error).__name__}: {error}"[:300]
         log.warning("not_taken_back", cohort_id=cohort_id, experiment_id=experiment_id, error=detail)
         return is_unreadable(error) and quarantine(session, cohort_id, told(error))
+    log.info("cohort_taken_back", cohort_id=cohort_id, experiment_id=experiment_id, why=why)
     return True

@@ -63,8 +63,12 @@ def test_a_span_goes_on_from_another_process_or_from_the_one_around_it(
     with made.span("elsewhere", parent=outer.traceparent):
         pass
     inner, around, elsewhere = exporter.get_finished_spans()
-    assert {f"{span.get_span_context().trace_id:032x}" for span in (inner, around, elsewhere)} == {CALLER[3:35]}
-    assert [span.parent.span_id for span in (inner, elsewhere)] == [around.get_span_context().span_id] * 2
+    context = around.get_span_context()
+    assert context is not None
+    assert f"{context.trace_id:032x}" == CALLER[3:35]
+    for span in (inner, elsewhere):
+        assert span.parent is not None
+        assert (span.parent.trace_id, span.parent.span_id) == (context.trace_id, context.span_id)
 
 
 @pytest.mark.parametrize("parent", ["", "garbage", "00-" + "0" * 32 + "-b7ad6b7169203331-01", "x" * 70_000])
@@ -122,7 +126,7 @@ def test_the_end_does_not_wait_for_a_collector_that_hangs(monkeypatch: pytest.Mo
     released = threading.Event()
 
     class Hangs(SpanExporter):
-        def export(self, _: object) -> SpanExportResult:
+        def export(self, spans: object) -> SpanExportResult:  # noqa: ARG002
             return SpanExportResult.SUCCESS
 
         def shutdown(self) -> None:
@@ -138,7 +142,7 @@ def test_a_collector_that_is_away_is_told_once_and_again_when_it_answers() -> No
     results = iter([SpanExportResult.FAILURE] * 3 + [SpanExportResult.SUCCESS] * 2 + [SpanExportResult.FAILURE])
 
     class Flickers(SpanExporter):
-        def export(self, _: object) -> SpanExportResult:
+        def export(self, spans: object) -> SpanExportResult:  # noqa: ARG002
             return next(results)
 
         def shutdown(self) -> None:

@@ -137,11 +137,14 @@ def test_cohorts_taken_back_are_counted_with_the_reason(
         held=list,
         telemetry=telemetry,
     )
-    taken_from(database)
+    taken = taken_from(database)
     with database.write() as session:
         session.execute(update(CohortRow).values(lease_expires_at=1.0))
-    keeper.sweep()
+    with structlog.testing.capture_logs() as lines:
+        keeper.sweep()
     assert counted(telemetry, "lease_expiries_total") == {"silent": 1.0}
+    assert [line["event"] for line in lines] == ["cohort_taken_back", "leases_ran_out"]
+    assert (lines[0]["experiment_id"], lines[0]["cohort_id"]) == (taken.experiment_id, taken.cohort_id)
     with database.write() as session:
         session.execute(update(CohortRow).values(available_at=0.0))
         assert claim(session, "killed", 1000.0) is not None
