@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -98,7 +99,7 @@ def test_renewals_and_the_loss_of_a_lease_are_counted_in_the_threads_that_see_th
 ) -> None:
     settings = settings_of(database, tmp_path, lease_seconds=60.0, heartbeat_seconds=0.1)
     telemetry, taken = Telemetry(), taken_from(database)
-    child = fake(settings)
+    child: Any = SimpleNamespace(kill=lambda: None)
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
         with structlog.contextvars.bound_contextvars(**taken.ids):
             lease = Lease(database, settings, taken, child, boottime(), telemetry)
@@ -110,7 +111,6 @@ def test_renewals_and_the_loss_of_a_lease_are_counted_in_the_threads_that_see_th
         eventually(lambda: counted(telemetry, "leases_lost_total"), "the loss to be counted")
         eventually(lambda: lines, "a line about it")
     lease.stop()
-    child.end()
     assert counted(telemetry, "leases_lost_total") == {"taken": 1.0}
     assert counted(telemetry, "lease_renewals_total")["refused"] == 1.0
     (line,) = lines
