@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import Depends, FastAPI, Request
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
 
 import api.audit.routes
 import api.catalogue.routes
@@ -47,6 +48,8 @@ from services.db.isolation import WorkspaceDatabase
 from services.figures.render import Renderer
 from services.queue import CeleryDoorbell, Doorbell
 from services.settings import Settings
+from services.traces import Traces
+from services.traces import traces as traces_of
 
 ROUTERS = (
     api.experiments.routes.router,
@@ -72,13 +75,20 @@ ROUTERS = (
 )
 
 
-def create_app(settings: Settings, *, database: Database | None = None, doorbell: Doorbell | None = None) -> FastAPI:
-    """Put an application together; tests may bring their own database and doorbell.
+def create_app(
+    settings: Settings,
+    *,
+    database: Database | None = None,
+    doorbell: Doorbell | None = None,
+    traces: Traces | None = None,
+) -> FastAPI:
+    """Put an application together; tests may bring their own database, doorbell and traces.
 
     Raises:
         StoreUnusableError: the store of the settings can never work.
     """
     database = database or Database(settings, application="firstlight-api")
+    traces = traces or traces_of("firstlight-api")
     telemetry = Telemetry()
     keys = KeyRing(database, settings.api_keys)
     audit = AuditLog(database, settings.audit_days, beside=keys.write_uses)
@@ -92,6 +102,7 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
         doorbell=doorbell or CeleryDoorbell(settings),
         hub=Hub(database, settings.max_streams),
         telemetry=telemetry,
+        traces=traces,
         renderer=Renderer(settings.home / "figures"),
         artifacts=artifacts,
         uploads=SharedUploads(settings.data_path, artifacts) if settings.shares_uploads else None,
@@ -109,6 +120,7 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
         await audit.stop()
         context.doorbell.close()
         context.renderer.close()
+        await run_in_threadpool(traces.close)
         database.dispose()
 
     app = FastAPI(
@@ -128,8 +140,15 @@ def create_app(settings: Settings, *, database: Database | None = None, doorbell
     app.add_middleware(HeadOfGet)
     app.add_middleware(
         Envelope,
-        gate=Gate(keys, audit, RateLimits(settings.rate_limit), allowed_hosts=settings.allowed_hosts),
+        gate=Gate(
+            keys,
+            audit,
+            RateLimits(settings.rate_limit),
+            allowed_hosts=settings.allowed_hosts,
+            wrong_key=telemetry.wrong_keys.inc,
+        ),
         telemetry=telemetry,
+        traces=traces,
         max_body_bytes=settings.max_body_bytes,
     )
     return app

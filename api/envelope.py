@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import AbstractContextManager, nullcontext
 from uuid import uuid4
 
 import structlog
@@ -17,9 +18,11 @@ from api.gate import Admission, Gate
 from api.problems import ProblemResponse, problem
 from api.sparing_log import sparing
 from api.telemetry import Telemetry
+from services.traces import NOTHING, Span, Traces
 
 log = structlog.get_logger(__name__)
 
+EXPERIMENT_ID = re.compile(r"exp_[0-9a-f]{32}")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UPLOAD_PATHS = ("/v1/datasets",)
 UPLOAD_BYTES = 512 * 2**20
@@ -42,9 +45,10 @@ MOST_PATH = 200
 class Envelope:
     """Pure ASGI, so that streams pass through untouched and nothing is buffered."""
 
-    def __init__(self, app: ASGIApp, *, gate: Gate, telemetry: Telemetry, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, gate: Gate, telemetry: Telemetry, traces: Traces, max_body_bytes: int) -> None:
         self.app = app
         self.gate = gate
+        self.traces = traces
         self.max_body_bytes = max_body_bytes
         self.telemetry = telemetry
 
@@ -54,19 +58,18 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        header = headers.get("x-request-id", "")
-        echoed = REQUEST_ID.fullmatch(header) and not self.gate.keys.is_configured(header.encode())
-        request_id = header if echoed else uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id = scope.setdefault("state", {})["request_id"] = self._request_id(headers)
         started = time.perf_counter()
         status = 0
         admission = Admission()
+        ids: dict[str, str] = {}
 
         async def wrapped(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 out = MutableHeaders(scope=message)
+                ids.update(_experiment(out.get("location", "").rsplit("/", 1)[-1]))
                 # Before the client knows: whoever reads the audit log then finds it there.
                 self.gate.note(admission, scope, status, out.get("location"))
                 out["X-Request-ID"] = request_id
@@ -75,10 +78,11 @@ class Envelope:
                     out.setdefault(name, value)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=request_id), self._span(scope, headers) as span:
             try:
                 admission = await self._admission(scope, headers)
-                with structlog.contextvars.bound_contextvars(**_named(admission)):
+                ids.update(_named(admission))
+                with structlog.contextvars.bound_contextvars(**ids):
                     if admission.refusal is not None:
                         await admission.refusal(scope, receive, wrapped)
                     else:
@@ -89,7 +93,7 @@ class Envelope:
                 status = status or CLIENT_WENT_AWAY
                 sparing.line("client_went_away", method=scope["method"], path=scope["path"][:MOST_PATH])
             except Exception:  # whatever it is, the client gets a problem and no trace
-                log.exception("request_failed", method=scope["method"], path=scope["path"][:MOST_PATH])
+                log.exception("request_failed", method=scope["method"], path=scope["path"][:MOST_PATH], **ids)
                 if status:
                     raise
                 document = problem(500, "an unexpected error; the log has it under this request_id", request_id)
@@ -97,14 +101,29 @@ class Envelope:
             finally:
                 seconds = time.perf_counter() - started
                 self.telemetry.observe(scope, status, seconds)
+                span.answer(scope["method"], scope["state"].get("route_template", "unmatched"), status)
+                span.note(**ids)
                 log.debug(
                     "request",
                     method=scope["method"],
                     path=scope["path"][:MOST_PATH],
                     status=status,
                     seconds=round(seconds, 4),
-                    **_named(admission),
+                    **ids,
                 )
+
+    def _request_id(self, headers: Headers) -> str:
+        """The client's own where it is fit to be repeated, else a new one."""
+        header = headers.get("x-request-id", "")
+        echoed = REQUEST_ID.fullmatch(header) and not self.gate.keys.is_configured(header.encode())
+        return header if echoed else uuid4().hex
+
+    def _span(self, scope: Scope, headers: Headers) -> AbstractContextManager[Span]:
+        """That of a request to the interface; an event stream lasts as long as somebody listens, and has none."""
+        if not scope["path"].startswith("/v1/") or scope["path"].endswith("/events"):
+            return nullcontext(NOTHING)
+        request_id = scope["state"]["request_id"]
+        return self.traces.span("request", parent=headers.get("traceparent"), kind="server", request_id=request_id)
 
     async def _admission(self, scope: Scope, headers: Headers) -> Admission:
         try:
@@ -140,5 +159,10 @@ class Envelope:
 
 
 def _named(admission: Admission) -> dict[str, str]:
-    """The key's public id for the log, where there is one."""
-    return {"key_id": admission.key_id} if admission.key_id else {}
+    """For the log: the key's public id, and the experiment that the address names, where there are such."""
+    key = {"key_id": admission.key_id} if admission.key_id else {}
+    return {**key, **_experiment(admission.matched.values.get("experiment_id", "") if admission.matched else "")}
+
+
+def _experiment(name: str) -> dict[str, str]:
+    return {"experiment_id": name} if EXPERIMENT_ID.fullmatch(name) else {}

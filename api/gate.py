@@ -5,7 +5,7 @@ All of it is decided by the head of a request, before its body is read.
 
 import math
 from base64 import b64decode
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
@@ -68,12 +68,19 @@ class Gate:
     """Stands before every route of one process."""
 
     def __init__(
-        self, keys: KeyRing, audit: AuditLog, limits: RateLimits, *, allowed_hosts: Collection[str] = ()
+        self,
+        keys: KeyRing,
+        audit: AuditLog,
+        limits: RateLimits,
+        *,
+        allowed_hosts: Collection[str] = (),
+        wrong_key: Callable[[], None] = lambda: None,
     ) -> None:
         self.keys = keys
         self._audit = audit
         self._limits = limits
         self._allowed_hosts = allowed_hosts
+        self._wrong_key = wrong_key
         self._table = ScopeTable()
         self._failed = FailedKeys()
         self._refused = FailedKeys(budget=MOST_REFUSALS)
@@ -155,6 +162,7 @@ class Gate:
         request_id = scope["state"]["request_id"]
         if "authorization" not in headers:
             return ProblemResponse(problem(401, KEY_WANTED, request_id), CHALLENGE)
+        self._wrong_key()
         wait = self._failed.count(client)
         sparing.line(
             "wrong_key",

@@ -17,6 +17,7 @@ from services.db.isolation import WorkspaceDatabase
 from services.figures.render import Renderer
 from services.queue import Doorbell
 from services.settings import Settings
+from services.traces import Traces
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Context:
     doorbell: Doorbell
     hub: Hub
     telemetry: Telemetry
+    traces: Traces
     renderer: Renderer
     artifacts: Artifacts
     uploads: SharedUploads | None

@@ -1,9 +1,11 @@
 """What the process measures about itself, in Prometheus's words."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from starlette.types import Scope
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+disable_created_metrics()  # a second series for each of the first, of use to nobody
 
 
 class Telemetry:
@@ -15,7 +17,15 @@ class Telemetry:
             "firstlight_http_requests", "Requests answered.", ("method", "route", "status"), registry=self.registry
         )
         self.seconds = Histogram(
-            "firstlight_http_seconds", "Time to answer.", ("method", "route"), registry=self.registry, buckets=BUCKETS
+            "firstlight_http",
+            "Time to answer a request, event streams excepted.",
+            ("method", "route"),
+            unit="seconds",
+            registry=self.registry,
+            buckets=BUCKETS,
+        )
+        self.wrong_keys = Counter(
+            "firstlight_wrong_keys", "Requests with a key that opens nothing.", registry=self.registry
         )
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:

@@ -116,12 +116,13 @@ class DiagnosticReport(TypedDict):
 
 
 class CheckpointReport(TypedDict):
-    """A file from which the cohort can resume after `epoch`, or in the middle of the next one."""
+    """A file to resume from after `epoch`, or in the middle of the next one; `seconds` are those of its writing."""
 
     epoch: Count
     path: str
     sha256: str
     bytes: Count
+    seconds: NotRequired[Measured]
 
 
 class Energy(TypedDict):

@@ -21,12 +21,23 @@ QUIET = ("celery", "kombu", "amqp", "redis", "alembic", "uvicorn.access", "async
 MOST_LINE = 16_384
 MOST_FRAMES = 24
 """Of one traceback; those in the middle are left out."""
-KEPT = ("event", "level", "logger", "timestamp", "request_id", "path", "method")
+KEPT = (
+    *("event", "level", "logger", "timestamp", "request_id", "path", "method"),
+    *("worker_id", "experiment_id", "cohort_id", "attempt"),
+)
 """What is left of an event that would make too long a line even so."""
 
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 Event = MutableMapping[str, Any]
+
+
+_everywhere: dict[str, str] = {}
+
+
+def stamp(**fields: str) -> None:
+    """Put fields into every line that this process writes from now on, whichever of its threads it is."""
+    _everywhere.update(fields)
 
 
 def configure(settings: Settings) -> None:
@@ -79,11 +90,18 @@ def formatter(redaction: Redaction, *, json: bool) -> logging.Formatter:
 def _shared() -> list[Any]:
     return [
         structlog.contextvars.merge_contextvars,
+        _stamped,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.ExtraAdder(),
     ]
+
+
+def _stamped(_logger: Any, _name: str, event: Event) -> Event:
+    for name, value in _everywhere.items():
+        event.setdefault(name, value)
+    return event
 
 
 def _printable(small: Event, redaction: Redaction, event: Event) -> Event:

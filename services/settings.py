@@ -171,6 +171,11 @@ class Settings(BaseSettings):
         description="CO2 equivalent of the electricity; default: the world average of 2024 that carbontracker uses.",
     )
 
+    metrics_host: str = Field(default="127.0.0.1", min_length=1, description="Where a worker opens its metrics_port.")
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="Port from which Prometheus reads one worker; none by default."
+    )
+
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -20,7 +20,6 @@ class CheckpointFiles:
         self._artifacts = artifacts
         self._claim = claim
         self._forget = forget
-        self._log = log.bind(cohort=claim.cohort_id, attempt=claim.attempt)
 
     def folder(self) -> Path:
         """Where the child writes them, made here."""
@@ -45,11 +44,11 @@ class CheckpointFiles:
                 break
             epochs[condition].append(saved.epoch)
         if damaged := epochs["damaged"]:
-            self._log.warning("checkpoints_damaged", epochs=damaged)
+            log.warning("checkpoints_damaged", epochs=damaged)
             self._forget(damaged)
         if missing := epochs["missing"]:
             hint = "all workers of one database need the same FIRSTLIGHT_ARTIFACTS_URL, or the same home folder"
-            self._log.warning("checkpoints_missing", epochs=missing, folder=self._artifacts.place, hint=hint)
+            log.warning("checkpoints_missing", epochs=missing, folder=self._artifacts.place, hint=hint)
         return newest
 
     def published(self, file: CheckpointReport, give_up: GiveUp = never) -> CheckpointReport | None:
@@ -65,5 +64,5 @@ class CheckpointFiles:
         except ValueError as error:
             raise MalformedError(str(error)) from error
         except OSError as error:
-            self._log.warning("checkpoint_not_stored", epoch=file["epoch"], error=str(error)[:500])
+            log.warning("checkpoint_not_stored", epoch=file["epoch"], error=str(error)[:500])
             return None

@@ -42,6 +42,8 @@ class Child:
         self.tail: deque[str] = deque(maxlen=TAIL_LINES)
         self.ready = False
         self.devices: list[str] | None = None
+        self.ids: Mapping[str, str | int] = {}
+        """Of what it trains, for the lines that it logs; none while it is a spare."""
         self._oom_kills = oom_kills()
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         self._group = Group(command, env=dict(environment), **pipes)
@@ -129,7 +131,7 @@ class Child:
                 message = orjson.loads(line)
                 assert isinstance(message["type"], str)
             except (ValueError, KeyError, TypeError, AssertionError):
-                log.warning("child_spoke_nonsense", pid=self.pid, line=line[:200])
+                log.warning("child_spoke_nonsense", pid=self.pid, line=line[:200], **self.ids)
                 continue
             if message["type"] == "ready":
                 self.devices = message.get("devices")
@@ -143,7 +145,7 @@ class Child:
         for raw in self.process.stderr:
             line = raw.decode("utf-8", "replace").rstrip()[:LINE_LIMIT]
             self.tail.append(line)
-            log.debug("child", pid=self.pid, line=line)
+            log.debug("child", pid=self.pid, line=line, **self.ids)
         self.process.stderr.close()
 
 

@@ -14,15 +14,18 @@ from services.db.base import new_id
 from services.db.database import Database
 from services.queue import CeleryDoorbell, make_app
 from services.settings import Settings
+from services.traces import Traces
 from worker.bell import Bell
 from worker.calibration import COMMAND as PROBE
 from worker.calibration import Calibration
 from worker.child import COMMAND
+from worker.counting import Counting
 from worker.devices import Devices
 from worker.identity import identity
 from worker.listener import Listener
 from worker.maintenance import Maintenance
 from worker.slot import Slot
+from worker.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,7 @@ class Host:
         command: Sequence[str] = COMMAND,
         probe: Sequence[str] = PROBE,
         listen: bool = True,
+        traces: Traces | None = None,
     ) -> None:
         self.worker_id = new_id("wrk")
         self.database = Database(settings, application="firstlight-worker")
@@ -49,6 +53,9 @@ class Host:
         self._draining = threading.Event()
         self._doorbell = CeleryDoorbell(settings)
         self._identity = identity(os.getpid())
+        self._telemetry = Telemetry()
+        self._counting = Counting(settings, self._telemetry)
+        self._traces = traces or Traces()
         self._slots = [
             Slot(
                 number,
@@ -59,6 +66,8 @@ class Host:
                 command=command,
                 devices=self._devices,
                 more_work=self._wake_another,
+                telemetry=self._telemetry,
+                traces=self._traces,
             )
             for number in range(settings.slots)
         ]
@@ -73,6 +82,8 @@ class Host:
             draining=self._draining.is_set,
             working=lambda: all(slot.is_alive() for slot in self._slots),
             held=lambda: [held for slot in self._slots if (held := slot.held) is not None],
+            telemetry=self._telemetry,
+            show=self._counting.write,
         )
         self._calibration = Calibration(self.worker_id, self.database, settings, self._idle, command=probe)
         self._listener = Listener(make_app(settings, publisher=False), self._bell, self.worker_id) if listen else None
@@ -80,6 +91,7 @@ class Host:
     def start(self) -> None:
         """Register, take over from dead neighbours, and begin; nothing here waits for the broker."""
         self.database.transact(self._register)
+        self._counting.start()
         self._maintenance.reap_neighbours()
         for slot in self._slots:
             slot.start()
@@ -88,7 +100,7 @@ class Host:
             self._calibration.start()
         if self._listener is not None:
             self._listener.start()
-        log.info("worker_ready", worker=self.worker_id, slots=len(self._slots))
+        log.info("worker_ready", slots=len(self._slots))
 
     def drain(self, *, hurry: bool = False) -> None:
         """Take no more work and give back what is running; returns at once."""
@@ -109,6 +121,8 @@ class Host:
         self._maintenance.join(JOIN_SECONDS)
         if self._calibration.ident is not None:
             self._calibration.join(JOIN_SECONDS)
+        self._counting.close()
+        self._traces.close()
         in_time = not any(slot.is_alive() for slot in self._slots)
         if in_time:
             self.database.transact(lambda session: workers.forget(session, self.worker_id))

@@ -1,6 +1,8 @@
 """Keep the lease of a running cohort from a thread of its own, and fence oneself before it ends."""
 
 import threading
+from collections.abc import Callable
+from contextvars import copy_context
 
 import structlog
 
@@ -9,6 +11,7 @@ from services.db.database import Database
 from services.heartbeat import boottime
 from services.settings import Settings
 from worker.child import Child
+from worker.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
@@ -38,21 +41,30 @@ class Lease:
         desired: what the last renewal heard.
     """
 
-    def __init__(self, database: Database, settings: Settings, claim: Claim, child: Child, since: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        claim: Claim,
+        child: Child,
+        since: float,
+        telemetry: Telemetry | None = None,
+    ) -> None:
         self.lost = threading.Event()
         self.taken = False
         self.desired = "run"
         self._database = database
         self._claim = claim
         self._child = child
+        self._telemetry = telemetry or Telemetry()
         self._ttl = settings.lease_seconds
         self._every = settings.heartbeat_seconds
         self._renewed_at = since
         self._ended = threading.Event()
         self._asked = threading.Event()
         self._threads = [
-            threading.Thread(target=self._renew, name="lease", daemon=True),
-            threading.Thread(target=self._watch, name="lease-watch", daemon=True),
+            _thread(self._renew, "lease"),
+            _thread(self._watch, "lease-watch"),
         ]
 
     def start(self) -> None:
@@ -85,14 +97,17 @@ class Lease:
                 with self._database.write_lease() as session:
                     desired = renew(session, self._claim.cohort_id, self._claim.attempt, self._ttl)
             except Exception as error:  # noqa: BLE001 - whatever ails the database: the watch decides, not we
-                log.warning("lease_not_renewed", cohort=self._claim.cohort_id, error=type(error).__name__)
+                log.warning("lease_not_renewed", error=type(error).__name__)
+                self._telemetry.renewals.labels("unanswered").inc()
                 continue
             if desired is None:
                 # Also true once the attempt has ended in order: then the supervisor has stopped us before.
                 if not self._ended.is_set():
                     self.taken = True
+                    self._telemetry.renewals.labels("refused").inc()
                     self._fence("the lease was taken")
                 return
+            self._telemetry.renewals.labels("renewed").inc()
             self.touched(sent)
             self.desired = desired
 
@@ -120,4 +135,10 @@ class Lease:
     def _fence(self, why: str) -> None:
         self.lost.set()
         self._child.kill()
-        log.warning("fenced", cohort=self._claim.cohort_id, attempt=self._claim.attempt, why=why)
+        self._telemetry.fences.labels("taken" if self.taken else "late").inc()
+        log.warning("fenced", why=why)
+
+
+def _thread(work: Callable[[], None], name: str) -> threading.Thread:
+    """A thread whose lines in the log carry the same ids as those of the one that makes it."""
+    return threading.Thread(target=copy_context().run, args=(work,), name=name, daemon=True)

@@ -25,6 +25,7 @@ from services.settings import Settings
 from worker.bell import Bell
 from worker.devices import Devices
 from worker.identity import lives
+from worker.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +59,8 @@ class Maintenance(threading.Thread):
         draining: Callable[[], bool],
         working: Callable[[], bool],
         held: Callable[[], list[str]],
+        telemetry: Telemetry | None = None,
+        show: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name="maintenance", daemon=True)
         self.last_sweep = 0.0
@@ -73,6 +76,8 @@ class Maintenance(threading.Thread):
         self._draining = draining
         self._working = working
         self._held = held
+        self._telemetry = telemetry or Telemetry()
+        self._show = show
         self._heartbeat = Heartbeat(settings.home, settings.heartbeat_seconds)
         self._swept_at, self._patient_until = boottime(), 0.0
         self._unpackable: set[str] = set()
@@ -116,6 +121,7 @@ class Maintenance(threading.Thread):
         taken = self._database.transact(lambda session: sweep(session, self._held())) if silent else 0
         self.last_sweep = time.monotonic()
         if taken:
+            self._telemetry.expiries.labels("silent").inc(taken)
             log.warning("leases_ran_out", cohorts=taken)
             self._bell.ring()
 
@@ -146,12 +152,13 @@ class Maintenance(threading.Thread):
             )
         )
         if not known and not self._ended.is_set():
-            log.warning("worker_was_unknown", worker=self._worker_id)
+            log.warning("worker_was_unknown")
             self._database.transact(self._register)
         if draining:
             self._heartbeat.stop()
         elif self._working():
             self._heartbeat.beat()
+        self._show()
 
     def _store(self) -> workers.Store | None:
         """What the store is known by; None where that cannot be read now."""
@@ -168,6 +175,7 @@ class Maintenance(threading.Thread):
         if not dead:
             return
         taken = self._database.transact(lambda session: reap(session, dead))
+        self._telemetry.expiries.labels("dead").inc(taken)
         log.warning("neighbours_died", workers=dead, cohorts=taken)
         self._database.transact(lambda session: [workers.forget(session, worker_id) for worker_id in dead])
         self._bell.ring()

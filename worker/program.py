@@ -14,6 +14,7 @@ from services.artifacts.interface import StoreUnusableError
 from services.db.unusable import UnusableDatabaseError
 from services.heartbeat import check
 from services.settings import Settings, get_settings
+from services.traces import traces
 from worker.calibration import COMMAND as PROBE
 from worker.child import COMMAND
 from worker.host import Host
@@ -35,9 +36,10 @@ def main(arguments: Sequence[str] | None = None, command: Sequence[str] = COMMAN
         settings = Settings.model_validate({**settings.model_dump(), "slots": given.slots})
     log.configure(settings)
     try:
-        host = Host(settings, command=command, probe=probe)
+        host = Host(settings, command=command, probe=probe, traces=traces("firstlight-worker"))
     except StoreUnusableError as error:
         sys.exit(str(error))
+    log.stamp(worker_id=host.worker_id)
     signals = StopSignals()
     if settings.embedded:
         try:

@@ -21,11 +21,14 @@ from services.db.database import Database
 from services.db.unit_of_work import is_unreadable
 from services.heartbeat import boottime
 from services.settings import Settings
+from services.traces import Traces
+from worker.attempt_record import AttemptRecord
 from worker.bell import Bell
 from worker.child import Child
 from worker.devices import Devices
 from worker.environment import child_environment
 from worker.supervisor import Supervisor
+from worker.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +49,8 @@ class Slot(threading.Thread):
         command: Sequence[str],
         devices: Devices,
         more_work: Callable[[], None],
+        telemetry: Telemetry | None = None,
+        traces: Traces | None = None,
     ) -> None:
         super().__init__(name=f"slot-{number}", daemon=True)
         self.busy = False
@@ -56,6 +61,8 @@ class Slot(threading.Thread):
         self._command = command
         self._devices = devices
         self._more_work = more_work
+        self._telemetry = telemetry or Telemetry()
+        self._traces = traces or Traces()
         self._draining = threading.Event()
         self._hurry = threading.Event()
         self._spare: Child | None = None
@@ -110,23 +117,32 @@ class Slot(threading.Thread):
                 lambda session: claim(session, self._worker_id, self._settings.lease_seconds, devices)
             )
         except UnreadableError as error:
-            log.error("cohort_unreadable", cohort=error.cohort_id, detail=error.detail)
+            log.error("cohort_unreadable", cohort_id=error.cohort_id, detail=error.detail)
             bad, detail = error.cohort_id, error.detail
             return self._database.transact(lambda session: quarantine(session, bad, detail))
         if taken is None:
             return False
         self.busy = True
+        self._telemetry.claim.observe(boottime() - since)
+        if taken.waited_seconds is not None:
+            self._telemetry.wait.observe(taken.waited_seconds)
+        try:
+            with structlog.contextvars.bound_contextvars(**taken.ids):
+                self._attempt(taken, since)
+        finally:
+            self.busy = False
+        return True
+
+    def _attempt(self, taken: Claim, since: float) -> None:
         try:
             faults.point("worker.after_claim")
             self._supervise(taken, since)
         except Exception as error:
             # Whatever went wrong here, it was not the experiment: the supervisor has seen to what was.
-            log.exception("attempt_broke_off", cohort=taken.cohort_id, attempt=taken.attempt)
+            log.exception("attempt_broke_off")
+            self._telemetry.attempts.labels("returned").inc()
             self._hand_back(taken, error)
             self._draining.wait(REST_SECONDS)
-        finally:
-            self.busy = False
-        return True
 
     def _able(self) -> bool:
         """Whether what is claimed could be carried through; if not, the work is held, and the log says for what."""
@@ -154,31 +170,29 @@ class Slot(threading.Thread):
         try:
             self._database.transact(back)
         except SQLAlchemyError as again:
-            log.warning("not_handed_back", cohort=taken.cohort_id, error=type(again).__name__)
+            log.warning("not_handed_back", error=type(again).__name__)
 
     def _supervise(self, taken: Claim, since: float) -> None:
         self._call_others()
         child, self._spare = self._take_spare(), None
+        child.ids = taken.ids
+        parent = taken.origin.traceparent
         try:
-            log.info(
-                "attempt_started",
-                cohort=taken.cohort_id,
-                attempt=taken.attempt,
-                pid=child.pid,
-                trials=len(taken.trials),
-            )
-            self._supervisor = Supervisor(
-                self._database,
-                self._settings,
-                taken,
-                child,
-                claimed_at=since,
-                draining=self._draining.is_set,
-                hurry=self._hurry.is_set,
-                gives_way=lambda: self._gives_way(taken.cohort_id),
-                idle=self._prepare_next,
-            )
-            self._supervisor.run()
+            log.info("attempt_started", pid=child.pid, trials=len(taken.trials))
+            with self._traces.span("attempt", parent=parent, kind="consumer", **taken.ids) as span:
+                self._supervisor = Supervisor(
+                    self._database,
+                    self._settings,
+                    taken,
+                    child,
+                    claimed_at=since,
+                    draining=self._draining.is_set,
+                    hurry=self._hurry.is_set,
+                    gives_way=lambda: self._gives_way(taken.cohort_id),
+                    idle=self._prepare_next,
+                    record=AttemptRecord(self._telemetry, taken, since, traces=self._traces, span=span),
+                )
+                self._supervisor.run()
         finally:
             self._supervisor = None
             child.end()

@@ -40,11 +40,13 @@ from services.heartbeat import boottime
 from services.quotes.history import learn
 from services.settings import Settings
 from worker import exits
+from worker.attempt_record import AttemptRecord
 from worker.checkpoint_files import CheckpointFiles
 from worker.child import Child, MalformedError
 from worker.lease import FencedError, Lease
 from worker.start import start_message
 from worker.stop_orders import Order, StopOrder
+from worker.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
@@ -82,6 +84,7 @@ class Supervisor:
         hurry: Callable[[], bool],
         gives_way: Callable[[], bool],
         idle: Callable[[], None],
+        record: AttemptRecord | None = None,
     ) -> None:
         self._database = database
         self._settings = settings
@@ -89,7 +92,8 @@ class Supervisor:
         self._child = child
         self._artifacts = artifacts_of(settings)
         self._files = CheckpointFiles(self._artifacts, claim, self._forget)
-        self._lease = Lease(database, settings, claim, child, claimed_at)
+        self._record = record or AttemptRecord(Telemetry(), claim, claimed_at)
+        self._lease = Lease(database, settings, claim, child, claimed_at, self._record.telemetry)
         self._draining = draining
         self._hurry = hurry
         self._gives_way = gives_way
@@ -104,7 +108,6 @@ class Supervisor:
         self._last: dict[str, Any] | None = None
         self._energy: Energy | None = None
         self._failure: Failure | None = None
-        self._log = log.bind(cohort=claim.cohort_id, attempt=claim.attempt)
 
     @property
     def held(self) -> str | None:
@@ -115,8 +118,9 @@ class Supervisor:
         """See the attempt through; returns what became of the cohort: succeeded, queued, failed, fenced, ..."""
         self._lease.start()
         try:
-            self._child.send(self._start_message())
-            self._converse()
+            with self._record.training(self._child.pid):
+                self._child.send(self._start_message())
+                self._converse()
             self._lease.stop()
             verdict = self._conclude(self._child.end(LAST_WORD_SECONDS if self._last is not None else 0.0))
         except FencedError:
@@ -129,7 +133,8 @@ class Supervisor:
             self._artifacts.end_attempt(self._claim.cohort_id, self._claim.attempt)
         if verdict in ("succeeded", "failed", "cancelled"):
             self._tidy()
-        self._log.info("attempt_ended", verdict=verdict, failure=self._failure.code if self._failure else None)
+        self._record.ended(verdict, self._failure)
+        log.info("attempt_ended", verdict=verdict, failure=self._failure.code if self._failure else None)
         return verdict
 
     def _unfence(self) -> str:
@@ -219,7 +224,9 @@ class Supervisor:
         )
         self._begun = True
         self._engine = report.get("engine", "unknown")
+        self._record.begun(report)
         if outcome is Outcome.FENCED:
+            self._record.refused("start")
             raise FencedError
         if outcome is None:
             detail = "the data file is not the one that this experiment's earlier trials were trained on"
@@ -236,7 +243,8 @@ class Supervisor:
             faults.point("worker.before_epochs_commit", epoch=report["to"])
             return committed
 
-        self._commit(commit, {"type": "ack", "epoch": report["to"]})
+        ack: Ack = {"type": "ack", "epoch": report["to"]}
+        self._commit(commit, ack, lambda seconds: self._record.stored(report, seconds))
 
     def _store_checkpoint(self, message: Mapping[str, Any]) -> None:
         """Store a checkpoint that came by itself, most often from the middle of an epoch."""
@@ -249,15 +257,22 @@ class Supervisor:
             self._child.send(ack)  # it has done what it could
             return
         report["file"] = placed
-        self._commit(lambda session: commit_checkpoint(session, claim.cohort_id, claim.attempt, report, lease), ack)
+        self._commit(
+            lambda session: commit_checkpoint(session, claim.cohort_id, claim.attempt, report, lease),
+            ack,
+            lambda _seconds: self._record.saved(placed),
+        )
 
-    def _commit(self, commit: Callable[[UnitOfWork], Commit], ack: Ack) -> None:
+    def _commit(self, commit: Callable[[UnitOfWork], Commit], ack: Ack, record: Callable[[float], object]) -> None:
         """Write what the child has sent, let it go on, remove the files that were replaced, and do what is asked."""
-        sent = boottime()
+        sent, began = boottime(), time.perf_counter()
         done = self._write(commit)
         faults.point("worker.after_epochs_commit", epoch=ack["epoch"])
         if done.outcome is Outcome.FENCED:
+            self._record.refused("epochs")
             raise FencedError
+        if done.outcome is Outcome.COMMITTED:
+            record(time.perf_counter() - began)
         self._turn_over = self._turn_over or time.monotonic() + self._settings.turn_seconds
         self._lease.touched(sent)
         self._child.send(ack)
@@ -294,7 +309,7 @@ class Supervisor:
         if self._stop is None or self._patient or (mode == "cancel" and self._stop.mode != "cancel"):
             self._stop = StopOrder(mode)
             self._child.send({"type": "stop", "mode": "drain" if mode == "give way" else mode})
-            self._log.info("child_asked_to_stop", mode=mode)
+            log.info("child_asked_to_stop", mode=mode)
 
     def _press(self) -> bool:
         """Whether the child must be killed now: it does not stop, or it does not move."""
@@ -330,13 +345,16 @@ class Supervisor:
             try:
                 if self._write(lambda session: self._finish(session, energy)):
                     faults.point("worker.after_finish_commit")
+                    self._record.used(energy)
                     self._learn()
                     return "succeeded"
+                self._record.refused("ending")
                 raise FencedError
             except UnfinishedError as error:
                 self._failure = Failure("protocol", str(error))
         if self._failure is None and kind != "failed" and (self._stop is not None or self._ended_with_us(status)):
             verdict = self._write(lambda session: release(session, claim.cohort_id, claim.attempt, energy=energy))
+            self._record.used(energy if verdict else None)
         else:
             failure = self._failure or (
                 exits.reported(last)
@@ -344,9 +362,10 @@ class Supervisor:
                 else exits.unexplained(self._child, status)
             )
             self._failure = failure
-            self._log.warning("attempt_failed", code=failure.code, detail=failure.detail)
+            log.warning("attempt_failed", code=failure.code, detail=failure.detail)
             verdict = self._write(lambda session: fail(session, claim.cohort_id, claim.attempt, failure))
         if verdict is None:
+            self._record.refused("ending")
             raise FencedError
         return verdict
 
@@ -367,7 +386,7 @@ class Supervisor:
         try:
             self._database.transact(lambda session: learn(session, self._claim.cohort_id, self._engine))
         except Exception as error:  # noqa: BLE001
-            self._log.warning("calibration_failed", error=f"{type(error).__name__}: {error}"[:300])
+            log.warning("calibration_failed", error=f"{type(error).__name__}: {error}"[:300])
 
     def _write(self, work: Callable[[UnitOfWork], Result]) -> Result:
         """Write, and try again for as long as the lease lasts: a database that is away may come back in time.
@@ -384,5 +403,5 @@ class Supervisor:
                     raise
                 if self._lease.lost.is_set() or time.monotonic() > end:
                     raise FencedError from error
-                self._log.warning("write_delayed", error=type(error).__name__)
+                log.warning("write_delayed", error=type(error).__name__)
                 time.sleep(POLL_SECONDS)

@@ -60,7 +60,10 @@ def compare_experiment(
     While the experiment runs, only trials that are final count; the others are `missing`.
     """
     question = Question(metric, at, confidence, method, tuple(by or ()), threshold)
-    with context.database.read() as session:
+    with (
+        context.traces.span("comparison", experiment_id=experiment_id, experiments=1, metric=metric),
+        context.database.read() as session,
+    ):
         answer = comparison(session, [experiment_id], question, context.settings.grid_grams_co2e_per_kwh)
     return with_etag(request, JsonAnswer(answer.model_dump(mode="json")))
 
@@ -78,7 +81,10 @@ def compare_experiments(context: ContextDep, body: ComparisonRequest) -> Respons
     Where arms of two experiments are the same, `experiment` is an axis too.
     """
     question = Question(body.metric, body.at, body.confidence, body.method, tuple(body.by), body.threshold)
-    with context.database.read() as session:
-        ids = list(dict.fromkeys(body.experiments))
+    ids = list(dict.fromkeys(body.experiments))
+    with (
+        context.traces.span("comparison", experiments=len(ids), metric=body.metric),
+        context.database.read() as session,
+    ):
         answer = comparison(session, ids, question, context.settings.grid_grams_co2e_per_kwh)
     return JsonAnswer(answer.model_dump(mode="json"))

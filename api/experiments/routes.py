@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
+import structlog
 from fastapi import APIRouter, Body, Header, Query, Request
 from sqlalchemy.exc import IntegrityError
 from starlette.responses import Response
@@ -16,6 +17,7 @@ from api.state import Context, ContextDep
 from api.strict_json import StrictRoute
 from services import faults
 from services.accounts.principal import Principal
+from services.cohorts.origin import Origin
 from services.datasets.files import ensure_available
 from services.db.unit_of_work import UnitOfWork
 from services.errors import FieldProblem, InvalidInputError
@@ -27,6 +29,8 @@ from services.experiments.views import view, views
 from services.instants import instant
 from services.science.spec import ExperimentSpec
 from services.states import State
+
+log = structlog.get_logger(__name__)
 
 SMALL_DOWNLOAD_BYTES = 10_000_000
 """A data set up to this size is fetched while its first submission waits."""
@@ -77,7 +81,7 @@ def submit(
     if dry_run:
         with context.database.read() as session:
             return JsonAnswer(plan(session, spec, context.settings).model_dump(mode="json"))
-    return _submit(context, spec, _scoped(request, idempotency_key))
+    return _submit(request, context, spec, idempotency_key)
 
 
 @router.get("", summary="List experiments", response_model=Page[Experiment], responses=problems(422))
@@ -150,11 +154,8 @@ def clone(
     """Submit the same spec again, with some fields replaced."""
     with context.database.read() as session:
         body = store.clone_spec(store.get(session, experiment_id), changes.spec if changes else {})
-    return _submit(
-        context,
-        parse_spec(body, context.settings.data_path, context.principal.workspace, context.uploads),
-        _scoped(request, idempotency_key),
-    )
+    spec = parse_spec(body, context.settings.data_path, context.principal.workspace, context.uploads)
+    return _submit(request, context, spec, idempotency_key)
 
 
 def _verb(action: Action) -> Callable[[Context, str], Response]:
@@ -195,8 +196,19 @@ for _action, _summary, _description in (
     )
 
 
-def _submit(context: Context, spec: ExperimentSpec, key: str | None) -> Response:
+def _submit(request: Request, context: Context, spec: ExperimentSpec, idempotency_key: str | None) -> Response:
     """Create the experiment, or give the answer that was given to this key before."""
+    with context.traces.span("submit") as span:
+        origin = Origin(request.state.request_id, span.traceparent)
+        answer, replayed = _stored(context, spec, _scoped(request, idempotency_key), origin)
+        span.note(experiment_id=answer["id"], trials=answer["trials"]["total"], replayed=replayed)
+    log.info("experiment_submitted", experiment_id=answer["id"], trials=answer["trials"]["total"], replayed=replayed)
+    headers = {"Location": answer["links"]["self"], **({"Idempotency-Replayed": "true"} if replayed else {})}
+    return JsonAnswer(answer, status_code=202, headers=headers)
+
+
+def _stored(context: Context, spec: ExperimentSpec, key: str | None, origin: Origin) -> tuple[dict[str, Any], bool]:
+    """The experiment as it is answered, and whether it had been stored for this key before."""
     digest = idempotency.body_hash(spec.model_dump(mode="json"))
     # An uploaded table has no size of its own to fetch: it is here or it is not.
     if getattr(spec.dataset, "size_bytes", 0) <= SMALL_DOWNLOAD_BYTES:
@@ -214,7 +226,7 @@ def _submit(context: Context, spec: ExperimentSpec, key: str | None) -> Response
             return _json(Experiment.of(view(session, before))), False
         if key is not None and (answered := idempotency.stored_answer(session, key, digest)) is not None:
             return answered, True
-        row = store.create(session, spec, context.settings)
+        row = store.create(session, spec, context.settings, origin)
         tried.append(row.id)
         answer = _json(Experiment.of(view(session, row)))
         if key is not None:
@@ -225,14 +237,12 @@ def _submit(context: Context, spec: ExperimentSpec, key: str | None) -> Response
         return answer, False
 
     try:
-        answer, replayed = context.database.transact(work)
+        return context.database.transact(work)
     except IntegrityError:
         if key is None:
             raise
         # Another request with this key committed between our look and our insert: its answer is there now.
-        answer, replayed = context.database.transact(work)
-    headers = {"Location": answer["links"]["self"], **({"Idempotency-Replayed": "true"} if replayed else {})}
-    return JsonAnswer(answer, status_code=202, headers=headers)
+        return context.database.transact(work)
 
 
 def _instant(parameter: str, text: str | None) -> datetime | None:

@@ -4,19 +4,19 @@ import socket
 from collections.abc import Sequence
 from typing import Literal
 
-from fastapi import APIRouter
-from prometheus_client import generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import PlainTextResponse, Response
 
 from api.answers import JsonAnswer
+from api.health.measurements import Measurements
 from api.state import ContextDep
 from services.artifacts.interface import Artifacts, StoreUnreachableError
 from services.cohorts import workers
 from services.cohorts.workers import WorkerStore
 from services.experiments.population import Population, population
+from services.measurements import exposition
 
 router = APIRouter(tags=["operations"])
 
@@ -92,34 +92,19 @@ def readyz(context: ContextDep) -> Response:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(context: ContextDep) -> Response:
-    """Requests, streams, and what the database holds now."""
-    text = generate_latest(context.telemetry.registry)
+def metrics(request: Request, context: ContextDep) -> Response:
+    """Requests, streams, what the database holds now, and what workers have counted that share the home folder.
+
+    As OpenMetrics where that is accepted, else in Prometheus's own format.
+    """
     try:
         with context.database.read() as session:
             found = population(session)
     except SQLAlchemyError:
-        return Response(text + b"firstlight_database_up 0\n", media_type=CONTENT_TYPE_PLAIN_0_0_4)
-    return Response(text + _gauges(found, context.hub.open), media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-
-def _gauges(found: Population, streams: int) -> bytes:
-    lines = ["# TYPE firstlight_database_up gauge", "firstlight_database_up 1"]
-    for name, counts in (
-        ("experiments", found.experiments),
-        ("cohorts", found.cohorts),
-        ("trials", found.trials),
-    ):
-        lines.append(f"# TYPE firstlight_{name} gauge")
-        lines += [f'firstlight_{name}{{state="{state}"}} {count}' for state, count in sorted(counts.items())]
-    for name, value in (
-        ("workers", found.workers),
-        ("slots", found.slots),
-        ("oldest_queued_seconds", found.oldest_queued_seconds),
-        ("event_streams", streams),
-    ):
-        lines += [f"# TYPE firstlight_{name} gauge", f"firstlight_{name} {value}"]
-    return ("\n".join(lines) + "\n").encode()
+        found = None
+    measured = Measurements(context.telemetry.registry, found, context.hub.open, context.settings.home)
+    text, media = exposition(measured, request.headers.get("accept", ""))
+    return Response(text, media_type=media)
 
 
 def _broker(healthy: bool | None) -> Part:

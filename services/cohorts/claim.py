@@ -1,13 +1,14 @@
 """Claim a queued cohort, keep its lease, and hear what is asked of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from services.cohorts.fence import hold, move_trials
+from services.cohorts.origin import Origin, origin
 from services.cohorts.quarantine import UnreadableError
 from services.cohorts.settle import settle
 from services.cohorts.turns import DEVICES, next_cohort, served
@@ -45,6 +46,8 @@ class Claim:
         attempt: the fencing token of every later write.
         last_epoch: the last stored epoch, -1 for none; later epochs are reported, earlier ones are not.
         checkpoints: the newest first; none is later than `last_epoch`.
+        origin: the request that submitted the experiment.
+        waited_seconds: since the cohort was made; None for a later claim than its first.
     """
 
     cohort_id: str
@@ -55,6 +58,14 @@ class Claim:
     spec: dict[str, Any]
     trials: tuple[ClaimedTrial, ...]
     checkpoints: tuple[SavedState, ...]
+    origin: Origin = field(default_factory=Origin)
+    waited_seconds: float | None = None
+
+    @property
+    def ids(self) -> dict[str, str | int]:
+        """What every line of the log about this attempt carries."""
+        named = {"experiment_id": self.experiment_id, "cohort_id": self.cohort_id, "attempt": self.attempt}
+        return named if self.origin.request_id is None else {**named, "request_id": self.origin.request_id}
 
 
 def claim(session: Session, worker_id: str, ttl: float, devices: Sequence[str] = DEVICES) -> Claim | None:
@@ -114,6 +125,8 @@ def _taken(session: Session, cohort_id: str, worker_id: str, ttl: float) -> Clai
         spec=session.execute(select(ExperimentRow.spec).where(ExperimentRow.id == cohort.experiment_id)).scalar_one(),
         trials=_trials(session, cohort.id),
         checkpoints=saved,
+        origin=origin(session, cohort.experiment_id),
+        waited_seconds=max(0.0, (now() - cohort.created_at).total_seconds()) if cohort.attempt == 1 else None,
     )
 
 

@@ -1,6 +1,7 @@
 """The event log of an experiment: what an event stream delivers, in a dense order that no reader can miss a part of.
 
-    state     {"state", "previous"}                        the experiment moved
+    state     {"state", "previous"}                        the experiment moved; the first of all, which tells of the
+                                                           submission, also has what `origin.py` says
     epoch     {"cohort_id", "from", "epoch", "epochs",     epochs `from` to `epoch` (both included) of one cohort are
                "trials"}                                   stored; `epochs` is the total, `trials` how many train
     progress  {"progress", "eta_seconds", "epochs_done", "epochs_total", "trials": {counts by state}}

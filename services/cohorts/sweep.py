@@ -43,17 +43,17 @@ def _over(spared: Collection[str]) -> ColumnElement[bool]:
 
 
 def _take_back(session: Session, condition: ColumnElement[bool], why: str) -> int:
-    silent = session.scalars(
-        select(CohortRow.id)
+    silent = session.execute(
+        select(CohortRow.id, CohortRow.experiment_id)
         .where(CohortRow.state == "running", condition)
         .order_by(CohortRow.id)
         .limit(AT_ONCE)
         .with_for_update(skip_locked=True)
     ).all()
-    return sum(_taken_back(session, cohort_id, why) for cohort_id in silent)
+    return sum(_taken_back(session, cohort_id, experiment_id, why) for cohort_id, experiment_id in silent)
 
 
-def _taken_back(session: Session, cohort_id: str, why: str) -> bool:
+def _taken_back(session: Session, cohort_id: str, experiment_id: str, why: str) -> bool:
     """Take back one cohort, which is locked. What is wrong with it does not keep the others from being taken back."""
     try:
         with session.begin_nested():
@@ -62,6 +62,8 @@ def _taken_back(session: Session, cohort_id: str, why: str) -> bool:
     except Exception as error:
         if is_transient(error):
             raise
-        log.warning("not_taken_back", cohort=cohort_id, error=f"{type(error).__name__}: {error}"[:300])
+        detail = f"{type(error).__name__}: {error}"[:300]
+        log.warning("not_taken_back", cohort_id=cohort_id, experiment_id=experiment_id, error=detail)
         return is_unreadable(error) and quarantine(session, cohort_id, told(error))
+    log.info("cohort_taken_back", cohort_id=cohort_id, experiment_id=experiment_id, why=why)
     return True

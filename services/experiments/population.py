@@ -15,7 +15,8 @@ from services.db.tables import CohortRow, ExperimentRow, TrialRow, WorkerRow
 class Population:
     """Counts by state, workers that can be had, and how long the oldest queued cohort has waited.
 
-    `problem` is what a live worker that takes no work says of the reason; None when there is no such worker.
+    `held` is the number of live workers that take no work because something is wrong, `problem` what one of them says
+    of the reason; None when there is no such worker.
     """
 
     experiments: dict[str, int]
@@ -23,6 +24,7 @@ class Population:
     trials: dict[str, int]
     workers: int
     slots: int
+    held: int
     problem: str | None
     oldest_queued_seconds: float
 
@@ -55,13 +57,16 @@ def population(session: Session) -> Population:
     workers, slots = live_slots(session)
     waiting = select(func.min(CohortRow.created_at)).where(CohortRow.state == "queued")
     oldest = session.scalar(waiting, execution_options=EVERY_WORKSPACE)
+    problems = select(func.count(WorkerRow.problem), func.min(WorkerRow.problem)).where(alive())
+    held, problem = session.execute(problems).one()
     return Population(
         experiments=_by_state(session, ExperimentRow),
         cohorts=_by_state(session, CohortRow),
         trials=_by_state(session, TrialRow),
         workers=workers,
         slots=slots,
-        problem=session.scalar(select(func.min(WorkerRow.problem)).where(alive())),
+        held=held,
+        problem=problem,
         oldest_queued_seconds=0.0 if oldest is None else max(0.0, (now() - oldest).total_seconds()),
     )
 

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from services.cohorts import events
+from services.cohorts.origin import Origin
 from services.cohorts.turns import latest_turn
 from services.db.base import new_id
 from services.db.isolation import workspace_of
@@ -41,8 +42,8 @@ class Listing:
     filter: str | None = None
 
 
-def create(session: Session, spec: ExperimentSpec, settings: Settings) -> ExperimentRow:
-    """Store an experiment with its whole grid, queued.
+def create(session: Session, spec: ExperimentSpec, settings: Settings, origin: Origin | None = None) -> ExperimentRow:
+    """Store an experiment with its whole grid, queued; `origin` is the request that asks for it.
 
     Raises:
         GridTooLargeError: more trials or memory than this service accepts.
@@ -78,7 +79,8 @@ def create(session: Session, spec: ExperimentSpec, settings: Settings) -> Experi
     session.add(experiment)
     session.flush()
     store_grid(session, experiment, grid, prepared.cohorts)
-    events.append(session, experiment.id, [("state", {"state": "queued", "previous": None})])
+    known = {} if origin is None else origin.payload()
+    events.append(session, experiment.id, [("state", {"state": "queued", "previous": None, **known})])
     return experiment
 
 

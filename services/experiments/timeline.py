@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from services.cohorts.events import members
+from services.cohorts.origin import ORIGIN_FIELDS
 from services.db.tables import EventRow, ExperimentRow, TrialRow
 from services.states import FINAL
 from services.trials.series import epoch_rows
@@ -64,9 +65,12 @@ def _gone(first: int, after: int) -> list[Entry]:
 
 
 def _data(session: Session, event: EventRow) -> dict[str, Any]:
-    """The payload; an epoch event carries references, and gets the rows themselves here."""
+    """The payload; an epoch event carries references, and gets the rows themselves here.
+
+    Which request submitted the experiment is for its workers, not for its readers.
+    """
     if event.type != "epoch":
-        return event.payload
+        return {name: value for name, value in event.payload.items() if name not in ORIGIN_FIELDS}
     ids = members(session, event.payload["cohort_id"], event.seq)
     query = select(TrialRow.id, TrialRow.label, TrialRow.seed).where(TrialRow.id.in_(ids))
     named = {trial.id: {"label": trial.label, "seed": trial.seed} for trial in session.execute(query)}

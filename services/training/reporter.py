@@ -163,8 +163,11 @@ class Reporter:
         else:
             self._saved = self._at
         self._saved_at = time.monotonic()
-        self._rest = max(self._checkpoint_seconds, CHECKPOINT_REST * (self._saved_at - began))
-        return file and {"epoch": epoch, "path": str(file.path), "sha256": file.sha256, "bytes": file.size}
+        seconds = self._saved_at - began
+        self._rest = max(self._checkpoint_seconds, CHECKPOINT_REST * seconds)
+        if file is None:
+            return None
+        return {"epoch": epoch, "path": str(file.path), "sha256": file.sha256, "bytes": file.size, "seconds": seconds}
 
     def _send_file(self, epoch: int, state: StateOf) -> None:
         """Send a checkpoint by itself: `epoch` is the last finished one, and everything up to it was sent."""

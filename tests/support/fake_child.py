@@ -84,13 +84,14 @@ def next_value(value: float) -> float:
 
 def write(folder: Path, epoch: int, values: list[float]) -> "CheckpointReport":
     content = json.dumps({"epoch": epoch, "values": [value.hex() for value in values]}).encode()
-    path = folder / f"epoch-{epoch}.npz"
+    path, began = folder / f"epoch-{epoch}.npz", time.monotonic()
     temporary = folder / f".{epoch}.tmp"
     temporary.write_bytes(content)
     faults.point("child.before_checkpoint_rename", epoch=epoch)
     temporary.replace(path)
     faults.point("child.after_checkpoint", epoch=epoch)
-    return {"epoch": epoch, "path": str(path), "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    digest, seconds = hashlib.sha256(content).hexdigest(), time.monotonic() - began
+    return {"epoch": epoch, "path": str(path), "sha256": digest, "bytes": len(content), "seconds": seconds}
 
 
 def read(resume: "Resume") -> list[float]:

@@ -107,6 +107,7 @@ def test_a_checkpoint_covers_every_report_so_it_waits_for_the_layers(tmp_path: P
     reporter.epoch(report(0, layers), state)
     assert spans(wire) == [(0, 0, 1)]
     assert wire.sent[0]["checkpoint"]["epoch"] == 0
+    assert 0.0 <= wire.sent[0]["checkpoint"]["seconds"] < 3_600.0
     timer.join()
 
 
