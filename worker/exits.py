@@ -1,12 +1,19 @@
 """From the way a child ended to a failure with a code: what it said last, or how it died."""
 
 import signal
+import time
+from collections.abc import Callable
 
 from services.cohorts.failure import Failure
 from worker.child import Child
 
 TAIL_SHOWN = 5
 MEGABYTE = 1_000_000
+STOP_SIGNALS = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
+"""Ends that a child shares with its worker where a service manager signals the whole family at once."""
+FAMILY_SECONDS = 1.0
+"""How long after a child's end by such a signal the worker's own order to end may be noticed."""
+LOOK_SECONDS = 0.025
 
 
 def reported(message: dict[str, object]) -> Failure:
@@ -43,6 +50,14 @@ def too_large(child: Child, most_mb: int | None) -> Failure | None:
 def hung(seconds: float) -> Failure:
     """The failure of a child that was alive and did not move."""
     return Failure("hung", f"the process showed no progress for {seconds:g} s and was killed")
+
+
+def with_worker(status: int, draining: Callable[[], bool]) -> bool:
+    """Whether the child was ended by a signal that told its worker to end too."""
+    end = time.monotonic() + FAMILY_SECONDS
+    while status in STOP_SIGNALS and not draining() and time.monotonic() < end:
+        time.sleep(LOOK_SECONDS)
+    return status in STOP_SIGNALS and draining()
 
 
 def _name(number: int) -> str:

@@ -60,10 +60,6 @@ DRAIN_SECONDS = 10.0
 LAST_WORD_SECONDS = 5.0
 AWAKE_SECONDS = 1.0
 """The most that one turn of listening counts as silence of the child: longer ones are our own sleep."""
-STOP_SIGNALS = (-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
-"""Ends that a child shares with its worker where a service manager signals the whole family at once."""
-FAMILY_SECONDS = 1.0
-"""How long after a child's end by such a signal the worker's own order to end may be noticed."""
 
 
 class Supervisor:
@@ -352,7 +348,11 @@ class Supervisor:
                 raise FencedError
             except UnfinishedError as error:
                 self._failure = Failure("protocol", str(error))
-        if self._failure is None and kind != "failed" and (self._stop is not None or self._ended_with_us(status)):
+        if (
+            self._failure is None
+            and kind != "failed"
+            and (self._stop is not None or exits.with_worker(status, self._draining))
+        ):
             verdict = self._write(lambda session: release(session, claim.cohort_id, claim.attempt, energy=energy))
             self._record.used(energy if verdict else None)
         else:
@@ -373,13 +373,6 @@ class Supervisor:
         finished = finish(session, self._claim.cohort_id, self._claim.attempt, energy)
         faults.point("worker.before_finish_commit")
         return finished
-
-    def _ended_with_us(self, status: int) -> bool:
-        """Whether the child was ended by a signal that told this worker to end too."""
-        end = time.monotonic() + FAMILY_SECONDS
-        while status in STOP_SIGNALS and not self._draining() and time.monotonic() < end:
-            time.sleep(POLL_SECONDS / 10)
-        return status in STOP_SIGNALS and self._draining()
 
     def _learn(self) -> None:
         """Let the next quote know what this cohort took; what goes wrong here costs a better quote and nothing else."""

@@ -60,8 +60,13 @@ def test_a_worker_with_another_home_goes_on_from_the_checkpoint(
             return set(session.scalars(select(CheckpointRow.path)))
 
     eventually(saved, "a checkpoint")
-    with workshop.database.read() as session:
-        known, place = session.execute(select(WorkerRow.store_id, WorkerRow.store_place)).one()
+
+    def store() -> tuple[str, str] | None:
+        with workshop.database.read() as session:
+            known, place = session.execute(select(WorkerRow.store_id, WorkerRow.store_place)).one()
+        return known and (known, place)
+
+    known, place = eventually(store, "the worker to say which store it uses")
     assert (f"{known}\n".encode(), place) == (s3_server.objects["study/store-id"][0], URL)
     for child in workshop.children():
         variables = Path(f"/proc/{child}/environ").read_bytes()
