@@ -36,8 +36,8 @@ _RUNNING = text("state = 'running'")
 class ExperimentRow(Base):
     """One submitted spec, with its state and all that came of it.
 
-    The lowest `priority` is served first, then the lowest `turn`: the higher it is, the later the experiment was served
-    (`services/cohorts/turns.py`).
+    Of a workspace the lowest `priority` is served first, then the lowest `turn`: the higher it is, the later the
+    experiment was served (`services/cohorts/turns.py`).
     `device` is what the spec asks for, cpu or gpu; NULL for any.
     """
 
@@ -47,7 +47,7 @@ class ExperimentRow(Base):
         _one_of("desired", DESIRES),
         Index("ix_experiments_created", "created_at", "id"),
         Index("ix_experiments_state", "state", "created_at"),
-        Index("ix_experiments_line", "state", "priority", "turn", "created_at", "id"),
+        Index("ix_experiments_line", "workspace_id", "state", "priority", "turn", "created_at", "id"),
         Index("ix_experiments_workspace", "workspace_id", "created_at", "id"),
     )
 
@@ -296,12 +296,13 @@ class CalibrationRow(Base):
 
 
 class WorkspaceRow(Base):
-    """A place for experiments and data sets that no other place sees."""
+    """A place for experiments and data sets that no other place sees. The lowest `turn` was served longest ago."""
 
     __tablename__ = "workspaces"
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     name: Mapped[str] = mapped_column(String(100), unique=True)
+    turn: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 

@@ -1,32 +1,56 @@
-"""Whose turn it is between experiments, also for many who claim at once, and what a claim costs. On both databases."""
+"""Whose turn it is between workspaces and their experiments, also for many who claim at once, and what a claim costs.
+
+On both databases.
+"""
 
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import event, insert, select, text, update
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Select, delete, event, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from services.cohorts.claim import Claim, claim
 from services.cohorts.commit import commit_epochs
 from services.cohorts.endings import finish, release
 from services.cohorts.requests import request_pause, resume
-from services.cohorts.turns import CANDIDATES, gives_way, in_turn, latest_turn, next_cohort, waiting
+from services.cohorts.turns import (
+    CANDIDATES,
+    gives_way,
+    in_turn,
+    latest_turn,
+    latest_workspace_turn,
+    next_cohort,
+    waiting,
+    workspaces_in_turn,
+)
 from services.db.base import new_id
 from services.db.database import Database
-from services.db.tables import CohortRow, ExperimentRow, TrialRow
+from services.db.tables import DEFAULT_WORKSPACE, CohortRow, ExperimentRow, TrialRow, WorkspaceRow
 from tests.support.experiments import make_experiment, message
 
 TTL = 30.0
 
 
-def submit(database: Database, *sizes: int) -> str:
+def submit(database: Database, *sizes: int, workspace: str = DEFAULT_WORKSPACE) -> str:
     with database.write() as session:
         turn = latest_turn(session)
         experiment = make_experiment(session, sizes)
-        session.get_one(ExperimentRow, experiment).turn = turn
+        row = session.get_one(ExperimentRow, experiment)
+        row.turn, row.workspace_id = turn, workspace
         return experiment
+
+
+@pytest.fixture
+def others(database: Database) -> list[str]:
+    """Two workspaces besides the one that is always there."""
+    with database.write() as session:
+        rows = [WorkspaceRow(id=new_id("wsp"), name=name) for name in ("one", "two")]
+        session.add_all(rows)
+        return [row.id for row in rows]
 
 
 def take(database: Database, *devices: str) -> Claim:
@@ -184,6 +208,120 @@ def test_nothing_gives_way_to_what_could_not_run_or_is_less_urgent(database: Dat
     assert asked(database, running) == [False]
 
 
+def test_many_experiments_of_one_workspace_are_not_before_the_only_one_of_another(
+    database: Database, others: list[str]
+) -> None:
+    many = [submit(database, 1, 1) for _ in range(4)]
+    only, other = (submit(database, 1, workspace=workspace) for workspace in others)
+    order = through_one_slot(database, 6)
+    assert set(order[:3]) == {many[0], only, other}
+    assert order[3:] == many[1:], "in a workspace the experiments take turns as before"
+
+
+def test_a_new_workspace_comes_after_those_that_wait(database: Database, others: list[str]) -> None:
+    for workspace in others:
+        submit(database, 1, 1, workspace=workspace)
+    through_one_slot(database, 2)
+    with database.write() as session:
+        newest = WorkspaceRow(id=new_id("wsp"), name="newest", turn=latest_workspace_turn(session))
+        session.add(newest)
+    newcomer = submit(database, 1, workspace=newest.id)
+    assert through_one_slot(database, 3)[1] == newcomer, "after who waits for longest, before who was served last"
+
+
+def test_who_deletes_what_was_served_is_not_served_again(database: Database, others: list[str]) -> None:
+    for workspace in others:
+        submit(database, 1, 1, workspace=workspace)
+    order = []
+    for _ in range(3):
+        taken = take(database)
+        end(database, taken)
+        with database.write() as session:
+            order.append(session.get_one(ExperimentRow, taken.experiment_id).workspace_id)
+            session.execute(delete(ExperimentRow).where(ExperimentRow.id == taken.experiment_id))
+        submit(database, 1, 1, workspace=order[-1])
+    assert order[0] == order[2] != order[1]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("submit"), st.integers(0, 2)),
+        st.tuples(st.just("claim"), st.just(0)),
+        st.tuples(st.just("end"), st.integers(0, 9)),
+    ),
+    min_size=25,
+    max_size=30,
+)
+
+
+@settings(max_examples=3, derandomize=True, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_every_claim_goes_to_whom_has_least_and_waited_longest(
+    database: Database, others: list[str], steps: list[tuple[str, int]]
+) -> None:
+    """What is claimed is held beside a model of a few lines, whatever comes in whatever order."""
+    with database.write() as session:
+        for row in (CohortRow, ExperimentRow):
+            session.execute(update(row).values(state="cancelled"))
+        session.execute(update(WorkspaceRow).values(turn=0))
+    places = [DEFAULT_WORKSPACE, *others]
+    owner = {submit(database, 1, 1, 1, workspace=place): place for place in places for _ in range(2)}
+    queued = Counter(dict.fromkeys(places, 6))
+    served, running = dict.fromkeys(places, 0), list[Claim]()
+    for number, (step, choice) in enumerate(steps, 1):
+        if step == "submit":
+            owner[submit(database, 1, workspace=places[choice])] = places[choice]
+            queued[places[choice]] += 1
+        elif step == "end" and running:
+            end(database, running.pop(choice % len(running)))
+        elif step == "claim" and queued.total():
+            slots = Counter(owner[taken.experiment_id] for taken in running)
+            due = min(
+                (place for place in places if queued[place]), key=lambda place: (slots[place], served[place], place)
+            )
+            running.append(take(database))
+            assert owner[running[-1].experiment_id] == due
+            served[due] = number
+            queued[due] -= 1
+
+
+def test_way_is_given_to_a_workspace_that_has_less_and_not_to_one_that_has_as_much(
+    database: Database, others: list[str]
+) -> None:
+    one, two = others
+    for workspace in others:
+        submit(database, 1, 1, workspace=workspace)
+    running = [take(database), take(database)]
+    submit(database, 1, workspace=one)
+    assert asked(database, running) == [taken.experiment_id == first(database, one) for taken in running]
+    with database.write() as session:
+        session.execute(update(ExperimentRow).where(ExperimentRow.state == "queued").values(priority=1))
+    assert asked(database, running) == [False, False], "the other one would be served again at once"
+    submit(database, 1)
+    assert asked(database, running).count(True) == 1
+    end(database, next(taken for taken in running if taken.experiment_id == first(database, two)))
+    assert take(database).experiment_id != first(database, one)
+
+
+def first(database: Database, workspace: str) -> str:
+    """The first experiment that the workspace has submitted."""
+    query = select(ExperimentRow.id).where(ExperimentRow.workspace_id == workspace)
+    with database.read() as session:
+        return session.scalars(query.order_by(ExperimentRow.created_at).limit(1)).one()
+
+
+def test_a_claimer_that_sleeps_holds_up_nobody_of_its_workspace(database: Database) -> None:
+    """PostgreSQL alone lets two claim at the same moment."""
+    if database.is_sqlite:
+        return
+    submit(database, 1)
+    submit(database, 1)
+    with database.write() as asleep, database.write() as awake:
+        assert claim(asleep, "asleep", TTL) is not None
+        awake.execute(text("SET LOCAL lock_timeout = '100ms'"))
+        assert claim(awake, "awake", TTL) is not None
+
+
 @pytest.mark.parametrize("sizes", [[1] * 40, [40], [3] * 13])
 def test_many_claimers_at_once_take_every_cohort_once(database: Database, sizes: list[int]) -> None:
     cohorts = [submit(database, *[1] * size) for size in sizes]
@@ -225,14 +363,19 @@ def test_who_comes_while_another_claims_gets_the_next_one(database: Database) ->
 
 @pytest.fixture
 def long_queue(database: Database) -> Database:
-    """2,000 queued cohorts of 100 experiments, and as many finished ones of 100 others."""
-    studies = [(new_id("exp"), state) for state in ("queued", "succeeded") for _ in range(100)]
-    cohorts = [(new_id("coh"), study, place, state) for study, state in studies for place in range(20)]
+    """2,000 queued cohorts of 100 experiments of 20 workspaces, and as many finished ones of 100 others."""
+    owners = [new_id("wsp") for _ in range(20)]
+    studies = [(new_id("exp"), state, owners[n % 20]) for state in ("queued", "succeeded") for n in range(100)]
+    cohorts = [(new_id("coh"), study, place, state) for study, state, _ in studies for place in range(20)]
     fixed = {"spec": {}, "spec_version": 1, "spec_digest": "0" * 64, "dataset": "digits", "epochs": 1}
     with database.write() as session:
+        session.execute(insert(WorkspaceRow), [{"id": owner, "name": owner} for owner in owners])
         session.execute(
             insert(ExperimentRow),
-            [{"id": study, "state": state, "trial_count": 20, **fixed} for study, state in studies],
+            [
+                {"id": study, "state": state, "workspace_id": owner, "trial_count": 20, **fixed}
+                for study, state, owner in studies
+            ],
         )
         session.execute(
             insert(CohortRow),
@@ -265,16 +408,25 @@ def long_queue(database: Database) -> Database:
     return database
 
 
-def test_the_order_is_read_from_indexes(long_queue: Database) -> None:
-    query = in_turn(("cpu", "gpu")).compile(long_queue.write_engine, compile_kwargs={"literal_binds": True})
+@pytest.mark.parametrize(
+    ("query", "indexes"),
+    [
+        (in_turn(("cpu", "gpu")), {"ix_experiments_line", "ix_cohorts_experiment"}),
+        (workspaces_in_turn(("cpu", "gpu")), {"ix_experiments_line", "ix_cohorts_experiment"}),
+    ],
+    ids=["experiments", "workspaces"],
+)
+def test_the_order_is_read_from_indexes(long_queue: Database, query: Select[str], indexes: set[str]) -> None:
+    with long_queue.read() as session:
+        query = query.params(workspace=session.scalars(select(ExperimentRow.workspace_id).limit(1)).one())
+    words = query.compile(long_queue.write_engine, compile_kwargs={"literal_binds": True})
     explain = "EXPLAIN QUERY PLAN" if long_queue.is_sqlite else "EXPLAIN"
     with long_queue.read() as session:
-        plan = [" ".join(map(str, row)) for row in session.execute(text(f"{explain} {query}"))]
+        plan = [" ".join(map(str, row)) for row in session.execute(text(f"{explain} {words}"))]
     read_whole = ("SCAN cohorts", "SCAN experiments", "Seq Scan on cohorts", "Seq Scan on experiments")
     few = "ix_cohorts_running"  # holds what runs and nothing else
     assert [line for line in plan if any(words in line for words in read_whole) and few not in line] == []
-    assert any("ix_experiments_line" in line for line in plan)
-    assert any("ix_cohorts_experiment" in line for line in plan)
+    assert {index for index in indexes if not any(index in line for line in plan)} == set()
 
 
 def test_the_statements_of_a_claim_do_not_grow_with_the_queue(long_queue: Database) -> None:
@@ -285,4 +437,4 @@ def test_the_statements_of_a_claim_do_not_grow_with_the_queue(long_queue: Databa
         statements.append(statement)
 
     take(long_queue)
-    assert len(statements) <= 16, statements
+    assert len(statements) <= 18, statements
