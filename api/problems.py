@@ -27,6 +27,7 @@ STATUS: dict[type[errors.FirstlightError], int] = {
     errors.DatasetInvalidError: 422,
     errors.GoneError: 410,
     errors.BusyError: 429,
+    errors.WorkspaceFullError: 429,
     errors.UnavailableError: 503,
     errors.QueueFullError: 503,
 }

@@ -10,7 +10,8 @@ FirstlightError
 │   └── DatasetUnavailableError    the data set is not here and cannot be fetched
 ├── DatasetInvalidError      a data file that does not hold what it promised
 ├── GoneError                it was here; its files are not any more
-├── BusyError                a quota or the queue is full; come back later
+├── BusyError                a limit is reached; come back later
+│   └── WorkspaceFullError   the workspace has as much unfinished work as it may
 └── UnavailableError         the database or another part is away; come back later
     └── QueueFullError       the service has as much unfinished work as it takes
 """
@@ -114,6 +115,13 @@ class BusyError(FirstlightError):
 
     code = "too_busy"
     title = "A limit is reached"
+
+
+class WorkspaceFullError(BusyError):
+    """The workspace has as much unfinished work as it may."""
+
+    code = "workspace_full"
+    title = "The workspace is full"
 
 
 class UnavailableError(FirstlightError):
