@@ -20,6 +20,7 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     Subquery,
+    Update,
     and_,
     bindparam,
     false,
@@ -179,16 +180,24 @@ def served(session: Session, experiment_id: str) -> None:
 
     A workspace that another claim holds is given a turn by that one: nobody waits for a claimer that sleeps.
     """
-    turn = update(ExperimentRow).where(ExperimentRow.id == experiment_id).values(turn=_highest(ExperimentRow) + 1)
-    session.execute(turn.execution_options(synchronize_session=False))
+    for statement in _put_behind():
+        session.execute(statement, {"served": experiment_id}, execution_options={"synchronize_session": False})
+
+
+@lru_cache(maxsize=1)
+def _put_behind() -> tuple[Update, Update]:
+    """The two statements of `served`, kept as above."""
+    of_experiment = ExperimentRow.id == bindparam("served")
     owner = (
         select(WorkspaceRow.id)
         .join(ExperimentRow, ExperimentRow.workspace_id == WorkspaceRow.id)
-        .where(ExperimentRow.id == experiment_id)
+        .where(of_experiment)
         .with_for_update(skip_locked=True, key_share=True, of=WorkspaceRow)
     )
-    its = update(WorkspaceRow).where(WorkspaceRow.id.in_(owner)).values(turn=_highest(WorkspaceRow) + 1)
-    session.execute(its.execution_options(synchronize_session=False))
+    return (
+        update(ExperimentRow).where(of_experiment).values(turn=_highest(ExperimentRow) + 1),
+        update(WorkspaceRow).where(WorkspaceRow.id.in_(owner)).values(turn=_highest(WorkspaceRow) + 1),
+    )
 
 
 def _highest(row: type[ExperimentRow | WorkspaceRow]) -> ScalarSelect[int]:
