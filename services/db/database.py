@@ -20,8 +20,9 @@ from typing import Any, TypeVar
 import orjson
 import structlog
 from sqlalchemy import URL, Engine, create_engine, event, make_url, select
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from services.db import file_check, schema
@@ -150,13 +151,20 @@ class Database:
         return None
 
     def dispose(self) -> None:
-        """Close every connection."""
+        """Close every connection; one that is in use at this moment is closed when it is given back."""
         with self._watch_lock:
             if self._watch is not None:
                 self._watch.close()
                 self._watch = None
         for engine in (self.read_engine, self.write_engine, self.lease_engine):
+            late = engine.pool
             engine.dispose()
+            event.listen(late, "checkin", _close_late)
+
+
+def _close_late(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    # Its pool is gone, and nobody else would close it.
+    record.invalidate()
 
 
 def database_url(text: str) -> URL:

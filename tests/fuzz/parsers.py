@@ -128,7 +128,7 @@ TABLES = (
     b"x,y\nNA,1\n?,2\nnan,3\n0x10,4\n1_000,5\n",
 )
 CSV_TOKENS = (
-    b",", b";", b"\t", b"|", b" ", b'"', b"'", b"\n", b"\r", b"\r\n", b"\0", b"\x1a", b"\xef\xbb\xbf", b"\xff\xfe", b"1",
+    b",", b";", b"\t", b"|", b'"', b"'", b"\n", b"\r", b"\r\n", b"\0", b"\x1a", b"\xef\xbb\xbf", b"\xff\xfe", b"1",
     b"-", b"1e400", b"nan", b"inf", b"NA", b"?", b"%", b"$", b"01/02/2026", b"2026-01-01T00:00", b"a\n", b"9" * 400,
 )  # fmt: skip
 FILTERS = (
