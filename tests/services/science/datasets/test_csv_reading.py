@@ -77,7 +77,7 @@ def test_a_header_is_found(header: str, make: Any) -> None:
     assert table.target == header.strip().split(",")[-1]
 
 
-@pytest.mark.parametrize("spell", ["€1e400", "1e400 %", "$9" + 400 * "9"])
+@pytest.mark.parametrize("spell", ["€1e400", "1e400 %", "1e400"])
 def test_a_column_of_nothing_but_too_large_numbers_is_refused(spell: str) -> None:
     assert any(
         "is not between -3e+38 and 3e+38" in fault for fault in refused(lines(lambda i: f"{i},{spell}", "a,y\n"))
