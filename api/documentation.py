@@ -81,7 +81,8 @@ DESCRIPTIONS = {
     429: "A limit is reached (requests of this key, event streams, unfinished work of the workspace, wrong keys); see "
     "Retry-After.",
     431: "Too many or too long header fields, or too long an address.",
-    500: "Unexpected; the log has it under the request id.",
+    500: "Unexpected; the log has it under the request id. With the code `unreadable` a stored row is damaged, that of "
+    "this very thing: everything else is served.",
     503: "The database does not answer, all connections are in use, or the queue is full; see Retry-After.",
 }
 

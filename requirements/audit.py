@@ -56,7 +56,7 @@ def main() -> int:
             more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
             sys.stdout.write(f"  the service did not find {', '.join(skipped[:5])}{more}\n")
         findings |= {
-            f"{package['name']} {package['version']}: {known['id']}, mended in {', '.join(known['fix_versions']) or '?'}"
+            f"{package['name']} {package['version']}: {known['id']}, mended in {', '.join(known['fix_versions'])}"
             for package in packages
             for known in package.get("vulns", ())
         }

@@ -9,6 +9,7 @@ FirstlightError
 │   ├── IdempotencyMismatchError   the key was used with another body
 │   └── DatasetUnavailableError    the data set is not here and cannot be fetched
 ├── DatasetInvalidError      a data file that does not hold what it promised
+├── StoredUnreadableError    what is stored of it cannot be read
 ├── GoneError                it was here; its files are not any more
 ├── BusyError                a limit is reached; come back later
 │   └── WorkspaceFullError   the workspace has as much unfinished work as it may
@@ -101,6 +102,13 @@ class DatasetInvalidError(FirstlightError):
 
     code = "dataset_invalid"
     title = "The data file is not valid"
+
+
+class StoredUnreadableError(FirstlightError, ValueError):
+    """A stored row holds what cannot be read: text that is no JSON or no UTF-8, or a spec that is none."""
+
+    code = "unreadable"
+    title = "What is stored cannot be read"
 
 
 class GoneError(FirstlightError):

@@ -28,6 +28,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_afte
 from services.db import file_check, schema
 from services.db.clock import CLOCK
 from services.db.unit_of_work import UnitOfWork, is_transient, unit_of_work
+from services.errors import StoredUnreadableError
 from services.settings import Settings
 
 BUSY_SECONDS = 10.0
@@ -187,8 +188,15 @@ def _dumps(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
-# orjson also turns a NaN that slipped through into null: no stored JSON is unreadable.
-_JSON: dict[str, Any] = {"json_serializer": _dumps, "json_deserializer": orjson.loads}
+def _loads(text: str | bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise StoredUnreadableError(f"a stored row holds what is no JSON: {error}") from error
+
+
+# orjson also turns a NaN that slipped through into null: no JSON that was stored from here is unreadable.
+_JSON: dict[str, Any] = {"json_serializer": _dumps, "json_deserializer": _loads}
 
 
 def _path(url: URL) -> Path:

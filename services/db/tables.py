@@ -12,10 +12,21 @@ Moves of a cohort (and of its trials):
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, LargeBinary, String, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
-from services.db.base import Base, Json, UtcDateTime, now
+from services.db.base import Base, Json, JsonObject, UtcDateTime, now
 from services.states import DESIRES, STATES, TRIAL_STATES, check_move
 
 Scope = Literal["read", "write", "admin"]
@@ -58,7 +69,7 @@ class ExperimentRow(Base):
     tags: Mapped[list[str]] = mapped_column(Json, default=list)
     state: Mapped[str] = mapped_column(String(16), default="queued")
     desired: Mapped[str] = mapped_column(String(8), default="run")
-    spec: Mapped[dict[str, Any]] = mapped_column(Json)
+    spec: Mapped[dict[str, Any]] = mapped_column(JsonObject)
     spec_version: Mapped[int] = mapped_column(Integer)
     spec_digest: Mapped[str] = mapped_column(String(64), index=True)
     dataset: Mapped[str] = mapped_column(String(64), index=True)
