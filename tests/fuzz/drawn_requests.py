@@ -89,10 +89,12 @@ def draw(
     """
     configuration, report = folder / "schemathesis.toml", folder / "drawn.json"
     amounts = f"[phases.fuzzing.generation]\nmax-examples = {examples}\n"
+    amounts += "[phases.stateful]\nmax-steps = 10\n"
     amounts += f"[phases.stateful.generation]\nmax-examples = {chains}\n"
     configuration.write_text(CONFIGURATION.read_text() + amounts)
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(configuration), "run"]
     command += [f"{served.http.base_url}/openapi.json", "--checks", "all", "--phases", phases, "--no-color"]
+    command += ["--max-response-time", "600"]  # the machine may be busy
     command += ["--seed", str(seed), "--no-shrink", "--continue-on-failure"]
     command += ["--report", "json", "--report-json-path", str(report)]
     command += ["--suppress-health-check", "all", "--warnings", "off"]

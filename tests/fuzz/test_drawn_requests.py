@@ -19,7 +19,7 @@ from tests.fuzz.drawn_requests import draw, fuzzed_service, key_of
 def test_drawn_requests_get_documented_answers(database_url: str, tmp_path: Path, scope: str | None) -> None:
     with fuzzed_service(tmp_path, database_url, keys=scope is not None) as served:
         key = key_of(served, scope) if scope else None
-        drawn = draw(served, tmp_path, key=key, examples=1, chains=5, seed=1, phases="fuzzing,stateful")
+        drawn = draw(served, tmp_path, key=key, examples=1, chains=8, seed=1, phases="fuzzing,stateful")
     assert not drawn.failures, drawn.failures
     assert drawn.phases == ("fuzzing", "stateful")
     assert drawn.cases >= 51, "each operation was asked"
