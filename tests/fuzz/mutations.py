@@ -17,7 +17,7 @@ EXTREMES: tuple[Any, ...] = (
 
 def changed(data: bytes, tokens: Sequence[bytes], corpus: Sequence[bytes], draw: Generator) -> bytes:
     """The bytes after a few cuts, copies, replacements and insertions."""
-    for _ in range(int(draw.integers(1, MOST_CHANGES + 1))):
+    for _ in range(min(MOST_CHANGES, int(draw.geometric(0.6)))):
         start = int(draw.integers(0, len(data) + 1))
         end = min(len(data), start + int(draw.integers(0, 20)))
         token = tokens[int(draw.integers(len(tokens)))]

@@ -11,5 +11,5 @@ GROWTH = 64 * 2**20
 @pytest.mark.parametrize("parser", parsers(), ids=lambda parser: parser.name)
 def test_any_input_is_taken_or_refused(parser: Parser) -> None:
     tally = fuzz(parser, 400, seed=1)
-    assert 10 < tally.taken < tally.inputs, "of both sorts"
+    assert 0 < tally.taken < tally.inputs, "of both sorts"
     assert tally.grown < GROWTH
