@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import structlog
 
@@ -88,7 +89,7 @@ def _migrated(engine: str, home: Path) -> Iterator[str]:
         shutil.rmtree(server.folder, ignore_errors=True)
 
 
-def _drop(*_: object) -> None:
+def _drop(*_: object) -> NoReturn:
     raise structlog.DropEvent
 
 

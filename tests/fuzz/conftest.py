@@ -1,6 +1,7 @@
 """The log of a service that is asked thousands of things goes nowhere."""
 
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 import structlog
@@ -14,5 +15,5 @@ def silent_log() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-def _drop(*_: object) -> None:
+def _drop(*_: object) -> NoReturn:
     raise structlog.DropEvent
