@@ -11,6 +11,9 @@ TORCH  ?= $(shell cat $(VENV)/torch 2>/dev/null || echo cpu)
 # For chaos and bench-recovery: servers (PostgreSQL, Redis protocol) or embedded (SQLite, a folder).
 STACK  ?= servers
 INJECTIONS ?= 100
+# For fuzz: requests of each operation, inputs of each reader.
+EXAMPLES ?= 30
+INPUTS ?= 20000
 # How `make check` runs the tests: coverage, or test, which counts no lines and takes a fifth less.
 TESTS  ?= coverage
 LOCKS  := $(patsubst %,requirements/%.txt,api worker data build torch)
@@ -19,9 +22,10 @@ UV_VERSION := 0.13.9
 BUILD  := var/build/bin/python
 BUILD_VERSION := 1.6.1
 CIBUILDWHEEL_VERSION := 4.3.5
+PIP_AUDIT_VERSION := 2.10.1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev lock demo serve secrets test coverage test-compose golden-aarch64 sanitize check format lint types imports bench bench-peers bench-recovery chaos dist sdist wheels test-wheel release clean
+.PHONY: help setup setup-dev lock demo serve secrets test coverage test-compose golden-aarch64 sanitize check fuzz audit format lint types imports bench bench-peers bench-recovery chaos dist sdist wheels test-wheel release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +77,14 @@ test-compose: setup ## build and run docker-compose.yml in real containers (a Do
 	$(BIN)/python -m tests.compose
 
 check: setup-dev format lint types imports $(TESTS) ## all that must be green: format, lint, types, import contracts, tests with their coverage
+
+fuzz: setup-dev ## draw requests from the OpenAPI document, and inputs for every reader (EXAMPLES=30 INPUTS=20000 SEED=)
+	$(BIN)/python -m tests.fuzz --examples $(EXAMPLES) --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
+
+audit: ## ask a vulnerability service about every locked package; fails for findings alone
+	@test -x var/audit/bin/python || $(PYTHON) -m venv var/audit
+	@var/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==$(PIP_AUDIT_VERSION)
+	@var/audit/bin/python requirements/audit.py
 
 golden-aarch64: setup-dev ## the golden digests on an emulated ARM processor (Debian; wants qemu-user-static, g++-aarch64-linux-gnu)
 	PYTHON=$(BIN)/python tests/golden/aarch64.sh

@@ -1,6 +1,5 @@
 """What every route says of itself in the OpenAPI document: its problems, with an example of each."""
 
-from http import HTTPStatus
 from typing import Any
 
 from api.problems import MEDIA_TYPE, problem
@@ -59,6 +58,13 @@ WRONG_SPEC: dict[str, Any] = {
     "fields": [FieldProblem("/optimizer", WRONG_NAME)],
 }
 """The 422 of a route that takes a spec."""
+FULL_WORKSPACE: dict[str, Any] = {
+    "detail": "the workspace has 12 unfinished trials and takes at most 12; this adds 12 trials: come back in about "
+    "5 s, or cancel what is not needed",
+    "code": "workspace_full",
+    "title": "The workspace is full",
+}
+"""The 429 of a route that adds work."""
 DESCRIPTIONS = {
     400: "The request is not HTTP, its body is not JSON, or its address holds a NUL character.",
     401: "No key, or none that opens the service: unknown, expired or revoked.",
@@ -72,22 +78,28 @@ DESCRIPTIONS = {
     415: "The body is not application/json.",
     421: "The service is not served under this name.",
     422: "Something in the request is not valid; `errors` names every place.",
-    429: "A limit is reached (requests of this key, event streams, wrong keys); see Retry-After.",
+    429: "A limit is reached (requests of this key, event streams, unfinished work of the workspace, wrong keys); see "
+    "Retry-After.",
     431: "Too many or too long header fields, or too long an address.",
-    500: "Unexpected; the log has it under the request id.",
+    500: "Unexpected; the log has it under the request id. With the code `unreadable` a stored row is damaged, that of "
+    "this very thing: everything else is served.",
     503: "The database does not answer, all connections are in use, or the queue is full; see Retry-After.",
 }
 
 
-def problems(*statuses: int, takes_spec: bool = False) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may answer with these problems."""
-    return {status: problem_response(status, takes_spec=takes_spec) for status in statuses}
+def problems(*statuses: int, takes_spec: bool = False, adds_work: bool = False) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer with these problems; one that adds work may find no room for it."""
+    special: dict[int, dict[str, Any]] = {}
+    if takes_spec:
+        special[422] = WRONG_SPEC
+    if adds_work:
+        special[429] = FULL_WORKSPACE
+    return {status: problem_response(status, special.get(status)) for status in {*statuses, *special}}
 
 
-def problem_response(status: int, *, takes_spec: bool = False) -> dict[str, Any]:
-    """One entry of an OpenAPI `responses` object."""
-    fields = WRONG_SPEC if takes_spec and status == HTTPStatus.UNPROCESSABLE_ENTITY else EXAMPLES[status]
-    example = problem(status, request_id=EXAMPLE_REQUEST, **fields)
+def problem_response(status: int, fields: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One entry of an OpenAPI `responses` object; `fields` are the example's where it is not the usual one."""
+    example = problem(status, request_id=EXAMPLE_REQUEST, **(fields or EXAMPLES[status]))
     return {
         "description": DESCRIPTIONS[status],
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}},

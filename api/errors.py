@@ -18,7 +18,8 @@ from starlette.types import Scope
 
 from api.problems import STATUS, ProblemResponse, problem
 from services.artifacts.interface import StoreUnreachableError
-from services.errors import FieldProblem, FirstlightError
+from services.db.unit_of_work import is_unreadable
+from services.errors import FieldProblem, FirstlightError, StoredUnreadableError
 from services.field_problems import field_problems
 
 log = structlog.get_logger(__name__)
@@ -56,6 +57,8 @@ def _has_status(error: FirstlightError) -> bool:
 
 def _own(request: Request, error: Exception) -> Response:
     assert isinstance(error, FirstlightError)
+    if isinstance(error, StoredUnreadableError):
+        log.error("stored_row_unreadable", error=error.detail[:500])
     return own_problem(error, request_id(request))
 
 
@@ -121,6 +124,9 @@ def _fits(route: BaseRoute, scope: Scope) -> bool:
 
 
 def _database_away(request: Request, error: Exception) -> Response:
+    if is_unreadable(error):
+        log.error("stored_row_unreadable", error=str(error)[:500])
+        return own_problem(StoredUnreadableError("a stored row holds what is no text"), request_id(request))
     return database_away(error, request_id(request))
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
-from api.events.shared_reads import SharedReads
+from api.shared_reads import SharedReads
 from services.db.database import Database
 from services.db.tables import ExperimentRow
 from services.errors import BusyError
@@ -39,6 +39,7 @@ class Hub:
         self._known: dict[str, int] = {}
         self._somebody = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._look: asyncio.Future[dict[str, int]] | None = None
         self.reads = SharedReads()
         self.open = 0
         self.closing = False
@@ -48,12 +49,14 @@ class Hub:
         self._task = asyncio.get_running_loop().create_task(self._watch())
 
     async def stop(self) -> None:
-        """Stop watching."""
+        """Stop watching. A look at the database that is under way ends first, for its thread cannot be cancelled."""
         self.close()
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+        if self._look is not None:
+            await asyncio.wait([self._look])
 
     def close(self) -> None:
         """End every stream: the process is about to stop. Clients come back with Last-Event-ID."""
@@ -105,7 +108,8 @@ class Hub:
                 if latest is not None and latest == version and loop.time() - looked < LONGEST_SECONDS:
                     continue
                 version, looked = latest, loop.time()
-                self._ring(await run_in_threadpool(self._sequences, list(self._waiting)))
+                self._look = asyncio.ensure_future(run_in_threadpool(self._sequences, list(self._waiting)))
+                self._ring(await asyncio.shield(self._look))
             except (SQLAlchemyError, sqlite3.Error) as error:
                 log.warning("event_watch_failed", error=type(error).__name__)
                 await asyncio.sleep(LONGEST_SECONDS)

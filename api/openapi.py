@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api.documentation import problem_response
+from api.links import add_links
 from api.problems import Problem, ProblemField
 from api.scopes import SCOPES, Need
 from services.science.spec import ExperimentSpec
@@ -71,6 +72,7 @@ def _document(app: FastAPI, *, secured: bool) -> dict[str, Any]:
                 _complete(operation, need, secured=secured)
                 if not secured:
                     _add(operation, (421,) if method == "get" else (403, 421))
+    add_links(found["paths"])
     if secured:
         components["securitySchemes"] = {"key": SECURITY_SCHEME}
     return found

@@ -26,7 +26,9 @@ STATUS: dict[type[errors.FirstlightError], int] = {
     errors.DatasetUnavailableError: 422,
     errors.DatasetInvalidError: 422,
     errors.GoneError: 410,
+    errors.StoredUnreadableError: 500,
     errors.BusyError: 429,
+    errors.WorkspaceFullError: 429,
     errors.UnavailableError: 503,
     errors.QueueFullError: 503,
 }

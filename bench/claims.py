@@ -2,6 +2,7 @@
 
 The queue is made by hand: experiments of one-trial cohorts, so that a claim costs what it always costs and no child is
 started. Each process claims, and ends what it has claimed by one plain statement, so that one cohort runs in each.
+With `--workspaces`, the first one has submitted half of all experiments, and the others share the rest.
 """
 
 import argparse
@@ -14,21 +15,26 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from services.cohorts.claim import claim
 from services.db.base import new_id
 from services.db.database import Database
-from services.db.tables import CohortRow, ExperimentRow, TrialRow
+from services.db.tables import DEFAULT_WORKSPACE, CohortRow, ExperimentRow, TrialRow, WorkspaceRow
 from services.settings import Settings
 
 
-def fill(database: Database, experiments: int, cohorts: int) -> None:
+def fill(database: Database, experiments: int, cohorts: int, workspaces: int) -> None:
     """Queue `cohorts` cohorts of one trial, spread evenly over `experiments` experiments."""
     share = cohorts // experiments
+    others = [{"id": new_id("wsp"), "name": f"workspace {number}"} for number in range(1, workspaces)]
+    owners = [DEFAULT_WORKSPACE] * experiments
+    if others:
+        owners[1::2] = [others[place % len(others)]["id"] for place in range(len(owners[1::2]))]
     studies = [
         {
             "id": new_id("exp"),
+            "workspace_id": owner,
             "spec": {"made": "for a measurement"},
             "spec_version": 1,
             "spec_digest": "0" * 64,
@@ -36,7 +42,7 @@ def fill(database: Database, experiments: int, cohorts: int) -> None:
             "epochs": 1,
             "trial_count": share,
         }
-        for _ in range(experiments)
+        for owner in owners
     ]
     queued: list[dict[str, Any]] = [
         {"id": new_id("coh"), "experiment_id": study["id"], "position": place, "size": 1, "epochs": 1}
@@ -58,6 +64,8 @@ def fill(database: Database, experiments: int, cohorts: int) -> None:
         for cohort in queued
     ]
     with database.write() as session:
+        if others:
+            session.execute(insert(WorkspaceRow), others)
         for table, rows in ((ExperimentRow, studies), (CohortRow, queued), (TrialRow, trials)):
             session.execute(insert(table), rows)
 
@@ -79,8 +87,8 @@ def claim_for(settings: Settings, worker: str, seconds: float, start: Any, claim
     database.dispose()
 
 
-def race(settings: Settings, processes: int, seconds: float) -> tuple[float, int, int]:
-    """Claims per second of all processes together, how many there were, and how many came twice."""
+def race(settings: Settings, processes: int, seconds: float) -> tuple[float, Counter[str]]:
+    """Claims per second of all processes together, and how often each cohort was claimed."""
     context = multiprocessing.get_context("spawn")
     start, claims = context.Barrier(processes), context.Queue()
     workers = [
@@ -89,11 +97,23 @@ def race(settings: Settings, processes: int, seconds: float) -> tuple[float, int
     ]
     for worker in workers:
         worker.start()
-    results = [claims.get() for _ in workers]
+    reports = [claims.get() for _ in workers]
     for worker in workers:
         worker.join()
-    counts = Counter(cohort for taken, _ in results for cohort in taken)
-    return len(counts) / max(elapsed for _, elapsed in results), len(counts), sum(counts.values()) - len(counts)
+    counts = Counter(cohort for taken, _ in reports for cohort in taken)
+    return len(counts) / max(elapsed for _, elapsed in reports), counts
+
+
+def shares(database: Database, claimed: Counter[str]) -> list[int]:
+    """Claims of each workspace, that of the first one first, the others in ascending order."""
+    owners = select(CohortRow.id, ExperimentRow.workspace_id).join(
+        ExperimentRow, ExperimentRow.id == CohortRow.experiment_id
+    )
+    with database.read() as session:
+        by_workspace: Counter[str] = Counter()
+        for cohort, workspace in session.execute(owners):
+            by_workspace[workspace] += claimed[cohort]
+    return [by_workspace.pop(DEFAULT_WORKSPACE), *sorted(by_workspace.values())]
 
 
 def main() -> None:
@@ -101,6 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--database-url", help="an empty database (default: a new SQLite file)")
     parser.add_argument("--experiments", type=int, default=200)
+    parser.add_argument("--workspaces", type=int, default=1)
     parser.add_argument("--cohorts", type=int, default=10_000)
     parser.add_argument("--processes", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=20.0)
@@ -110,11 +131,15 @@ def main() -> None:
         settings = Settings(home=Path(home), database_url=SecretStr(url))
         database = Database(settings)
         database.upgrade()
-        fill(database, options.experiments, options.cohorts)
-        rate, count, twice = race(settings, options.processes, options.seconds)
+        fill(database, options.experiments, options.cohorts, options.workspaces)
+        rate, counts = race(settings, options.processes, options.seconds)
+        first, *others = shares(database, counts)
         database.dispose()
     what = f"{options.cohorts} cohorts of {options.experiments} experiments, {options.processes} processes"
-    sys.stdout.write(f"{what}: {rate:.0f} claims/s ({count} claimed, {twice} twice)\n")
+    twice = sum(counts.values()) - len(counts)
+    sys.stdout.write(f"{what}: {rate:.0f} claims/s ({len(counts)} claimed, {twice} twice)\n")
+    if others:
+        sys.stdout.write(f"the first workspace {first}, each of {len(others)} others {others[0]} to {others[-1]}\n")
 
 
 if __name__ == "__main__":

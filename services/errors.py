@@ -9,8 +9,10 @@ FirstlightError
 │   ├── IdempotencyMismatchError   the key was used with another body
 │   └── DatasetUnavailableError    the data set is not here and cannot be fetched
 ├── DatasetInvalidError      a data file that does not hold what it promised
+├── StoredUnreadableError    what is stored of it cannot be read
 ├── GoneError                it was here; its files are not any more
-├── BusyError                a quota or the queue is full; come back later
+├── BusyError                a limit is reached; come back later
+│   └── WorkspaceFullError   the workspace has as much unfinished work as it may
 └── UnavailableError         the database or another part is away; come back later
     └── QueueFullError       the service has as much unfinished work as it takes
 """
@@ -102,6 +104,13 @@ class DatasetInvalidError(FirstlightError):
     title = "The data file is not valid"
 
 
+class StoredUnreadableError(FirstlightError, ValueError):
+    """A stored row holds what cannot be read: text that is no JSON or no UTF-8, or a spec that is none."""
+
+    code = "unreadable"
+    title = "What is stored cannot be read"
+
+
 class GoneError(FirstlightError):
     """The files behind this were removed."""
 
@@ -114,6 +123,13 @@ class BusyError(FirstlightError):
 
     code = "too_busy"
     title = "A limit is reached"
+
+
+class WorkspaceFullError(BusyError):
+    """The workspace has as much unfinished work as it may."""
+
+    code = "workspace_full"
+    title = "The workspace is full"
 
 
 class UnavailableError(FirstlightError):

@@ -112,6 +112,12 @@ class Settings(BaseSettings):
     max_unfinished_experiments: int = Field(
         default=2_000, ge=1, description="Most experiments that are queued, running or paused."
     )
+    max_workspace_trials: int | None = Field(
+        default=None, ge=1, description="Most trials of one workspace that are queued, running or paused."
+    )
+    max_workspace_experiments: int | None = Field(
+        default=None, ge=1, description="Most experiments of one workspace that are queued, running or paused."
+    )
     max_body_bytes: int = Field(default=1_000_000, ge=1_000, description="Largest request body, uploads excepted.")
     max_streams: int = Field(default=200, ge=1, description="Most open event streams of one API process.")
 
@@ -224,12 +230,14 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _one_experiment_fits(self) -> Self:
-        if self.max_unfinished_trials < self.max_trials:
-            message = (
-                f"max_unfinished_trials={self.max_unfinished_trials} is less than max_trials={self.max_trials}: "
-                "an experiment as large as allowed would never be taken; raise the first or lower the second"
-            )
-            raise ValueError(message)
+        for name in ("max_unfinished_trials", "max_workspace_trials"):
+            most: int | None = getattr(self, name)
+            if most is not None and most < self.max_trials:
+                message = (
+                    f"{name}={most} is less than max_trials={self.max_trials}: "
+                    "an experiment as large as allowed would never be taken; raise the first or lower the second"
+                )
+                raise ValueError(message)
         return self
 
     @model_validator(mode="after")

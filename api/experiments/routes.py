@@ -66,7 +66,7 @@ LOCATION = {"Location": {"description": "The new experiment.", "schema": {"type"
     responses={
         200: {"description": "With `dry_run`: what the submission would do.", "model": Plan},
         202: {"description": "Stored and queued.", "headers": LOCATION},
-        **problems(422, takes_spec=True),
+        **problems(takes_spec=True, adds_work=True),
     },
 )
 def submit(
@@ -142,7 +142,10 @@ def delete_experiment(context: ContextDep, experiment_id: str) -> Response:
     summary="Submit a copy",
     status_code=202,
     response_model=Experiment,
-    responses={202: {"description": "Stored and queued.", "headers": LOCATION}, **problems(404, 422, takes_spec=True)},
+    responses={
+        202: {"description": "Stored and queued.", "headers": LOCATION},
+        **problems(404, takes_spec=True, adds_work=True),
+    },
 )
 def clone(
     request: Request,
@@ -192,7 +195,7 @@ for _action, _summary, _description in (
         description=_description,
         status_code=202,
         response_model=Experiment,
-        responses=problems(404, 409),
+        responses=problems(404, 409, adds_work=_action is Action.RETRY),
     )
 
 

@@ -4,6 +4,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from services.accounts.principal import Principal
+from services.cohorts.turns import latest_workspace_turn
 from services.db.base import new_id
 from services.db.tables import WorkspaceRow
 from services.errors import ConflictError, NotFoundError
@@ -21,7 +22,7 @@ def create_workspace(session: Session, name: str) -> WorkspaceRow:
         raise ConflictError(f"there is a workspace named {name!r} already")
     if (session.scalar(select(func.count()).select_from(WorkspaceRow)) or 0) >= MOST_WORKSPACES:
         raise ConflictError(f"there are {MOST_WORKSPACES} workspaces; no more are allowed")
-    row = WorkspaceRow(id=new_id("wsp"), name=name)
+    row = WorkspaceRow(id=new_id("wsp"), name=name, turn=latest_workspace_turn(session))
     session.add(row)
     session.flush()
     return row

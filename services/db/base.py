@@ -8,6 +8,8 @@ from sqlalchemy import JSON, DateTime, Dialect, MetaData, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
+from services.errors import StoredUnreadableError
+
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_name)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -18,6 +20,23 @@ NAMING = {
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 """JSON that both databases keep; binary on PostgreSQL. None is stored as NULL, not as JSON's null."""
+
+
+class JsonObject(TypeDecorator[dict[str, Any]]):
+    """JSON that is an object: what else stands there is found out where it is read, not where it is used."""
+
+    impl = Json
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, Any] | None:  # noqa: ARG002
+        """Refuse what is no object.
+
+        Raises:
+            StoredUnreadableError: it is something else.
+        """
+        if value is not None and not isinstance(value, dict):
+            raise StoredUnreadableError(f"a stored row holds {str(value)[:40]!r} where an object belongs")
+        return value
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -20,13 +20,15 @@ from typing import Any, TypeVar
 import orjson
 import structlog
 from sqlalchemy import URL, Engine, create_engine, event, make_url, select
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import Session
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from services.db import file_check, schema
 from services.db.clock import CLOCK
 from services.db.unit_of_work import UnitOfWork, is_transient, unit_of_work
+from services.errors import StoredUnreadableError
 from services.settings import Settings
 
 BUSY_SECONDS = 10.0
@@ -150,13 +152,20 @@ class Database:
         return None
 
     def dispose(self) -> None:
-        """Close every connection."""
+        """Close every connection; one that is in use at this moment is closed when it is given back."""
         with self._watch_lock:
             if self._watch is not None:
                 self._watch.close()
                 self._watch = None
         for engine in (self.read_engine, self.write_engine, self.lease_engine):
+            late = engine.pool
             engine.dispose()
+            event.listen(late, "checkin", _close_late)
+
+
+def _close_late(_: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+    # Its pool is gone, and nobody else would close it.
+    record.invalidate()
 
 
 def database_url(text: str) -> URL:
@@ -179,8 +188,15 @@ def _dumps(value: Any) -> str:
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
-# orjson also turns a NaN that slipped through into null: no stored JSON is unreadable.
-_JSON: dict[str, Any] = {"json_serializer": _dumps, "json_deserializer": orjson.loads}
+def _loads(text: str | bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise StoredUnreadableError(f"a stored row holds what is no JSON: {error}") from error
+
+
+# orjson also turns a NaN that slipped through into null: no JSON that was stored from here is unreadable.
+_JSON: dict[str, Any] = {"json_serializer": _dumps, "json_deserializer": _loads}
 
 
 def _path(url: URL) -> Path:

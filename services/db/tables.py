@@ -12,10 +12,21 @@ Moves of a cohort (and of its trials):
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, Index, Integer, LargeBinary, String, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Text,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
-from services.db.base import Base, Json, UtcDateTime, now
+from services.db.base import Base, Json, JsonObject, UtcDateTime, now
 from services.states import DESIRES, STATES, TRIAL_STATES, check_move
 
 Scope = Literal["read", "write", "admin"]
@@ -36,8 +47,8 @@ _RUNNING = text("state = 'running'")
 class ExperimentRow(Base):
     """One submitted spec, with its state and all that came of it.
 
-    The lowest `priority` is served first, then the lowest `turn`: the higher it is, the later the experiment was served
-    (`services/cohorts/turns.py`).
+    Of a workspace the lowest `priority` is served first, then the lowest `turn`: the higher it is, the later the
+    experiment was served (`services/cohorts/turns.py`).
     `device` is what the spec asks for, cpu or gpu; NULL for any.
     """
 
@@ -47,7 +58,7 @@ class ExperimentRow(Base):
         _one_of("desired", DESIRES),
         Index("ix_experiments_created", "created_at", "id"),
         Index("ix_experiments_state", "state", "created_at"),
-        Index("ix_experiments_line", "state", "priority", "turn", "created_at", "id"),
+        Index("ix_experiments_line", "workspace_id", "state", "priority", "turn", "created_at", "id"),
         Index("ix_experiments_workspace", "workspace_id", "created_at", "id"),
     )
 
@@ -58,7 +69,7 @@ class ExperimentRow(Base):
     tags: Mapped[list[str]] = mapped_column(Json, default=list)
     state: Mapped[str] = mapped_column(String(16), default="queued")
     desired: Mapped[str] = mapped_column(String(8), default="run")
-    spec: Mapped[dict[str, Any]] = mapped_column(Json)
+    spec: Mapped[dict[str, Any]] = mapped_column(JsonObject)
     spec_version: Mapped[int] = mapped_column(Integer)
     spec_digest: Mapped[str] = mapped_column(String(64), index=True)
     dataset: Mapped[str] = mapped_column(String(64), index=True)
@@ -300,12 +311,13 @@ class CalibrationRow(Base):
 
 
 class WorkspaceRow(Base):
-    """A place for experiments and data sets that no other place sees."""
+    """A place for experiments and data sets that no other place sees. The lowest `turn` was served longest ago."""
 
     __tablename__ = "workspaces"
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     name: Mapped[str] = mapped_column(String(100), unique=True)
+    turn: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 

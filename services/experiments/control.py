@@ -37,7 +37,7 @@ def steer(session: Session, experiment_id: str, action: Action, settings: Settin
     Raises:
         NotFoundError: no such experiment.
         ConflictError: the state forbids it.
-        QueueFullError: there is no room for what would be retried; it stays failed.
+        WorkspaceFullError, QueueFullError: there is no room for what would be retried; it stays failed.
     """
     if store.get(session, experiment_id).state == "failed" and action is Action.RETRY:
         failed = select(func.count()).where(TrialRow.experiment_id == experiment_id, TrialRow.state == "failed")

@@ -47,7 +47,7 @@ def create(session: Session, spec: ExperimentSpec, settings: Settings, origin: O
 
     Raises:
         GridTooLargeError: more trials or memory than this service accepts.
-        QueueFullError: it has as much unfinished work as it takes.
+        WorkspaceFullError, QueueFullError: it has as much unfinished work as it takes.
     """
     prepared = Prepared(spec, settings, lanes(session, settings, spec.device), present(session))
     seconds = prepared.seconds(session)

@@ -10,11 +10,12 @@ from services.db.tables import ExperimentRow
 from services.experiments.store import get
 from services.results.layer_loader import read_layers
 from services.results.loader import load_results
+from services.results.stored_spec import stored_spec
 from services.science.comparison.models import Comparison
 from services.science.figures import Part, Study
 from services.science.grid import AXES, SEPARATOR, axis_names
 from services.science.results import ArmResults, CurveWish, ExperimentResults, LayerWish
-from services.science.spec import Arm, ExperimentSpec
+from services.science.spec import Arm
 
 
 def load_study(
@@ -61,7 +62,7 @@ def study_of(
     Raises:
         NoFigureDataError: `layers` asks for an epoch or an arm that was not measured.
     """
-    spec = ExperimentSpec.model_validate(experiment.spec)
+    spec = stored_spec(experiment)
     records, left_out = read_layers(session, results.arms, layers)
     return Study(
         id=results.id,

@@ -8,12 +8,12 @@ from services.db.tables import ExperimentRow
 from services.errors import FieldProblem, InvalidInputError
 from services.experiments.store import get
 from services.results.loader import load_results
+from services.results.stored_spec import stored_spec
 from services.science.grid import expand
 from services.science.hypotheses import BoundHypothesis, ClaimResults, HypothesisError, evaluate
 from services.science.hypotheses.models import Test
 from services.science.hypotheses.of_spec import bound_hypotheses
 from services.science.results import CurveWish, ExperimentResults
-from services.science.spec import ExperimentSpec
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def stored_hypotheses(experiment: ExperimentRow) -> StoredHypotheses:
     Raises:
         InvalidInputError: one that this version does not understand.
     """
-    spec = ExperimentSpec.model_validate(experiment.spec)
+    spec = stored_spec(experiment)
     grid = expand(spec)
     try:
         bound = bound_hypotheses(spec, grid)

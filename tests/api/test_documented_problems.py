@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from api.connection_guard import MOST_FIELDS
+from services.db.tables import CohortRow, ExperimentRow, TrialRow
 from services.science.datasets.upload import UPLOADS
 from tests.support.api_process import ApiProcess, api_process
 
@@ -81,15 +83,14 @@ def assert_documented(documented: Problem, answer: httpx.Response) -> None:
 
 
 def test_a_problem_means_the_same_at_every_operation(document: dict[str, Any]) -> None:
-    """Of one status there is one example; only a spec that is wrong has a second, where a spec is posted."""
+    """Of one status there is one example; only where a spec is posted and where work is added there is a second."""
     by_status: dict[str, set[str]] = {}
     for _, _, status, problem in examples(document):
         by_status.setdefault(status, set()).add(problem["code"])
-    assert {status for status, codes in by_status.items() if len(codes) > 1} == {"422"}
-    assert {(method, path) for method, path, _, problem in examples(document) if problem["code"] == "spec_invalid"} == {
-        ("post", "/v1/experiments"),
-        ("post", "/v1/experiments/{experiment_id}/clone"),
-    }
+    assert {status for status, codes in by_status.items() if len(codes) > 1} == {"422", "429"}
+    posts = {"/v1/experiments", "/v1/experiments/{experiment_id}/clone"}
+    for code, paths in (("spec_invalid", posts), ("workspace_full", posts | {"/v1/experiments/{experiment_id}/retry"})):
+        assert {path for _, path, _, problem in examples(document) if problem["code"] == code} == paths
 
 
 @pytest.mark.parametrize(
@@ -152,6 +153,26 @@ def test_a_reached_limit_gets_the_documented_problem(
             assert first.status_code == 200
             answer = served.http.get(path)
     assert_documented(example(document, "get", "/v1/experiments/{experiment_id}/events", 429), answer)
+
+
+def test_a_full_workspace_gets_the_documented_problem(
+    serve: Callable[..., Any], sqlite_url: str, tmp_path: Path, document: dict[str, Any]
+) -> None:
+    spec = {**SPEC, "optimizer": "adam", "seeds": 12}
+    with serve(tmp_path, sqlite_url, max_trials=12, max_workspace_trials=12) as served:
+        experiment = served.http.post("/v1/experiments", json=spec).json()["id"]
+        with served.database.write() as session:
+            for row in (ExperimentRow, CohortRow, TrialRow):
+                session.execute(update(row).values(state="failed"))
+        served.http.post("/v1/experiments", json=spec)
+        for path, body in (
+            ("/v1/experiments", spec),
+            ("/v1/experiments/{experiment_id}/clone", {}),
+            ("/v1/experiments/{experiment_id}/retry", None),
+        ):
+            answer = served.http.post(path.format(experiment_id=experiment), json=body)
+            assert_documented(example(document, "post", path, 429), answer)
+            assert 5 <= int(answer.headers["Retry-After"]) <= 3600
 
 
 def test_a_slow_body_gets_the_documented_problem(hasty: ApiProcess, document: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The event stream: dense, resumable, complete, bounded, and out of the way when the server stops."""
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -10,8 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from api.event_hub import Hub
 from firstlight.client import Client
 from services.cohorts.events import forget
+from services.db.database import Database
 from tests.support.workers import PATIENCE, eventually
 
 Event = tuple[int, str, dict[str, Any]]
@@ -114,6 +117,36 @@ def test_an_open_stream_does_not_hold_up_the_stop(served: Any) -> None:
         assert next(lines).startswith("retry")
         served.stop()  # asserts that the server's thread ends
         assert "event: done" not in list(lines)
+
+
+def test_the_hub_stops_only_when_its_look_at_the_database_has_ended(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread cannot be cancelled: a connection that it holds would be left open."""
+    begun, go_on, over = threading.Event(), threading.Event(), threading.Event()
+    hub = Hub(database, 1)
+
+    def look(ids: list[str]) -> dict[str, int]:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        over.set()
+        return dict.fromkeys(ids, -1)
+
+    monkeypatch.setattr(hub, "_sequences", look)
+
+    async def follow_and_stop() -> None:
+        hub.start()
+        with hub.subscription("exp_0"):
+            assert await asyncio.to_thread(begun.wait, PATIENCE)
+            stop = asyncio.create_task(hub.stop())
+            await asyncio.sleep(0)
+            ended_early = (await asyncio.wait([stop], timeout=0.1))[0]
+            go_on.set()
+            await stop
+        assert not ended_early
+        assert over.is_set()
+
+    asyncio.run(follow_and_stop())
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "1.5", "9" * 30])

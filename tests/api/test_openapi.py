@@ -1,24 +1,16 @@
-"""The document describes what the service does: structure, examples, and requests made from it."""
+"""The document describes what the service does: structure, examples, links. `tests/fuzz` draws requests from it."""
 
-from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
-from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
     status_code_conformance,
 )
-from sqlalchemy import update
 
-from services.cohorts import workers
-from services.cohorts.workers import Identity
-from services.db.clock import CLOCK
-from services.db.tables import WorkerRow
 from tests.support.workers import PATIENCE
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -92,26 +84,27 @@ def test_every_operation_with_an_address_to_fill_in_may_find_it_unreadable(docum
                 assert "400" in operation["responses"], (method, path)
 
 
-@pytest.fixture
-def worker(shared: Any) -> Iterator[None]:
-    """A worker that is on the list, and alive for as long as the test takes: without one the service is not ready."""
-    with shared.database.write() as session:
-        workers.register(session, "wrk_listed", Identity("host", "boot", 1, 1.0), 1, None)
-        session.execute(update(WorkerRow).values(heartbeat_at=CLOCK + 1e6))
-    yield
-    with shared.database.write() as session:
-        workers.forget(session, "wrk_listed")
+def test_a_link_leads_to_every_operation_that_takes_an_id(shared: Any, document: dict[str, Any]) -> None:
+    """And what it takes from an answer is there: else a client would follow it to nowhere."""
+    by_id = {operation["operationId"]: (path, operation) for path, _, operation in operations(document)}
+    reached: set[str] = set()
+    for path, _, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            for link in answer.get("links", {}).values():
+                target, linked = by_id[link["operationId"]]
+                names = {parameter["name"] for parameter in linked.get("parameters", []) if parameter["in"] == "path"}
+                assert set(link.get("parameters", {})) == names, (path, status, target)
+                reached.add(target)
+    assert {path for path in document["paths"] if "{" in path} <= reached
+    assert "/v1/comparisons" in reached
 
-
-@pytest.mark.usefixtures("worker")
-def test_requests_made_from_the_document_get_documented_answers(shared: Any) -> None:
-    """Valid and invalid requests by the document: no server error, and nothing the document does not say."""
-    schema = schemathesis.openapi.from_url(f"{shared.http.base_url}/openapi.json")
-    chosen = schema.exclude(path_regex="/events$|/figures/|report")
-
-    for result in chosen.get_all_operations():
-        assert isinstance(result, Ok)
-        _probe(result.ok().as_strategy())
+    experiment = shared.submit()
+    links = document["paths"]["/v1/experiments"]["post"]["responses"]["202"]["links"]
+    figure = links["draw_a_figure_of_an_experiment"]["parameters"]
+    assert figure["experiment_id"] == "$response.body#/id"
+    shared.train()
+    path = by_id[links["draw_a_figure_of_an_experiment"]["operationId"]][0]
+    assert shared.http.get(path.format(**{**figure, "experiment_id": experiment["id"]})).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -134,20 +127,3 @@ def test_real_answers_match_the_document(shared: Any, path: str) -> None:
     case = schema[path]["GET"].Case(path_parameters={name: ids[name] for name in ids if name in path})
     answer = case.call_and_validate(checks=CHECKS, timeout=PATIENCE)
     assert answer.status_code == 200
-
-
-def _probe(strategy: Any) -> None:
-    @given(case=strategy)
-    @settings(
-        max_examples=6,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=cast("list[HealthCheck]", list(HealthCheck)),
-    )
-    def probe(case: Any) -> None:
-        answer = case.call(timeout=PATIENCE)
-        case.validate_response(answer, checks=CHECKS)
-
-    probe()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from api.events import shared_reads
-from api.events.shared_reads import Batch, SharedReads
+from api import shared_reads
+from api.shared_reads import Batch, SharedReads
 from services.db.database import Database
 from services.db.isolation import WorkspaceDatabase
 from services.experiments.timeline import Entry, News

@@ -229,7 +229,7 @@ class _Deciding:
         if not plain and (self.comma is not None or self.delimiter != ";"):
             # Who divides values by anything but semicolons writes no decimal commas, unless other columns say so.
             return (commas if self.comma else points)[0]
-        _, text = tally.examples["notation" if not plain else "number"][0]
+        text = _example(tally, "notation" if not plain else "number")
         mark = "." if plain else ","
         message = (
             f"{shown(text)} may have decimals or thousands behind its {mark!r}: say decimal={mark} or thousands={mark}"
@@ -253,7 +253,7 @@ class _Deciding:
         if affixes:
             way = " and ".join(filter(None, (way, f"{affixes} left off")))
         if way:
-            _, text = (tally.examples.get("notation") or tally.examples["number"])[0]
+            text = _example(tally, "notation", "number")
             self.decision.notes.append(f"the numbers of {column.name!r}, such as {shown(text)}, were read with {way}")
         if tally.leading_zeros:
             self.decision.notes.append(
@@ -340,6 +340,11 @@ class _Deciding:
 
 
 SPELLINGS_SHOWN = 3
+
+
+def _example(tally: ColumnTally, *kinds: str) -> str:
+    """A value of the first of these kinds that has one; where all numbers are too large, one of those."""
+    return next(text for kind in (*kinds, "too large") for _, text in tally.examples.get(kind, ()))
 
 
 def _line(tally: ColumnTally, kind: str) -> int | None:

@@ -146,7 +146,7 @@ def _names_columns(first: list[str], body: list[list[str]], options: CsvOptions)
 def _counts(cells: list[str], places: list[int]) -> bool:
     """Whether numbers are names: they count up by one, or are years, as 0, 1, 2 or 2019, 2020 do."""
     values = [number(cells[place]) for place in places]
-    whole = [int(value) for value in values if value is not None and value == round(value) and abs(value) < 1e6]
+    whole = [int(value) for value in values if value is not None and abs(value) < 1e6 and value == round(value)]
     if len(whole) < len(values) or len(whole) < 2:
         return False
     up = all(later == earlier + 1 for earlier, later in itertools.pairwise(whole))

@@ -186,6 +186,8 @@ def _undecodable(stream: BinaryIO, codec: str, most_bytes: int) -> tuple[int, st
             name = next((name for name, other in CODECS.items() if other == codec), "utf-16")
             way_out = "save the file as UTF-8, or say its encoding"
             return line + before.count(b"\n"), f"byte {at} of the line is not {name.upper()}; {way_out}"
+        except UnicodeError:  # the codec of UTF-16 alone: it needs a mark where the order of the bytes cannot be seen
+            return 1, "the file does not begin as UTF-16 does; save the file as UTF-8, or say its encoding"
         if not block:
             return None
         line += block.count(b"\n")

@@ -5,52 +5,23 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import event, insert, select, text, update
+from sqlalchemy import Select, event, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from services.cohorts.claim import Claim, claim
-from services.cohorts.commit import commit_epochs
-from services.cohorts.endings import finish, release
+from services.cohorts.claim import claim
+from services.cohorts.endings import release
 from services.cohorts.requests import request_pause, resume
-from services.cohorts.turns import CANDIDATES, gives_way, in_turn, latest_turn, next_cohort, waiting
+from services.cohorts.turns import (
+    CANDIDATES,
+    in_turn,
+    next_cohort,
+    waiting,
+    workspaces_in_turn,
+)
 from services.db.base import new_id
 from services.db.database import Database
-from services.db.tables import CohortRow, ExperimentRow, TrialRow
-from tests.support.experiments import make_experiment, message
-
-TTL = 30.0
-
-
-def submit(database: Database, *sizes: int) -> str:
-    with database.write() as session:
-        turn = latest_turn(session)
-        experiment = make_experiment(session, sizes)
-        session.get_one(ExperimentRow, experiment).turn = turn
-        return experiment
-
-
-def take(database: Database, *devices: str) -> Claim:
-    with database.write() as session:
-        taken = claim(session, "w", TTL, devices or ("cpu", "gpu"))
-    assert taken is not None
-    return taken
-
-
-def end(database: Database, taken: Claim) -> None:
-    with database.write() as session:
-        report = message(taken.last_epoch + 1, taken.epochs, [trial.seed for trial in taken.trials])
-        commit_epochs(session, taken.cohort_id, taken.attempt, report, TTL)
-        assert finish(session, taken.cohort_id, taken.attempt)
-
-
-def through_one_slot(database: Database, cohorts: int) -> list[str]:
-    """Run so many cohorts, one after the other; the experiments that they belong to."""
-    order = []
-    for _ in range(cohorts):
-        taken = take(database)
-        order.append(taken.experiment_id)
-        end(database, taken)
-    return order
+from services.db.tables import CohortRow, ExperimentRow, TrialRow, WorkspaceRow
+from tests.support.turns import TTL, asked, end, submit, take, through_one_slot
 
 
 def test_a_small_one_starts_after_one_cohort_of_a_large_one(database: Database) -> None:
@@ -142,11 +113,6 @@ def test_a_worker_passes_over_what_asks_for_a_device_that_it_has_not(database: D
     assert take(database, "gpu").experiment_id == on_gpu
 
 
-def asked(database: Database, taken: list[Claim], *devices: str) -> list[bool]:
-    with database.read() as session:
-        return [gives_way(session, one.cohort_id, devices or ("cpu", "gpu")) for one in taken]
-
-
 def test_one_of_all_that_run_gives_way_to_what_never_began(database: Database) -> None:
     large, other = submit(database, *[1] * 4), submit(database, 1)
     running = [take(database) for _ in range(4)]
@@ -225,14 +191,19 @@ def test_who_comes_while_another_claims_gets_the_next_one(database: Database) ->
 
 @pytest.fixture
 def long_queue(database: Database) -> Database:
-    """2,000 queued cohorts of 100 experiments, and as many finished ones of 100 others."""
-    studies = [(new_id("exp"), state) for state in ("queued", "succeeded") for _ in range(100)]
-    cohorts = [(new_id("coh"), study, place, state) for study, state in studies for place in range(20)]
+    """2,000 queued cohorts of 100 experiments of 20 workspaces, and as many finished ones of 100 others."""
+    owners = [new_id("wsp") for _ in range(20)]
+    studies = [(new_id("exp"), state, owners[n % 20]) for state in ("queued", "succeeded") for n in range(100)]
+    cohorts = [(new_id("coh"), study, place, state) for study, state, _ in studies for place in range(20)]
     fixed = {"spec": {}, "spec_version": 1, "spec_digest": "0" * 64, "dataset": "digits", "epochs": 1}
     with database.write() as session:
+        session.execute(insert(WorkspaceRow), [{"id": owner, "name": owner} for owner in owners])
         session.execute(
             insert(ExperimentRow),
-            [{"id": study, "state": state, "trial_count": 20, **fixed} for study, state in studies],
+            [
+                {"id": study, "state": state, "workspace_id": owner, "trial_count": 20, **fixed}
+                for study, state, owner in studies
+            ],
         )
         session.execute(
             insert(CohortRow),
@@ -265,16 +236,25 @@ def long_queue(database: Database) -> Database:
     return database
 
 
-def test_the_order_is_read_from_indexes(long_queue: Database) -> None:
-    query = in_turn(("cpu", "gpu")).compile(long_queue.write_engine, compile_kwargs={"literal_binds": True})
+@pytest.mark.parametrize(
+    ("query", "indexes"),
+    [
+        (in_turn(("cpu", "gpu")), {"ix_experiments_line", "ix_cohorts_experiment"}),
+        (workspaces_in_turn(("cpu", "gpu")), {"ix_experiments_line", "ix_cohorts_experiment"}),
+    ],
+    ids=["experiments", "workspaces"],
+)
+def test_the_order_is_read_from_indexes(long_queue: Database, query: Select[str], indexes: set[str]) -> None:
+    with long_queue.read() as session:
+        query = query.params(workspace=session.scalars(select(ExperimentRow.workspace_id).limit(1)).one())
+    words = query.compile(long_queue.write_engine, compile_kwargs={"literal_binds": True})
     explain = "EXPLAIN QUERY PLAN" if long_queue.is_sqlite else "EXPLAIN"
     with long_queue.read() as session:
-        plan = [" ".join(map(str, row)) for row in session.execute(text(f"{explain} {query}"))]
+        plan = [" ".join(map(str, row)) for row in session.execute(text(f"{explain} {words}"))]
     read_whole = ("SCAN cohorts", "SCAN experiments", "Seq Scan on cohorts", "Seq Scan on experiments")
     few = "ix_cohorts_running"  # holds what runs and nothing else
     assert [line for line in plan if any(words in line for words in read_whole) and few not in line] == []
-    assert any("ix_experiments_line" in line for line in plan)
-    assert any("ix_cohorts_experiment" in line for line in plan)
+    assert {index for index in indexes if not any(index in line for line in plan)} == set()
 
 
 def test_the_statements_of_a_claim_do_not_grow_with_the_queue(long_queue: Database) -> None:
@@ -285,4 +265,4 @@ def test_the_statements_of_a_claim_do_not_grow_with_the_queue(long_queue: Databa
         statements.append(statement)
 
     take(long_queue)
-    assert len(statements) <= 16, statements
+    assert len(statements) <= 18, statements

@@ -208,3 +208,18 @@ def test_other_databases_are_refused_without_showing_a_password(bad: str) -> Non
     with pytest.raises(ValueError, match="is not usable") as caught:
         database_url(bad)
     assert "secret" not in str(caught.value)
+
+
+def test_what_is_in_use_at_the_end_is_closed_when_it_is_given_back(database: Database) -> None:
+    with database.read() as session:
+        late = session.connection().connection.dbapi_connection
+        assert late is not None
+        database.dispose()
+        assert session.scalar(select(1)) == 1, "whoever reads may end"
+    with pytest.raises(Exception, match="closed"):
+        late.cursor().execute("SELECT 1")
+    with database.read() as session:
+        again = session.connection().connection.dbapi_connection
+    assert again is not None
+    again.cursor().execute("SELECT 1").close()
+    database.dispose()

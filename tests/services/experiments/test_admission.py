@@ -9,8 +9,9 @@ from sqlalchemy import func, select, update
 
 from services.cohorts.requests import request_cancel, request_pause, resume
 from services.db.database import Database
+from services.db.isolation import WorkspaceDatabase
 from services.db.tables import CohortRow, ExperimentRow, TrialRow
-from services.errors import QueueFullError
+from services.errors import QueueFullError, WorkspaceFullError
 from services.experiments import admission, store
 from services.experiments.control import Action, steer
 from services.experiments.plan import plan
@@ -142,3 +143,77 @@ def test_when_to_come_back_follows_from_the_quotes_and_is_bounded(database: Data
 def test_limits_that_refuse_the_largest_experiment_for_ever_are_refused() -> None:
     with pytest.raises(ValueError, match="max_unfinished_trials=3 is less than max_trials=4"):
         limits(max_unfinished_trials=3)
+
+
+@pytest.mark.parametrize(
+    ("limit", "detail"),
+    [
+        (
+            {"max_workspace_trials": 10},
+            "the workspace has 8 unfinished trials and takes at most 10; this adds 4 trials: ",
+        ),
+        (
+            {"max_workspace_experiments": 2},
+            "the workspace has 2 unfinished experiments and takes at most 2; this adds 1 experiment: ",
+        ),
+    ],
+)
+def test_a_full_workspace_refuses_its_own_work_and_nobody_elses(
+    database: Database, limit: dict[str, int], detail: str
+) -> None:
+    settings = limits(**limit)
+    one, other = (WorkspaceDatabase(database, name) for name in ("default", "wsp_other"))
+
+    def add(place: WorkspaceDatabase) -> str:
+        return place.transact(lambda session: store.create(session, SPEC, settings).id)
+
+    first = add(one)
+    add(one)
+    before = stored(database)
+    with pytest.raises(WorkspaceFullError) as caught:
+        add(one)
+    assert caught.value.detail.startswith(detail)
+    assert caught.value.retry_after is not None
+    assert admission.LEAST_SECONDS <= caught.value.retry_after <= admission.MOST_SECONDS
+    assert stored(database) == before
+    with one.read() as session:
+        warnings = plan(session, SPEC, settings).warnings
+    assert [warning for warning in warnings if warning.startswith("refused at present: the workspace has ")]
+    add(other)
+    with one.write() as session:
+        request_cancel(session, first)
+    add(one)
+
+
+def test_two_of_a_workspace_at_once_do_not_both_pass(database: Database) -> None:
+    settings = limits(max_workspace_trials=8)
+    ready = threading.Barrier(4)
+
+    def attempt(_: int) -> bool:
+        ready.wait()
+        try:
+            submit(database, settings)
+        except WorkspaceFullError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(attempt, range(4))).count(True) == 2
+
+
+def test_a_retry_in_a_full_workspace_is_refused_and_loses_nothing(database: Database) -> None:
+    settings = limits(max_workspace_trials=4)
+    failed = submit(database, settings)
+    with database.write() as session:
+        for row in (ExperimentRow, CohortRow, TrialRow):
+            session.execute(update(row).values(state="failed"))
+    submit(database, settings)
+    with pytest.raises(WorkspaceFullError), database.write() as session:
+        steer(session, failed, Action.RETRY, settings)
+    with database.read() as session:
+        assert session.get_one(ExperimentRow, failed).state == "failed"
+
+
+def test_a_limit_of_workspaces_that_refuses_the_largest_experiment_for_ever_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_workspace_trials=3 is less than max_trials=4"):
+        limits(max_workspace_trials=3)

@@ -77,6 +77,18 @@ def test_a_header_is_found(header: str, make: Any) -> None:
     assert table.target == header.strip().split(",")[-1]
 
 
+@pytest.mark.parametrize("spell", ["€1e400", "1e400 %", "1e400"])
+def test_a_column_of_nothing_but_too_large_numbers_is_refused(spell: str) -> None:
+    assert any(
+        "is not between -3e+38 and 3e+38" in fault for fault in refused(lines(lambda i: f"{i},{spell}", "a,y\n"))
+    )
+
+
+def test_a_first_line_of_numbers_may_hold_what_is_not_finite() -> None:
+    (fault,) = refused("1,inf\n2,3\n4,5\n")
+    assert "inf" in fault
+
+
 def test_the_option_overrules_the_header_that_was_found() -> None:
     numbers = lines(lambda i: f"{i * 2},{i * 3}", "1,2\n")
     assert len(read(numbers).x) == 61
@@ -160,6 +172,11 @@ def test_the_encoding_is_found(codec: str, encoding: Any) -> None:
     assert noted(table, "was read as") == (encoding != "utf-8")
     if codec not in ("utf-16-le", "utf-16-be"):
         assert read(content, encoding=encoding).features == table.features
+
+
+def test_what_is_not_utf_16_is_refused_as_such() -> None:
+    (fault,) = refused(lines(lambda i: f"{i},{i}.5", "a,y\n"), encoding="utf-16")
+    assert "does not begin as UTF-16 does; save the file as UTF-8" in fault
 
 
 def test_lines_may_end_in_carriage_returns_only() -> None:
