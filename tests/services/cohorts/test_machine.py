@@ -27,7 +27,7 @@ from services.cohorts.requests import request_cancel, request_pause, resume, ret
 from services.cohorts.sweep import reap, sweep
 from services.db.base import Base
 from services.db.database import Database
-from services.db.tables import AttemptRow, CheckpointRow, CohortRow, EventRow, ExperimentRow, TrialRow
+from services.db.tables import AttemptRow, CheckpointRow, CohortRow, EventRow, ExperimentRow, TrialRow, WorkspaceRow
 from services.errors import ConflictError
 from services.settings import Settings
 from services.states import FINAL, check_move
@@ -65,7 +65,8 @@ class Delivery(RuleBasedStateMachine):
     def empty(self) -> None:
         with self.database.write() as session:
             for table in reversed(Base.metadata.sorted_tables):
-                session.execute(table.delete())
+                if table.name != WorkspaceRow.__tablename__:  # there always is one
+                    session.execute(table.delete())
 
     # what is true now, read from the database
 
