@@ -30,6 +30,8 @@ def base_url(text: str | None) -> str:
         raise _refused(address, f"{url.scheme}:// is not spoken here")
     if not url.host or any(character.isspace() for character in address):
         raise _refused(address, "it names no host")
+    if url.port is not None and not 0 < url.port < 65_536:
+        raise _refused(address, f"port {url.port} is not between 1 and 65535")
     if url.query or url.fragment:
         raise _refused(address, "it goes on behind the path")
     return str(url).rstrip("/")

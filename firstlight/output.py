@@ -15,6 +15,9 @@ from rich.text import Text
 WIDE = 120
 """Columns of a terminal from which tables have room for what only explains."""
 
+DIRECTIONS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+"""What turns the direction of the text behind it."""
+
 
 class PlainConsole(Console):
     """A console that takes text for text: no markup, no emoji codes, no guesses at what is a number."""
@@ -99,9 +102,12 @@ def note(text: str, *, style: str = "") -> None:
 def plain(text: object) -> str:
     """The text with every character that would steer a terminal spelled out; line ends and tabs stay."""
     return "".join(
-        character if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cs") else _escaped(character)
-        for character in str(text)
+        _escaped(character) if character not in "\n\t" and _steers(character) else character for character in str(text)
     )
+
+
+def _steers(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs") or unicodedata.bidirectional(character) in DIRECTIONS
 
 
 def one_line(text: object) -> str:

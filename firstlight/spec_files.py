@@ -91,14 +91,18 @@ def changed_fields(spec: Mapping[str, Any], changes: Mapping[str, str]) -> dict[
         fields[top] = whole
         here: Any = whole
         for place, step in enumerate(steps):
-            if isinstance(here, list) and len(here) == 1 and not step.isdecimal():
-                here = here[0]  # an axis of one entry need not be counted into
+            here = _only_entry(here, step)
             key = _key(here, step, path, new=place == len(steps) - 1)
             if place == len(steps) - 1:
                 here[key] = value
             else:
                 here = here[key]
     return fields
+
+
+def _only_entry(here: Any, step: str) -> Any:
+    """An axis of one entry need not be counted into."""
+    return here[0] if isinstance(here, list) and len(here) == 1 and not step.isdecimal() else here
 
 
 def _key(here: Any, step: str, path: str, *, new: bool) -> str | int:

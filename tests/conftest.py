@@ -33,6 +33,7 @@ pytest_plugins = [
     "tests.support.servers",
     "tests.support.experiments",
     "tests.support.workers",
+    "tests.support.command",
 ]
 
 

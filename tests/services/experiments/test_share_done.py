@@ -3,10 +3,6 @@
 import pytest
 from sqlalchemy import select
 
-from services.cohorts.claim import claim
-from services.cohorts.commit import commit_epochs, started
-from services.cohorts.endings import finish
-from services.cohorts.failure import Failure, fail
 from services.cohorts.requests import request_cancel
 from services.comparisons.comparison import Question, compare_results
 from services.db.database import Database
@@ -14,23 +10,7 @@ from services.db.tables import EventRow, ExperimentRow
 from services.errors import ConflictError
 from services.experiments.views import view
 from services.results.loader import load_results
-from tests.support.experiments import make_experiment, message, seeds_of
-
-
-def train(database: Database, epochs: int, *, diverged: dict[int, int] | None = None, fails: str = "") -> None:
-    """Claim one cohort and train it up to this epoch; then it is done, fails, or is left alone."""
-    with database.write() as session:
-        taken = claim(session, "w1", 60.0)
-    assert taken is not None
-    with database.write() as session:
-        started(session, taken.cohort_id, taken.attempt, "cpu", "d" * 64)
-        report = message(0, epochs, seeds_of(session, taken.cohort_id), diverged=diverged)
-        commit_epochs(session, taken.cohort_id, taken.attempt, report, 60.0)
-    with database.write() as session:
-        if fails:
-            fail(session, taken.cohort_id, taken.attempt, Failure("dataset_invalid", fails))
-        elif epochs == taken.epochs:
-            finish(session, taken.cohort_id, taken.attempt)
+from tests.support.experiments import make_experiment, train_next
 
 
 def shares(database: Database, experiment: str) -> tuple[str, float, float, float]:
@@ -46,7 +26,7 @@ def shares(database: Database, experiment: str) -> tuple[str, float, float, floa
 
 
 def test_a_cancelled_experiment_tells_what_was_done(database: Database, experiment: str) -> None:
-    train(database, 3)
+    train_next(database, 3)
     with database.write() as session:
         request_cancel(session, experiment)
     assert shares(database, experiment) == ("cancelled", *[6 / 12] * 3)
@@ -55,15 +35,15 @@ def test_a_cancelled_experiment_tells_what_was_done(database: Database, experime
 def test_a_failed_experiment_tells_what_was_done_and_a_diverged_trial_counts_whole(database: Database) -> None:
     with database.write() as session:
         experiment = make_experiment(session, (1, 2))
-    train(database, 1, fails="the table cannot be read")
-    train(database, 3, diverged={0: 1})
+    train_next(database, 1, fails="the table cannot be read")
+    train_next(database, 3, diverged={0: 1})
     assert shares(database, experiment) == ("failed", *[(1 + 3 + 3) / 9] * 3)
 
 
 def test_a_final_experiment_without_results_is_not_told_to_wait(database: Database) -> None:
     with database.write() as session:
         experiment = make_experiment(session, (1, 1))
-    train(database, 1, fails="the table cannot be read")
+    train_next(database, 1, fails="the table cannot be read")
     with database.read() as session:
         running = load_results(session, session.get_one(ExperimentRow, experiment))
     with pytest.raises(ConflictError, match="follow the events and ask again"):
