@@ -70,6 +70,11 @@ def _note(data: Mapping[str, Any]) -> str:
     return ", ".join([*parts, *filter(None, [time_left(data.get("eta_seconds"))])])
 
 
+def percent(share: float) -> str:
+    """A share in whole per cent; what is not whole is never called 100 %, and what has begun never 0 %."""
+    return "<1 %" if 0 < share < 0.01 else f"{int(100 * share + 1e-9)} %"
+
+
 def time_left(seconds: float | None) -> str:
     """How long something still takes, in words; empty where nobody knows."""
     if seconds is None:
@@ -113,9 +118,7 @@ def reason_lines(experiment: Mapping[str, Any], reasons: Counter[str]) -> Iterat
 
 def ending_lines(experiment: Mapping[str, Any], reasons: Counter[str]) -> Iterator[str]:
     """How a final experiment ended, and why where it failed."""
-    share = (
-        "" if experiment["state"] == "succeeded" else f" with {100 * experiment['progress']:.0f} % of its epochs done"
-    )
+    share = "" if experiment["state"] == "succeeded" else f" with {percent(experiment['progress'])} of its epochs done"
     yield f"{experiment['state']}{share}; {trials_in_words(experiment)}"
     yield from reason_lines(experiment, reasons)
 
@@ -131,7 +134,7 @@ def status_lines(experiment: Mapping[str, Any], reasons: Counter[str], url: str)
         else ""
     )
     left = time_left(experiment.get("eta_seconds")) if experiment["state"] == "running" else ""
-    share = f"{100 * experiment['progress']:.0f} % of its epochs done"
+    share = f"{percent(experiment['progress'])} of its epochs done"
     yield "; ".join(filter(None, [STATE_WORDS.get(experiment["state"], experiment["state"]) + wish, share, left]))
     yield trials_in_words(experiment)
     yield from reason_lines(experiment, reasons)
@@ -144,8 +147,8 @@ def status_lines(experiment: Mapping[str, Any], reasons: Counter[str], url: str)
     commands += {"failed": ["retry"], "paused": ["resume"], "running": ["watch"], "queued": ["watch"]}.get(
         experiment["state"], []
     )
-    if commands:
-        yield f"next: {', '.join(f'firstlight {word}' for word in commands)}"
+    for word in commands:
+        yield f"next: firstlight {word} {experiment['id']}"
     yield f"report: {url}{experiment['links']['report']}"
 
 

@@ -11,6 +11,7 @@ from firstlight.display import (
     ending_lines,
     failure_reasons,
     follow,
+    percent,
     quote_line,
     show_comparison,
     status_lines,
@@ -107,7 +108,7 @@ def list_experiments(
 
 
 def _row(item: dict[str, Any]) -> list[object]:
-    progress = f"{100 * item['progress']:.0f} %"
+    progress = percent(item["progress"])
     created = item["created_at"][:16].replace("T", " ") if console.is_terminal else item["created_at"]
     return [
         item["id"], item["name"], item["state"], item["dataset"], item["trials"]["total"], progress, created,

@@ -9,7 +9,7 @@ from firstlight.client import Client
 from firstlight.options import AsJson, Url
 from firstlight.output import Column, note, one_line, show_json, show_table
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys of a service.")
 COLUMNS = (
     Column("id", whole=True),
     Column("name"),

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,8 @@ def read_spec(path: Path) -> dict[str, Any]:
     """
     name = "standard input" if str(path) == "-" else str(path)
     try:
-        with sys.stdin if str(path) == "-" else path.open(encoding="utf-8") as stream:
+        # utf-8-sig: some editors put a byte order mark before the first field.
+        with nullcontext(sys.stdin) if str(path) == "-" else path.open(encoding="utf-8-sig") as stream:
             text = stream.read(MOST_CHARACTERS + 1)
     except OSError as error:
         raise CommandError(f"{name} cannot be read: {error.strerror or error}") from None

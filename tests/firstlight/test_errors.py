@@ -15,6 +15,7 @@ from firstlight import experiments
 from firstlight.client import FirstlightHTTPError
 from firstlight.endings import explained
 from firstlight.saving import save
+from firstlight.spec_files import read_spec
 from tests.support.command import Firstlight, OddService, http
 from tests.support.workers import PATIENCE
 
@@ -137,7 +138,7 @@ def test_no_message_is_printed_twice(errors: object, lines: list[str]) -> None:
         (b"relu", "holds a str"),
         (b"epochs: .nan", "Out of range float values"),
         (b"? [1]\n: 2", "unhashable"),
-        (b"[" * 1500, "nested too deeply"),
+        (b"[" * 600, "nested too deeply"),
     ],
 )
 def test_a_file_that_is_no_spec(firstlight: Firstlight, tmp_path: Path, content: bytes | None, why: str) -> None:
@@ -147,6 +148,12 @@ def test_a_file_that_is_no_spec(firstlight: Firstlight, tmp_path: Path, content:
     done = firstlight("submit", str(spec), url="http://127.0.0.1:9")
     assert (done.code, done.out) == (2, "")
     assert one_line(done.err, "[red]weird.yaml", why), done.err
+
+
+def test_a_spec_is_read_as_people_write_it(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_bytes(b"\xef\xbb\xbfoptimizer: {learning_rate: 1e-3}\nname: 2026-01-31\nseeds: [1, 2]\n")
+    assert read_spec(path) == {"optimizer": {"learning_rate": 0.001}, "name": "2026-01-31", "seeds": [1, 2]}
 
 
 def test_a_folder_is_no_file(firstlight: Firstlight, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from firstlight import Client, output
+from firstlight.display import percent, time_left
 from services.db.database import Database
 from services.settings import Settings
 from tests.support.api_process import api_process
@@ -98,6 +99,26 @@ def test_every_reading_command_answers_in_json(firstlight: Firstlight, studies: 
         done = firstlight(*words, "--json", url=studies.url)
         assert done.code == 0, done.err
         assert json.loads(done.out)[field]
+
+
+@pytest.mark.usefixtures("terminal")
+def test_what_is_shown_in_a_narrow_terminal(firstlight: Firstlight, studies: Studies, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(f"area,street,price\n1,[/b],2.5\n2,{'x' * 90},3.5\n3,x,4.5\n")
+    for words, part in (
+        (("compare", studies.succeeded), "95 % interval"),
+        (("claims", studies.succeeded), "verdict"),
+        (("presets",), "quickstart"),
+        (("catalogue", "activations"), "leaky_relu"),
+        (("recommend",), "reason"),
+        (("predict", "-a", "relu", "-i", "he_normal"), "gradients"),
+        (("upload", str(table), "--dry-run"), "[/b]"),
+        (("list", "--json"), WEIRD),
+    ):
+        done = firstlight(*words, url=studies.url)
+        assert (done.code, part in done.out) == (0, True), done
+        if "--json" not in words:
+            assert max(map(len, done.out.splitlines())) <= 80, done.out
 
 
 def test_the_status_tells_how_far_it_is_and_why_trials_failed(firstlight: Firstlight, studies: Studies) -> None:
@@ -283,6 +304,12 @@ def test_open_only_prints_where_there_is_no_browser(
     monkeypatch.setattr("firstlight.answers._has_browser", lambda: True)
     firstlight("open", studies.succeeded, url=studies.url)
     assert opened == [report]
+
+
+def test_shares_and_times_in_words() -> None:
+    assert [percent(share) for share in (0.0, 0.0004, 0.29, 0.999, 1.0)] == ["0 %", "<1 %", "29 %", "99 %", "100 %"]
+    times = [time_left(seconds) for seconds in (None, 0.2, 42.0, 150.0, 9000.0)]
+    assert times == ["", "nearly done", "about 42 s left", "about 2 min left", "about 2 h left"]
 
 
 def test_version_and_help(firstlight: Firstlight) -> None:
