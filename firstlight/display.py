@@ -175,8 +175,8 @@ def show_comparison(comparison: Mapping[str, Any]) -> None:
 
 def comparison_view(comparison: Mapping[str, Any]) -> Group:
     """The comparison as a table in ranking order, with the verdict under it."""
-    percent = f"{round(100 * comparison.get('confidence', 0.95))} % interval"
-    columns = [Column(percent, right=True) if column.name == "interval" else column for column in ARM_COLUMNS]
+    level = f"{round(100 * comparison.get('confidence', 0.95))} % interval"
+    columns = [Column(level, right=True) if column.name == "interval" else column for column in ARM_COLUMNS]
     title = f"{comparison['metric']} ({comparison.get('at', 'final')}), {comparison['direction']} is better"
     table = table_of(columns, _arm_rows(comparison), title=title)
     return Group(table, Text(plain(comparison["verdict"]), style="bold"))

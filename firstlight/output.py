@@ -74,7 +74,6 @@ def table_of(
             justify="right" if column.right else "left",
             no_wrap=column.whole,
             overflow="fold",
-            min_width=None,
         )
     for line in lines:
         table.add_row(*(Text(line[place], overflow="fold") for place in places))
