@@ -8,6 +8,7 @@ Example:
         print(client.comparison(experiment["id"])["verdict"])
 """
 
-from firstlight.client import Client, FirstlightHTTPError
+from firstlight.address import AddressError
+from firstlight.client import Client, FirstlightHTTPError, UnexpectedAnswerError
 
-__all__ = ["Client", "FirstlightHTTPError"]
+__all__ = ["AddressError", "Client", "FirstlightHTTPError", "UnexpectedAnswerError"]

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from firstlight.client import Client
 from firstlight.display import comparison_view, follow
+from firstlight.output import plain
 from firstlight.process import Service, StartError
 
 PRESET = "quickstart"
@@ -43,7 +45,7 @@ def run_demo(report: Path, console: Console) -> int:
 def _study(client: Client, report: Path, console: Console) -> str | None:
     """Run the study; what went wrong, if anything."""
     preset = client.catalogue("presets", PRESET)
-    console.print(f"[bold]{preset['title']}")
+    console.print(Text(plain(preset["title"]), style="bold"))
     experiment = client.submit(preset["spec"])
     final = follow(client, experiment, console)
     if final["state"] != "succeeded":

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import httpx
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
-from firstlight.client import Client, FirstlightHTTPError
+from firstlight.client import Client, FirstlightHTTPError, UnexpectedAnswerError
 from firstlight.installed import INSTALL, missing, pytorch_build, version_of
+from firstlight.output import plain
 
 PROCESSES = {"api": "fastapi", "worker": "torch"}
 """The extra of each process, and the package without which that process is not meant to run here."""
@@ -38,8 +39,8 @@ def examine(url: str | None, console: Console) -> int:
     """Print one line per check; return 0 when all are good, else 1."""
     checks = [_python(), *_installation(), *_service(url)]
     for good, line in checks:
-        mark = {True: "[green]ok  [/]", False: "[red]bad [/]", None: "[yellow]note[/]"}[good]
-        console.print(mark, escape(line), highlight=False, soft_wrap=True)
+        mark, style = {True: ("ok  ", "green"), False: ("bad ", "red"), None: ("note", "yellow")}[good]
+        console.print(Text.assemble((mark, style), " ", plain(line)), soft_wrap=True)
     return int(any(good is False for good, _ in checks))
 
 
@@ -93,6 +94,8 @@ def _service(url: str | None) -> list[tuple[bool | None, str]]:
             report = client.ready()
         except httpx.TransportError:
             return [(None, f"no service answers at {client.url}; `firstlight up` starts one")]
+        except UnexpectedAnswerError as error:
+            return [(False, str(error))]
         except FirstlightHTTPError as error:
             parts = [f"{name}: {part['detail']}" for name, part in error.problem.items() if _is_down(part)]
             why = "; ".join(parts) or error.problem.get("detail")

@@ -4,18 +4,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from firstlight.client import Client
+from firstlight.options import AsJson, Url
+from firstlight.output import Column, note, one_line, show_json, show_table
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
-console = Console()
-errors = Console(stderr=True)
-
-Url = Annotated[str | None, typer.Option("--url", envvar="FIRSTLIGHT_URL", help="Address of the service.")]
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys of a service.")
+COLUMNS = (
+    Column("id", whole=True),
+    Column("name"),
+    Column("scope", whole=True),
+    Column("workspace", explains=True),
+    Column("created", explains=True),
+    Column("last used", explains=True),
+    Column("state"),
+)
 Workspace = Annotated[str | None, typer.Option(help="Id of a workspace; default: that of the key in use.")]
-AsJson = Annotated[bool, typer.Option("--json", help="The whole answer as JSON.")]
 
 
 @app.command()
@@ -32,26 +36,29 @@ def create(
     with Client(url) as client:
         made = client.create_key(name, scope, workspace=workspace, expires_at=expires)
     if as_json:
-        console.print_json(data=made)
+        show_json(made)
         return
-    errors.print(f"{made['id']}: keep the key, it is not shown again", highlight=False)
-    print(made["key"])
+    note(f"{made['id']}: keep the key, it is not shown again")
+    print(one_line(made["key"]))
 
 
 @app.command(name="list")
 def list_keys(workspace: Workspace = None, url: Url = None, as_json: AsJson = False) -> None:
-    """The keys, the newest first; never the keys themselves."""
+    """The keys, the newest first; never the keys themselves. In a pipe a line for each, with tabs between values."""
     query = {"workspace": workspace} if workspace else {}
     with Client(url) as client:
         api_keys = list(client.api_keys(**query))
     if as_json:
-        console.print_json(data=api_keys)
+        show_json(api_keys)
         return
-    table = Table("id", "name", "scope", "workspace", "created", "last used", "state")
-    for key in api_keys:
-        cells = [key[name] for name in ("id", "name", "scope", "workspace")]
-        table.add_row(*cells, _day(key["created_at"]), _day(key["last_used_at"]), _state(key))
-    console.print(table)
+    names = ("id", "name", "scope", "workspace")
+    show_table(
+        COLUMNS,
+        (
+            [*(key[name] for name in names), _day(key["created_at"]), _day(key["last_used_at"]), _state(key)]
+            for key in api_keys
+        ),
+    )
 
 
 @app.command()

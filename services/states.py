@@ -24,6 +24,8 @@ TRIAL_STATES = (*STATES, "diverged")
 DESIRES: tuple[str, ...] = get_args(Desire)
 FINAL = ("succeeded", "failed", "cancelled")
 FINAL_TRIAL = (*FINAL, "diverged")
+TRAINED = ("succeeded", "diverged")
+"""Of a trial: there was nothing left to train. A failed or cancelled one has what it had trained by then."""
 
 MOVES: Mapping[str, frozenset[str]] = {
     "queued": frozenset({"running", "paused", "cancelled", "failed"}),
@@ -34,6 +36,18 @@ MOVES: Mapping[str, frozenset[str]] = {
     "cancelled": frozenset(),
 }
 """What the state of a cohort may become; failed becomes queued only by a user's retry."""
+
+
+def epochs_behind(state: str, trials: int, epochs_done: int, epochs: int) -> int:
+    """Epochs that count as done for so many trials in a state.
+
+    Args:
+        state: of the trials.
+        trials: how many there are.
+        epochs_done: the sum of their last stored epochs.
+        epochs: how many each was to train.
+    """
+    return trials * epochs if state in TRAINED else epochs_done
 
 
 class IllegalMoveError(RuntimeError):

@@ -34,6 +34,7 @@ pytest_plugins = [
     "tests.support.s3_server",
     "tests.support.experiments",
     "tests.support.workers",
+    "tests.support.command",
 ]
 
 

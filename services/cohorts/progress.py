@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from services.db.tables import CohortRow, ExperimentRow, TrialRow
-from services.states import FINAL
+from services.states import FINAL, epochs_behind
 
 
 @dataclass(frozen=True)
@@ -20,28 +20,26 @@ class CohortProgress:
     last_epoch: int
     rate: float | None
 
-    @property
-    def done(self) -> int:
-        """Trial epochs behind it; a final cohort has none left, however it ended."""
-        return self.size * (self.epochs if self.state in FINAL else max(0, self.last_epoch))
-
 
 def progress(session: Session, experiment_id: str) -> dict[str, Any]:
     """The payload of a progress event."""
     cohorts = _cohorts(session, experiment_id)
-    counts = session.execute(
-        select(TrialRow.state, func.count()).where(TrialRow.experiment_id == experiment_id).group_by(TrialRow.state)
-    )
+    states = session.execute(
+        select(TrialRow.state, func.count(), func.sum(TrialRow.epochs_done))
+        .where(TrialRow.experiment_id == experiment_id)
+        .group_by(TrialRow.state)
+    ).all()
     total, epochs = session.execute(
         select(ExperimentRow.trial_count, ExperimentRow.epochs).where(ExperimentRow.id == experiment_id)
     ).one()
-    done, whole = sum(cohort.done for cohort in cohorts), total * epochs
+    done = sum(epochs_behind(state, count, int(trained), epochs) for state, count, trained in states)
+    whole = total * epochs
     return {
         "progress": min(1.0, done / whole) if whole else 1.0,
         "eta_seconds": eta(cohorts),
         "epochs_done": done,
         "epochs_total": whole,
-        "trials": {"total": total, **dict(counts.all())},
+        "trials": {"total": total, **{state: count for state, count, _ in states}},
     }
 
 

@@ -1,5 +1,6 @@
 """From results to a comparison: load the arms with their curves, and let the statistics answer what is asked."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +17,9 @@ from services.science.comparison.input import ComparisonInput, pool_arms
 from services.science.comparison.models import Comparison
 from services.science.results import CurveWish, ExperimentResults, Outcome
 from services.science.statistics.directions import metric_direction
+
+MOST_REASONS = 3
+"""Reasons of failures that a refusal tells; the experiment's trials have all of them."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def comparison(
     Raises:
         NotFoundError: an experiment that is not there.
         InvalidInputError: no such metric or axis, or experiments that were not measured alike.
-        ConflictError: no trial is finished yet.
+        ConflictError: no trial is finished yet, or none ever will be.
     """
     _check_metric(question)
     experiments = [get(session, experiment_id) for experiment_id in experiment_ids]
@@ -67,12 +71,12 @@ def compare_results(
 
     Raises:
         InvalidInputError: no such metric or axis.
-        ConflictError: no trial is finished yet.
+        ConflictError: no trial is finished yet, or none ever will be.
     """
     _check_metric(question)
     arms = arm_inputs(experiments, question.metric, grams_per_kwh)
     if not any(outcome is not Outcome.MISSING for arm in arms for outcome in arm.outcomes):
-        raise ConflictError("no trial is finished yet, so there is nothing to compare; follow the events and ask again")
+        raise ConflictError(_nothing_finished(experiments))
     if question.by:
         try:
             arms = pool_arms(arms, question.by)
@@ -88,6 +92,21 @@ def compare_results(
             threshold=question.threshold,
         )
     )
+
+
+def _nothing_finished(experiments: Sequence[ExperimentResults]) -> str:
+    """Why there is nothing to compare: it is too early, or too late."""
+    if any(experiment.unfinished for experiment in experiments):
+        return "no trial is finished yet, so there is nothing to compare; follow the events and ask again"
+    counts = Counter[str]()
+    for experiment in experiments:
+        counts.update(experiment.state_counts)
+    ended = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    reasons = Counter(
+        trial.error or "no reason is stored" for experiment in experiments for _, trial in experiment.failures
+    )
+    why = "; ".join(f"{count} times: {reason}" for reason, count in reasons.most_common(MOST_REASONS))
+    return f"no trial finished and none will ({ended}), so there is nothing to compare" + (f". {why}" if why else "")
 
 
 def _check_metric(question: Question) -> None:

@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, Field
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from services.cohorts.progress import remaining
 from services.db.tables import ExperimentRow, TrialRow
 from services.experiments.population import no_worker
 from services.science.results import ExperimentResults
-from services.states import FINAL, FINAL_TRIAL
+from services.states import FINAL, epochs_behind
 
 
 class TrialCounts(BaseModel):
@@ -43,7 +43,12 @@ class ExperimentView(BaseModel):
     dataset_digest: str | None
     axes: list[str]
     trials: TrialCounts
-    progress: float = Field(ge=0, le=1, description="Share of all epochs that are done.")
+    progress: float = Field(
+        ge=0,
+        le=1,
+        description="Share of all epochs that are done. A trial that finished or diverged counts whole; one that "
+        "failed or was cancelled counts with the epochs that it had trained.",
+    )
     eta_seconds: float | None = Field(description="Predicted time to the end; null while nothing was measured.")
     warnings: list[str] = Field(
         description="What is worth knowing; while it is queued, also that no worker can run it."
@@ -129,17 +134,22 @@ def _remaining(session: Session, row: ExperimentRow) -> float | None:
 
 
 def _trial_facts(session: Session, ids: Iterable[str]) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
-    """Trials by state, and epochs that need no more work, of each experiment."""
-    finished = case((TrialRow.state.in_(FINAL_TRIAL), ExperimentRow.epochs), else_=TrialRow.epochs_done)
+    """Trials by state, and epochs that are done, of each experiment."""
     rows = session.execute(
-        select(TrialRow.experiment_id, TrialRow.state, func.count(), func.sum(finished))
+        select(
+            TrialRow.experiment_id,
+            TrialRow.state,
+            func.count(),
+            func.sum(TrialRow.epochs_done),
+            func.max(ExperimentRow.epochs),
+        )
         .join(ExperimentRow, ExperimentRow.id == TrialRow.experiment_id)
         .where(TrialRow.experiment_id.in_(ids))
         .group_by(TrialRow.experiment_id, TrialRow.state)
     )
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     done: dict[str, int] = defaultdict(int)
-    for experiment_id, state, count, epochs in rows:
+    for experiment_id, state, count, trained, epochs in rows:
         counts[experiment_id][state] = count
-        done[experiment_id] += int(epochs or 0)
+        done[experiment_id] += epochs_behind(state, count, int(trained), epochs)
     return counts, done

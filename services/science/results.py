@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.states import FINAL_TRIAL
+from services.states import FINAL_TRIAL, epochs_behind
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -168,11 +168,9 @@ class ExperimentResults:
 
     @property
     def epochs_done(self) -> int:
-        """Epochs of all trials that need no more work: all of a final one, however it ended."""
+        """Epochs of all trials that are done; of one that finished or diverged, all of its epochs."""
         return sum(
-            self.epochs if trial.state in FINAL_TRIAL else trial.epochs_done
-            for arm in self.arms
-            for trial in arm.trials
+            epochs_behind(trial.state, 1, trial.epochs_done, self.epochs) for arm in self.arms for trial in arm.trials
         )
 
     @property

@@ -57,7 +57,7 @@ def test_what_can_be_asked_twice_waits_as_long_as_it_is_told(
 @pytest.mark.parametrize("action", ["clone", "retry", "cancel"])
 def test_what_might_be_done_twice_is_not_sent_again(action: str, waits: list[float]) -> None:
     with answering(busy(), DONE) as (client, requests):
-        with pytest.raises(FirstlightHTTPError, match=r"The queue is full \(503\)\ncome back in about 7 s"):
+        with pytest.raises(FirstlightHTTPError, match=r"The queue is full \(503\): come back in about 7 s"):
             client.act("exp_1", action)
         assert len(requests) == 1
     assert waits == []

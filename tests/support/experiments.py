@@ -10,6 +10,10 @@ from sqlalchemy.orm import Session
 
 from services.child_protocol import CheckpointReport, EpochReport, Epochs
 from services.cohorts import events
+from services.cohorts.claim import claim
+from services.cohorts.commit import commit_epochs, started
+from services.cohorts.endings import finish
+from services.cohorts.failure import Failure, fail
 from services.db.base import new_id
 from services.db.database import Database
 from services.db.tables import CohortRow, ExperimentRow, TrialRow
@@ -99,6 +103,22 @@ def message(
 def seeds_of(session: Session, cohort_id: str) -> list[int]:
     """The seeds of a cohort's trials by slot."""
     return list(session.scalars(select(TrialRow.seed).where(TrialRow.cohort_id == cohort_id).order_by(TrialRow.slot)))
+
+
+def train_next(database: Database, epochs: int, *, diverged: dict[int, int] | None = None, fails: str = "") -> None:
+    """Claim the next cohort and train it up to this epoch; then it is done, fails, or is left alone."""
+    with database.write() as session:
+        taken = claim(session, "w1", 60.0)
+    assert taken is not None
+    with database.write() as session:
+        started(session, taken.cohort_id, taken.attempt, "cpu", "d" * 64)
+        report = message(0, epochs, seeds_of(session, taken.cohort_id), diverged=diverged)
+        commit_epochs(session, taken.cohort_id, taken.attempt, report, 60.0)
+    with database.write() as session:
+        if fails:
+            fail(session, taken.cohort_id, taken.attempt, Failure("dataset_invalid", fails))
+        elif epochs == taken.epochs:
+            finish(session, taken.cohort_id, taken.attempt)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def stored(session: Session) -> str:
     ends: list[tuple[str, int, str, dict[str, Any]]] = [
         ("a", 0, "succeeded", {"energy_joules": 2.0, "energy_method": "measured", "final": {"val_loss": 0.5}}),
         ("a", 4, "diverged", {"diverged": {"epoch": 1, "layer": "dense_2"}, "final": {"val_loss": None}}),
-        ("b", 0, "failed", {"error": {"code": "error", "detail": "it broke"}}),
+        ("b", 0, "failed", {"error": {"code": "error", "detail": "it broke"}, "epochs_done": 1}),
         ("b", 4, "succeeded", {"final": {"val_loss": 0.25}}),
         ("a", 2, "running", {"epochs_done": 2}),
         ("b", 2, "failed", {"error": {"code": "out_of_memory"}}),
@@ -76,8 +76,8 @@ def test_trials_stand_in_their_arms_in_the_order_in_which_they_were_planned(
         ("b", 0, "it broke"),
         ("b", 2, "out_of_memory"),
     ]
-    # All epochs of a final trial, and two of the one that runs.
-    assert (found.epochs_done, found.unfinished) == (5 * 3 + 2, 1)
+    # All epochs of those that finished or diverged, two of the one that runs, and one that a failed trial had trained.
+    assert (found.epochs_done, found.unfinished) == (3 * 3 + 2 + 1, 1)
 
 
 def test_curves_reach_to_the_last_epoch_that_a_trial_has(database: Database, experiment: str) -> None:
