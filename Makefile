@@ -8,7 +8,7 @@ PORT   ?= 8000
 SECRETS_DIR ?= secrets
 # The build of PyTorch: cpu (0.2 GB to download on Linux) or cuda (several GB). What was chosen last stays.
 TORCH  ?= $(shell cat $(VENV)/torch 2>/dev/null || echo cpu)
-# For chaos and bench-recovery: servers (PostgreSQL, Redis protocol) or embedded (SQLite, a folder).
+# For chaos, bench-recovery and bench-responsiveness: servers (PostgreSQL, Redis protocol) or embedded (SQLite, a folder).
 STACK  ?= servers
 INJECTIONS ?= 100
 # For fuzz: requests of each operation, inputs of each reader.
@@ -25,10 +25,10 @@ CIBUILDWHEEL_VERSION := 4.3.5
 PIP_AUDIT_VERSION := 2.10.1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev lock demo serve secrets test coverage test-compose golden-aarch64 sanitize check fuzz audit format lint types imports bench bench-peers bench-recovery chaos dist sdist wheels test-wheel release clean
+.PHONY: help setup setup-dev lock demo serve secrets test coverage test-compose golden-aarch64 sanitize check fuzz audit format lint types imports bench bench-peers bench-recovery bench-responsiveness chaos dist sdist wheels test-wheel release clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready-$(TORCH) ## create .venv with the locked dependencies (instant the second time; TORCH=cpu or cuda)
 
@@ -113,6 +113,9 @@ bench-peers: setup-dev ## the same beside JAX and Keras in environments of their
 
 bench-recovery: setup-dev ## how soon work goes on after a kill of a child, a worker, a host (STACK=servers or embedded)
 	$(BIN)/python -m bench.recovery --stack $(STACK)
+
+bench-responsiveness: setup-dev ## how soon a cancel, a submission and a reader are served in a bad hour (STACK=servers or embedded)
+	$(BIN)/python -m bench.responsiveness --stack $(STACK)
 
 chaos: setup-dev ## strike a whole service again and again while studies go through it (INJECTIONS=100 SEED= STACK=servers)
 	$(BIN)/python -m tests.faults.chaos --injections $(INJECTIONS) --stack $(STACK) $(if $(SEED),--seed $(SEED))
