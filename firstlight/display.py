@@ -59,7 +59,7 @@ def quote_line(experiment: Mapping[str, Any]) -> str | None:
 
 
 def comparison_view(comparison: Mapping[str, Any]) -> Group:
-    """The comparison as a table in ranking order, with the verdict under it."""
+    """The comparison as a table in ranking order, with the verdict under it, and what makes it less than it seems."""
     confidence = round(100 * comparison.get("confidence", 0.95))
     table = Table(
         title=f"{comparison['metric']} ({comparison.get('at', 'final')}), {comparison['direction']} is better"
@@ -85,7 +85,8 @@ def comparison_view(comparison: Mapping[str, Any]) -> Group:
             interval(arm["ci"]),
             number(arm["std"]),
         )
-    return Group(table, Text(comparison["verdict"], style="bold"))
+    warnings = [Text(f"note: {warning}") for warning in comparison.get("warnings") or ()]
+    return Group(table, Text(comparison["verdict"], style="bold"), *warnings)
 
 
 def experiments_table(experiments: list[dict[str, Any]]) -> Table:

@@ -15,7 +15,7 @@ from services.science.comparison.arms import (
 from services.science.comparison.input import ComparisonInput
 from services.science.comparison.models import Comparison, EffectRow, Effects, RankRow
 from services.science.comparison.pairs import PairTests
-from services.science.comparison.verdict import Asked, verdict_sentence
+from services.science.comparison.verdict import Question, verdict_sentence
 from services.science.statistics.directions import metric_direction
 from services.science.statistics.effects import two_way_effects
 from services.science.statistics.ranking import Standing, shared_ranks, standing_order
@@ -70,7 +70,7 @@ def compare(request: ComparisonInput) -> Comparison:
         ranking=ranking,
         effects=_effects(data),
         verdict=verdict_sentence(
-            Asked(request.metric, direction, request.at, request.confidence, tests.family, request.unlike),
+            Question(request.metric, direction, request.at, request.confidence, tests.family, request.unlike),
             arms,
             ranking,
             pairs,

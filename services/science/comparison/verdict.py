@@ -14,7 +14,7 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Asked:
+class Question:
     """The question that the sentence answers.
 
     Attributes:
@@ -71,7 +71,7 @@ class Asked:
 
 
 def verdict_sentence(
-    asked: Asked, arms: Sequence[ArmResult], ranking: Sequence[RankRow], pairs: Sequence[PairResult]
+    question: Question, arms: Sequence[ArmResult], ranking: Sequence[RankRow], pairs: Sequence[PairResult]
 ) -> str:
     """One plain sentence, true to the numbers: a tie has no winner."""
     by_key = {arm.key: arm for arm in arms}
@@ -81,74 +81,77 @@ def verdict_sentence(
     leader, others = ranked[0], ranked[1:]
     if leader.mean is None:
         total = sum(arm.n for arm in arms)
-        return f"Every trial with a result diverged ({total} of {total}), so no arm has a {asked.metric} to compare."
+        return f"Every trial with a result diverged ({total} of {total}), so no arm has a {question.metric} to compare."
     pair_of = {pair.b.key: pair for pair in pairs if pair.a.key == leader.key}
     first = {row.key for row in ranking if row.rank == 1}
     peers = [arm for arm in others if arm.key in first]
     below = others[len(peers) :]
     if len(arms) == 1:
-        body = f"There is only one arm, {leader.label}, with {_level(asked, leader)}, and nothing to compare it with"
+        body = f"There is only one arm, {leader.label}, with {_level(question, leader)}, and nothing to compare it with"
     elif not others:
-        body = f"{leader.label} is the only arm with results, with {_level(asked, leader)}, so nothing is compared"
+        body = f"{leader.label} is the only arm with results, with {_level(question, leader)}, so nothing is compared"
     elif not peers:
-        body = _winner(asked, leader, others, pair_of)
+        body = _winner(question, leader, others, pair_of)
     else:
-        body = _tie(asked, leader, peers, below, pair_of)
-    return f"{body}{_left_out(arms)}{_unlike(asked)}."
+        body = _tie(question, leader, peers, below, pair_of)
+    return f"{body}{_left_out(arms)}{_unlike(question)}."
 
 
-def _winner(asked: Asked, leader: ArmResult, others: Sequence[ArmResult], pair_of: dict[str, PairResult]) -> str:
+def _winner(question: Question, leader: ArmResult, others: Sequence[ArmResult], pair_of: dict[str, PairResult]) -> str:
     """One arm stands alone on the first rank: by its mean, or because it diverged less."""
     runner = others[0]
     pair = pair_of[runner.key]
-    if pair.distinguishable and runner.mean is not None and _gap(asked, pair) > 0:
-        diverged = " among the arms that diverged least" if _better(asked, leader, others) else ""
+    if pair.distinguishable and runner.mean is not None and _gap(question, pair) > 0:
+        diverged = " among the arms that diverged least" if _better(question, leader, others) else ""
         return (
-            f"{leader.label} has the {asked.best} {asked.what}{diverged}, {_level(asked, leader)}, "
-            f"{_ahead(asked, pair, leader, runner, True)}{_others(asked, others, pair_of)}"
+            f"{leader.label} has the {question.best} {question.what}{diverged}, {_level(question, leader)}, "
+            f"{_ahead(question, pair, leader, runner, True)}{_others(question, others, pair_of)}"
         )
     return (
         f"{leader.label} ranks first because the smallest share of its trials diverged ({leader.diverged} of "
         f"{leader.n}, against {runner.diverged} of {runner.n} of {runner.label}; {_fisher(pair)}), with "
-        f"{_level(asked, leader)}{_better_but_diverged(asked, leader, others)}{_others(asked, others, pair_of)}"
+        f"{_level(question, leader)}{_better_but_diverged(question, leader, others)}"
+        f"{_others(question, others, pair_of)}"
     )
 
 
 def _tie(
-    asked: Asked,
+    question: Question,
     leader: ArmResult,
     peers: Sequence[ArmResult],
     below: Sequence[ArmResult],
     pair_of: dict[str, PairResult],
 ) -> str:
     """Several arms share the first rank."""
-    if better := _better(asked, leader, peers):
-        return _shared_with_better(asked, leader, better[0], [leader, *peers], pair_of[better[0].key])
-    where = " among the arms of the first rank" if _better(asked, leader, below) else ""
-    head = f"{leader.label} has the {asked.best} {asked.what}{where}"
+    if better := _better(question, leader, peers):
+        return _shared_with_better(question, leader, better[0], [leader, *peers], pair_of[better[0].key])
+    where = " among the arms of the first rank" if _better(question, leader, below) else ""
+    head = f"{leader.label} has the {question.best} {question.what}{where}"
     equal = [arm for arm in peers if _equal(leader, arm)]
     shares = _shares(leader, peers, pair_of)
     if equal:
-        return f"{_exactly(asked, leader, equal, peers, pair_of)}{_ranks_below(below, '; ')}{shares}"
-    runner = max(peers, key=lambda arm: asked.sign * (arm.mean or 0.0))
+        return f"{_exactly(question, leader, equal, peers, pair_of)}{_ranks_below(below, '; ')}{shares}"
+    runner = max(peers, key=lambda arm: question.sign * (arm.mean or 0.0))
     pair = pair_of[runner.key]
     tests = sum(1 for arm in (leader, *peers, *below) if arm.mean is not None)
-    needed = seeds_to_reach(asked.alpha, max(1, tests * (tests - 1) // 2))
+    needed = seeds_to_reach(question.alpha, max(1, tests * (tests - 1) // 2))
     if pair.n < 2 or not pair.can_reach_alpha:
-        return f"{_too_few_seeds(asked, head, leader, runner, pair, needed)}{shares}"
+        return f"{_too_few_seeds(question, head, leader, runner, pair, needed)}{shares}"
     seeds = _common(pair, leader, runner)
     return (
-        f"{_names([leader, *peers])} cannot be told apart with {seeds} at the {asked.level} level"
-        f"{_ranks_below(below, ', and ')}: {head}, {_level(asked, leader)}, "
-        f"{_ahead(asked, pair, leader, runner, False)}{_repeated(leader, runner) or _seeds(pair)}{shares}"
+        f"{_names([leader, *peers])} cannot be told apart with {seeds} at the {question.level} level"
+        f"{_ranks_below(below, ', and ')}: {head}, {_level(question, leader)}, "
+        f"{_ahead(question, pair, leader, runner, False)}{_repeated(leader, runner) or _seeds(pair)}{shares}"
     )
 
 
-def _too_few_seeds(asked: Asked, head: str, leader: ArmResult, runner: ArmResult, pair: PairResult, needed: int) -> str:
+def _too_few_seeds(
+    question: Question, head: str, leader: ArmResult, runner: ArmResult, pair: PairResult, needed: int
+) -> str:
     """No test can tell the two apart; more seeds are asked for where they could help."""
     if pair.n == 0:
-        return f"{head}, {_level(asked, leader)}, but shares no finished seed with {runner.label} to compare them on"
-    ahead = _ahead(asked, pair, leader, runner, False)
+        return f"{head}, {_level(question, leader)}, but shares no finished seed with {runner.label} to compare them on"
+    ahead = _ahead(question, pair, leader, runner, False)
     if pair.n == 1 and _all_common(pair, leader, runner):
         return (
             f"One seed cannot tell arms apart: {head} in a single run, {ahead}, and at least {needed} seeds are needed"
@@ -156,14 +159,14 @@ def _too_few_seeds(asked: Asked, head: str, leader: ArmResult, runner: ArmResult
     if pair.n == 1:
         return (
             f"{leader.label} and {runner.label} share only one finished seed, which cannot tell them apart: {head}, "
-            f"{_level(asked, leader)}, {ahead}, and at least {needed} common seeds are needed"
+            f"{_level(question, leader)}, {ahead}, and at least {needed} common seeds are needed"
         )
     repeated = _repeated(leader, runner)
     more = f"; at least {needed} are needed" if needed > pair.n and not repeated else ""
     return (
-        f"{_common(pair, leader, runner)} cannot show a difference at the {asked.level} level, because the smallest p "
-        f"that they can give is {_p(pair.min_attainable_p)} before adjustment{more}: {head}, {_level(asked, leader)}, "
-        f"{ahead}{repeated}"
+        f"{_common(pair, leader, runner)} cannot show a difference at the {question.level} level, because the smallest "
+        f"p that they can give is {_p(pair.min_attainable_p)} before adjustment{more}: {head}, "
+        f"{_level(question, leader)}, {ahead}{repeated}"
     )
 
 
@@ -177,19 +180,19 @@ def _common(pair: PairResult, leader: ArmResult, runner: ArmResult) -> str:
 
 
 def _shared_with_better(
-    asked: Asked, leader: ArmResult, best: ArmResult, group: Sequence[ArmResult], pair: PairResult
+    question: Question, leader: ArmResult, best: ArmResult, group: Sequence[ArmResult], pair: PairResult
 ) -> str:
     """An arm with the better mean diverged more, and no test finds that it does: none of the two is above the other."""
     return (
-        f"{_names(group)} share the first rank: {best.label} has the {asked.best} {asked.what} of them, "
-        f"{_level(asked, best)}, but {best.diverged} of its {best.n} trials diverged, against {leader.diverged} of "
-        f"{leader.n} of {leader.label} ({_fisher(pair)}), which has {_level(asked, leader)}, "
-        f"{_ahead(asked, pair, leader, best, pair.distinguishable)}"
+        f"{_names(group)} share the first rank: {best.label} has the {question.best} {question.what} of them, "
+        f"{_level(question, best)}, but {best.diverged} of its {best.n} trials diverged, against {leader.diverged} of "
+        f"{leader.n} of {leader.label} ({_fisher(pair)}), which has {_level(question, leader)}, "
+        f"{_ahead(question, pair, leader, best, pair.distinguishable)}"
     )
 
 
 def _exactly(
-    asked: Asked,
+    question: Question,
     leader: ArmResult,
     equal: Sequence[ArmResult],
     peers: Sequence[ArmResult],
@@ -200,7 +203,7 @@ def _exactly(
     pairs = [pair_of[arm.key] for arm in equal]
     every = "both" if len(tied) == 2 else "all"
     text = (
-        f"{_names(tied)} tie exactly: {every} have the {asked.best} {asked.what}, {_level(asked, leader)}, "
+        f"{_names(tied)} tie exactly: {every} have the {question.best} {question.what}, {_level(question, leader)}, "
         "so none of them is the better one"
     )
     if all(pair.n > 1 and pair.difference.mean == 0 and pair.effect_size is None for pair in pairs):
@@ -211,13 +214,15 @@ def _exactly(
     return f"{text}; {_names(others)} cannot be told apart from {leader.label}" if others else text
 
 
-def _better(asked: Asked, leader: ArmResult, arms: Sequence[ArmResult]) -> list[ArmResult]:
+def _better(question: Question, leader: ArmResult, arms: Sequence[ArmResult]) -> list[ArmResult]:
     """Those with a better mean than the leader, which all diverged more; the best first."""
     mean = leader.mean or 0.0
     better = [
-        arm for arm in arms if arm.mean is not None and not _equal(leader, arm) and asked.sign * (arm.mean - mean) > 0
+        arm
+        for arm in arms
+        if arm.mean is not None and not _equal(leader, arm) and question.sign * (arm.mean - mean) > 0
     ]
-    return sorted(better, key=lambda arm: -asked.sign * (arm.mean or 0.0))
+    return sorted(better, key=lambda arm: -question.sign * (arm.mean or 0.0))
 
 
 def _equal(a: ArmResult, b: ArmResult) -> bool:
@@ -228,31 +233,31 @@ def _finished(arm: ArmResult) -> int:
     return arm.n - arm.diverged
 
 
-def _better_but_diverged(asked: Asked, leader: ArmResult, others: Sequence[ArmResult]) -> str:
-    better = _better(asked, leader, others)
+def _better_but_diverged(question: Question, leader: ArmResult, others: Sequence[ArmResult]) -> str:
+    better = _better(question, leader, others)
     if not better:
         return ""
     best = better[0]
-    word = "lower" if asked.sign < 0 else "higher"
+    word = "lower" if question.sign < 0 else "higher"
     return (
         f", although the trials of {best.label} that finished have a {word} mean ({_n(best.mean)}, "
         f"{best.diverged} of {best.n} diverged)"
     )
 
 
-def _level(asked: Asked, arm: ArmResult) -> str:
+def _level(question: Question, arm: ArmResult) -> str:
     if _finished(arm) == 1:
         return f"{_n(arm.mean)} with one seed, which gives no interval"
-    interval = f"{asked.percent} interval {_n(arm.ci.low)} to {_n(arm.ci.high)}"
+    interval = f"{question.percent} interval {_n(arm.ci.low)} to {_n(arm.ci.high)}"
     return f"{_n(arm.mean)} on average over {_finished(arm)} seeds ({interval})"
 
 
-def _gap(asked: Asked, pair: PairResult) -> float:
+def _gap(question: Question, pair: PairResult) -> float:
     """How much better the first arm is on the common seeds."""
-    return asked.sign * (pair.difference.mean or 0.0)
+    return question.sign * (pair.difference.mean or 0.0)
 
 
-def _ahead(asked: Asked, pair: PairResult, leader: ArmResult, other: ArmResult, tested: bool) -> str:
+def _ahead(question: Question, pair: PairResult, leader: ArmResult, other: ArmResult, tested: bool) -> str:
     """How far the leader is ahead of another arm, on their common seeds, and what test and interval say of it."""
     difference = pair.difference
     if difference.mean is None:
@@ -267,9 +272,9 @@ def _ahead(asked: Asked, pair: PairResult, leader: ArmResult, other: ArmResult, 
     notes: list[str] = []
     if difference.ci.low is not None and difference.ci.high is not None:
         ends = sorted(_towards(difference.mean) * end for end in (difference.ci.low, difference.ci.high))
-        alone = "unadjusted " if asked.tested > 1 else ""
-        notes.append(f"{alone}{asked.percent} interval of this difference {_n(ends[0])} to {_n(ends[1])}")
-    why = _disagreement(asked, pair)
+        alone = "unadjusted " if question.tested > 1 else ""
+        notes.append(f"{alone}{question.percent} interval of this difference {_n(ends[0])} to {_n(ends[1])}")
+    why = _disagreement(question, pair)
     if (tested or why) and pair.p_holm is not None:
         notes.append(f"Holm-adjusted p {_p_relation(pair.p_holm)}")
     return f"{size} ({', '.join(notes)}{why})" if notes else size
@@ -280,15 +285,15 @@ def _towards(difference: float) -> int:
     return -1 if difference < 0 else 1
 
 
-def _disagreement(asked: Asked, pair: PairResult) -> str:
+def _disagreement(question: Question, pair: PairResult) -> str:
     """Why test and interval part, where one sees a difference and the other does not."""
     low, high = pair.difference.ci.low, pair.difference.ci.high
     if low is None or high is None or pair.p_value is None or pair.n < 2:
         return ""
     if (low > 0 or high < 0) == pair.distinguishable:
         return ""
-    if not pair.distinguishable and pair.p_value <= asked.alpha:
-        return f"; the interval is of this pair alone, the p is adjusted for {asked.tested} pairs"
+    if not pair.distinguishable and pair.p_value <= question.alpha:
+        return f"; the interval is of this pair alone, the p is adjusted for {question.tested} pairs"
     if pair.difference.ci.method == "t":
         return "; the interval takes the differences for normally distributed, the test does not"
     return "; the interval is a bootstrap, the test counts the signs that the differences could have had"
@@ -301,20 +306,20 @@ def _repeated(leader: ArmResult, runner: ArmResult) -> str:
     return ", and every seed of each gave the same number, so that more seeds would only repeat it"
 
 
-def _others(asked: Asked, others: Sequence[ArmResult], pair_of: dict[str, PairResult]) -> str:
+def _others(question: Question, others: Sequence[ArmResult], pair_of: dict[str, PairResult]) -> str:
     rivals = [arm for arm in others if arm.mean is not None]
     if len(rivals) < 2:
         return ""
-    unsure = [arm for arm in rivals if not _apart(asked, pair_of[arm.key])]
+    unsure = [arm for arm in rivals if not _apart(question, pair_of[arm.key])]
     if unsure:
         return f", though it cannot be told apart from {_names(unsure)}"
     which = f"other {len(rivals)} arms" if len(rivals) == len(others) else f"{len(rivals)} others that have a mean"
     return f", and it is told apart from each of the {which}"
 
 
-def _apart(asked: Asked, pair: PairResult) -> bool:
-    by_share = pair.diverged_p_holm is not None and pair.diverged_p_holm <= asked.alpha
-    return by_share or (pair.distinguishable and _gap(asked, pair) > 0)
+def _apart(question: Question, pair: PairResult) -> bool:
+    by_share = pair.diverged_p_holm is not None and pair.diverged_p_holm <= question.alpha
+    return by_share or (pair.distinguishable and _gap(question, pair) > 0)
 
 
 def _shares(leader: ArmResult, peers: Sequence[ArmResult], pair_of: dict[str, PairResult]) -> str:
@@ -361,10 +366,10 @@ def _left_out(arms: Sequence[ArmResult]) -> str:
     return "".join(f"; {note}" for note in notes)
 
 
-def _unlike(asked: Asked) -> str:
-    if not asked.unlike:
+def _unlike(question: Question) -> str:
+    if not question.unlike:
         return ""
-    return f"; the experiments differ also in {', '.join(asked.unlike)}, so that a difference need not be the arms'"
+    return f"; the experiments differ also in {', '.join(question.unlike)}, so that a difference need not be the arms'"
 
 
 def _names(arms: Sequence[ArmResult]) -> str:

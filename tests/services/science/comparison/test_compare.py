@@ -223,9 +223,9 @@ def test_the_interval_of_a_restricted_mean_stays_within_what_it_can_be() -> None
 
 def test_the_best_epoch_says_that_it_flatters() -> None:
     curve = np.array([[4.0, 1.0, 2.0], [4.0, 3.0, 2.5]])
-    said = {at: asked([curve_arm("a", curve)], at=at).warnings for at in ("final", "best", "auc")}
-    assert (said["final"], said["auc"]) == ([], [])
-    assert "flatters" in said["best"][0]
+    warnings = {at: asked([curve_arm("a", curve)], at=at).warnings for at in ("final", "best", "auc")}
+    assert (warnings["final"], warnings["auc"]) == ([], [])
+    assert "flatters" in warnings["best"][0]
 
 
 def test_the_default_threshold_is_the_same_for_every_arm_and_says_its_rule() -> None:
