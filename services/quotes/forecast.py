@@ -81,8 +81,12 @@ def _cohort(load: Load, rate: Rate | None, correction: Correction) -> Span:
     spread = ((rate.samples - 1) * rate.spread + FIRST_SPREAD) / rate.samples
     half = max(NARROWEST, 2.0 * spread) + STRETCH * max(0.0, math.log10(max(stretched, 1.0)))
     half += (1 - trust) * math.log(correction.factor.high / correction.factor.centre)
-    seconds = rate.startup_seconds + training
-    return Span(seconds, seconds / math.exp(half), seconds * math.exp(half))
+    training_span = Span(training, training / math.exp(half), training * math.exp(half))
+    # Its place says how long a start takes, all finished cohorts how much starts differ.
+    usual = correction.startup
+    relative = rate.startup_seconds / max(usual.centre, 1e-9)
+    starts = Span(rate.startup_seconds, min(1.0, relative) * usual.low, max(1.0, relative) * usual.high)
+    return starts.plus(training_span, 1.0)
 
 
 def _spread(seconds: Sequence[float], lanes: int) -> float:

@@ -57,6 +57,21 @@ def test_after_a_hundred_small_jobs_quotes_of_all_sizes_hold(factor: float, star
     assert np.mean(shares) >= 0.8, shares
 
 
+@pytest.mark.parametrize("factor", [0.3, 1.0, 3.0])
+def test_quotes_hold_on_any_machine_once_long_jobs_finish_too(factor: float) -> None:
+    within = 0
+    for case in range(5):
+        machine = Made(case, factor, 1.0)
+        history = [machine.run(SMALL) for _ in range(20)]
+        for _ in range(30):
+            one = machine.run(ALL)
+            low, _, high = quoted(correct(history, one.work, False, ASSUMED), one.work)
+            within += low <= one.trained + (one.beyond or 0.0) <= high
+            if one.trained >= 0.5:
+                history.append(one)
+    assert within >= 0.8 * 5 * 30
+
+
 @pytest.mark.parametrize("factor", [0.2, 4.0])
 def test_a_few_large_jobs_among_the_small_teach_how_slow_the_machine_is(factor: float) -> None:
     machine = Made(1, factor, 1.0)

@@ -72,7 +72,7 @@ def test_measurements_are_averaged_and_their_scatter_widens_the_range(database: 
     assert rate.samples == 3
     assert rate.microseconds == pytest.approx(1e6 / steps * (MEMORY + 2 * (1 - MEMORY)))
     assert rate.spread == pytest.approx((1 - MEMORY) * 0.6931, rel=1e-3)  # 0, then log 2
-    assert predicted.high / predicted.expected == pytest.approx(predicted.expected / predicted.low)
+    assert predicted.low < predicted.expected < predicted.high
 
 
 def test_shapes_are_told_apart_by_what_costs_time() -> None:
@@ -154,6 +154,15 @@ def test_a_cohort_that_gave_way_teaches_its_training(database: Database) -> None
     assert rate is not None
     assert (rate.samples, rate.startup_seconds) == (2, 0.5)
     assert rate.microseconds * trial_steps(spec(), 32, 8) == pytest.approx(1e6 * (MEMORY * 3.0 + (1 - MEMORY) * 6.0))
+
+
+def test_starts_that_differ_widen_the_range_of_what_repeats(database: Database) -> None:
+    for beyond in (0.5, 0.5, 0.5, 0.4, 3.0, 0.5):
+        ran(database, seconds=0.05, beyond=beyond)
+    with database.read() as session:
+        seconds = predict(session, Prepared(spec(), Settings()).loads, 1)
+    assert seconds.high > 3.0
+    assert seconds.low < 0.45
 
 
 def test_one_start_that_was_held_up_does_not_stand_for_all(database: Database) -> None:
