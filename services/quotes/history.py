@@ -52,8 +52,9 @@ class Rate:
 def undisturbed() -> tuple[ColumnElement[bool], ...]:
     """Conditions of the succeeded cohorts whose `duration_seconds` is that of their epochs, each trained once.
 
-    A cohort that gave way or was paused goes on from the end of an epoch, so that nothing is done twice; one that
-    failed or was lost does some of its work again, and one that was split has the time of both parts.
+    A cohort that gave way, was paused or was given back goes on from the end of an epoch, so that none counts twice.
+    One that failed or was lost was disturbed in ways that its time does not tell, and one that was split has the time
+    of both parts.
     """
     return (
         CohortRow.state == "succeeded",

@@ -124,7 +124,8 @@ def _tie(
 ) -> str:
     """Several arms share the first rank."""
     if better := _better(question, leader, peers):
-        return _shared_with_better(question, leader, better[0], [leader, *peers], pair_of[better[0].key])
+        shared = _shared_with_better(question, leader, better[0], [leader, *peers], pair_of[better[0].key])
+        return f"{shared}{_ranks_below(below, '; ')}"
     where = " among the arms of the first rank" if _better(question, leader, below) else ""
     head = f"{leader.label} has the {question.best} {question.what}{where}"
     equal = [arm for arm in peers if _equal(leader, arm)]

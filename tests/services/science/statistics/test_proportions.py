@@ -14,7 +14,8 @@ SHARES = st.integers(0, 40).flatmap(lambda n: st.tuples(st.integers(0, n), st.ju
 @settings(max_examples=100, deadline=None)
 def test_it_is_scipys(one: tuple[int, int], other: tuple[int, int]) -> None:
     table = [[one[0], one[1] - one[0]], [other[0], other[1] - other[0]]]
-    assert fisher_exact_p(*one, *other) == pytest.approx(stats.fisher_exact(table).pvalue, abs=1e-9)
+    _, expected = stats.fisher_exact(table)
+    assert fisher_exact_p(*one, *other) == pytest.approx(expected, abs=1e-9)
     assert fisher_exact_p(*one, *other) == pytest.approx(fisher_exact_p(*other, *one), abs=1e-9)
 
 
