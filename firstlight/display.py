@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from firstlight.client import FINAL, Client
-from firstlight.output import Column, console, one_line, plain, say, show_table, table_of
+from firstlight.output import Column, console, note, one_line, plain, say, show_table, table_of
 
 MOST_FAILED = 5_000
 """Failed trials whose reasons are read."""
@@ -171,15 +171,18 @@ def show_comparison(comparison: Mapping[str, Any]) -> None:
         return
     show_table(ARM_COLUMNS, _arm_rows(comparison))
     say(one_line(comparison["verdict"]))
+    for warning in comparison.get("warnings") or ():
+        note(one_line(f"note: {warning}"))
 
 
 def comparison_view(comparison: Mapping[str, Any]) -> Group:
-    """The comparison as a table in ranking order, with the verdict under it."""
+    """The comparison as a table in ranking order, with the verdict under it, and what makes it less than it seems."""
     level = f"{round(100 * comparison.get('confidence', 0.95))} % interval"
     columns = [Column(level, right=True) if column.name == "interval" else column for column in ARM_COLUMNS]
     title = f"{comparison['metric']} ({comparison.get('at', 'final')}), {comparison['direction']} is better"
     table = table_of(columns, _arm_rows(comparison), title=title)
-    return Group(table, Text(plain(comparison["verdict"]), style="bold"))
+    warnings = [Text(plain(f"note: {warning}")) for warning in comparison.get("warnings") or ()]
+    return Group(table, Text(plain(comparison["verdict"]), style="bold"), *warnings)
 
 
 def _arm_rows(comparison: Mapping[str, Any]) -> Iterator[list[str]]:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from services.comparisons.arms import arm_inputs, training_counterpart
 from services.comparisons.comparable import check_comparable
+from services.comparisons.unlike import Unlike, unlike
 from services.errors import ConflictError, FieldProblem, InvalidInputError
 from services.experiments.store import get
 from services.results.loader import load_results
@@ -61,13 +62,23 @@ def comparison(
     experiments = [get(session, experiment_id) for experiment_id in experiment_ids]
     check_comparable(list(dict.fromkeys(experiments)), question.metric)
     curves = CurveWish(question.metrics(), finished=True)
-    return compare_results([load_results(session, row, curves) for row in experiments], question, grams_per_kwh)
+    results = [load_results(session, row, curves) for row in experiments]
+    return compare_results(results, question, grams_per_kwh, unlike(experiments, results))
 
 
 def compare_results(
-    experiments: Sequence[ExperimentResults], question: Question, grams_per_kwh: float | None = None
+    experiments: Sequence[ExperimentResults],
+    question: Question,
+    grams_per_kwh: float | None = None,
+    differences: Sequence[Unlike] = (),
 ) -> Comparison:
     """Compare the arms of experiments that are loaded already, with the curves of the question's metrics.
+
+    Args:
+        experiments: whose arms are compared.
+        question: what is asked.
+        grams_per_kwh: CO2 equivalent of the electricity; None leaves it out.
+        differences: in what the experiments differ beside their arms; the answer names it.
 
     Raises:
         InvalidInputError: no such metric or axis.
@@ -90,6 +101,8 @@ def compare_results(
             confidence=question.confidence,
             ci_method=question.method,
             threshold=question.threshold,
+            unlike=[str(one) for one in differences],
+            warnings=[one.warning for one in differences],
         )
     )
 

@@ -107,7 +107,7 @@ class Prepared:
         cohorts = grids.cut(self.grid, width, self.lanes)
         loads = [load(self.spec, self.grid, positions, self.machine) for positions in cohorts]
         least = self.machine.import_seconds
-        later = [replace(item, seconds=max(item.seconds, least)) for item in loads[self.lanes :]]
+        later = [replace(item, seconds=max(item.seconds, least), least_seconds=least) for item in loads[self.lanes :]]
         return cohorts, [*loads[: self.lanes], *later]
 
     def seconds(self, session: Session) -> Seconds:

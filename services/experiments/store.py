@@ -73,6 +73,8 @@ def create(session: Session, spec: ExperimentSpec, settings: Settings, origin: O
             "seconds": seconds.model_dump(),
             "memory_bytes": prepared.memory_bytes,
             "cohort_seconds": [item.seconds for item in prepared.loads],
+            "cohort_work": [item.work for item in prepared.loads],
+            "images": prepared.loads[0].images,
             "machine": prepared.machine.digest,
         },
     )

@@ -4,6 +4,7 @@
 |---|---|
 | `<shape>:<engine>:<device>` | microseconds per trial and step of one shape of work |
 | `<shape>:<engine>:<device>:spread` | by how much such measurements were off |
+| `<shape>:<engine>:<device>:seconds` | seconds of training that such measurements lasted |
 | `startup:<engine>:<device>` | seconds of a cohort beyond its training |
 | `machine:<name>:<digest>` | one number of a measured machine |
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 _STARTUP = "startup"
 _MACHINE = "machine"
 _SPREAD = "spread"
+_SECONDS = "seconds"
 MACHINE_PREFIX = f"{_MACHINE}:"
 """What every key of a measured machine begins with, and no other key."""
 
@@ -44,6 +46,11 @@ class RateKey:
     def spread(self) -> str:
         """The key of how far the measurements of this rate lie apart."""
         return f"{self}:{_SPREAD}"
+
+    @property
+    def seconds(self) -> str:
+        """The key of how long the measured trainings were: what a rate may be stretched to."""
+        return f"{self}:{_SECONDS}"
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,9 @@ class Load:
         memory_bytes: data, parameters, gradients, optimizer state, activations and checkpoint of the whole cohort.
         shape: what its measured rate is kept under.
         trial_steps: optimizer steps of all its trials.
+        work: what of `seconds` is training, the start-up left out.
+        images: whether the network has convolutions.
+        least_seconds: what it takes at least, because it waits for a process that starts meanwhile.
     """
 
     parameters: int
@@ -47,6 +50,9 @@ class Load:
     memory_bytes: int
     shape: str
     trial_steps: int
+    work: float
+    images: bool
+    least_seconds: float = 0.0
 
 
 def stages(spec: ExperimentSpec, width_factor: int = 1) -> tuple[Stage, ...]:
@@ -90,6 +96,8 @@ def load(spec: ExperimentSpec, grid: Grid, positions: tuple[int, ...], machine: 
         FLOAT_BYTES * (rows + held),
         shape_key(spec.resolved(), arm, trials),
         trial_steps(spec, arm.batch_size, trials),
+        seconds,
+        images,
     )
 
 

@@ -1,8 +1,8 @@
 """What finished cohorts took, kept by the shape of their work, for the next quote.
 
 Kept are microseconds per trial and step (evaluation and layer diagnostics included) and seconds from the claim to the
-end beyond the training, each as an exponential average for one engine and device, and how far a new measurement was
-off the average before it.
+end beyond the training, each as an exponential average for one engine and device, how far a new measurement was off
+the average before it, and how long the measured trainings were: what took milliseconds says little of hours.
 """
 
 import hashlib
@@ -10,17 +10,20 @@ import math
 from dataclasses import dataclass
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session
 
 from services.db.base import now
 from services.db.tables import CalibrationRow, CohortRow, ExperimentRow, TrialRow
 from services.quotes.calibration_keys import Place, RateKey, read_rate_key, shape_prefix, startup_key
+from services.quotes.correction import MOST_STARTUP
 from services.science.datasets import plan_rows
 from services.science.spec import Arm, ExperimentSpec
 
 MEMORY = 0.7
 """How much of the old average a new measurement leaves."""
+UNKNOWN_SECONDS = 1.0
+"""How long measured trainings are taken to have been where that was not kept yet."""
 FIRST_SPREAD = 0.25
 """Spread assumed after a single measurement: about a quarter more or less."""
 
@@ -35,6 +38,7 @@ class Rate:
         spread: mean of the logarithm by which measurements were off.
         samples: how many there were.
         place: engine and device.
+        seconds: how long the measured trainings were.
     """
 
     microseconds: float
@@ -42,6 +46,31 @@ class Rate:
     spread: float
     samples: int
     place: Place
+    seconds: float = UNKNOWN_SECONDS
+
+
+def undisturbed() -> tuple[ColumnElement[bool], ...]:
+    """Conditions of the succeeded cohorts whose `duration_seconds` is that of their epochs, each trained once.
+
+    A cohort that gave way, was paused or was given back goes on from the end of an epoch, so that none counts twice.
+    One that failed or was lost was disturbed in ways that its time does not tell, and one that was split has the time
+    of both parts.
+    """
+    return (
+        CohortRow.state == "succeeded",
+        CohortRow.attempt == 1 + CohortRow.interruptions,
+        CohortRow.failures == 0,
+        CohortRow.losses == 0,
+        CohortRow.parent_id.is_(None),
+        CohortRow.duration_seconds > 0.0,
+        CohortRow.started_at.is_not(None),
+        CohortRow.finished_at.is_not(None),
+    )
+
+
+def all_succeeded() -> ColumnElement[bool]:
+    """Condition of the cohorts of which no trial diverged and so ended before its time."""
+    return ~exists().where(TrialRow.cohort_id == CohortRow.id, TrialRow.state != "succeeded")
 
 
 def shape_key(spec: ExperimentSpec, arm: Arm, trials: int) -> str:
@@ -72,13 +101,13 @@ def trial_steps(spec: ExperimentSpec, batch_size: int, trials: int) -> int:
 def learn(session: Session, cohort_id: str, engine: str) -> bool:
     """Take note of what a succeeded cohort took; false when it says nothing of the next one.
 
-    A cohort that was interrupted, or of which a trial diverged, is left out: some of its work was done twice or never.
+    A cohort that was disturbed, or of which a trial diverged, is left out: some of its work was done twice or never.
+    Of one that gave way only the training counts.
     """
-    cohort = session.get_one(CohortRow, cohort_id)
-    ill = session.execute(
-        select(func.count()).where(TrialRow.cohort_id == cohort_id, TrialRow.state != "succeeded")
-    ).scalar_one()
-    if cohort.state != "succeeded" or cohort.attempt != 1 or ill or cohort.duration_seconds <= 0.0:
+    cohort = session.scalars(
+        select(CohortRow).where(CohortRow.id == cohort_id, *undisturbed(), all_succeeded())
+    ).one_or_none()
+    if cohort is None:
         return False
     assert cohort.started_at is not None
     assert cohort.finished_at is not None
@@ -93,8 +122,17 @@ def learn(session: Session, cohort_id: str, engine: str) -> bool:
     if average is not None:
         _average(session, key.spread, abs(math.log(measured / average.value)))
     _average(session, str(key), measured)
-    _average(session, startup_key(key.place), max(0.0, beyond))
+    _average(session, key.seconds, cohort.duration_seconds)
+    if cohort.attempt == 1:
+        _average_startup(session, startup_key(key.place), beyond)
     return True
+
+
+def _average_startup(session: Session, key: str, beyond: float) -> None:
+    """One start that was held up, by a suspended machine or a slow disk, must not stand for all."""
+    usual = session.get(CalibrationRow, key)
+    most = MOST_STARTUP if usual is None else min(MOST_STARTUP, 1.0 + 4.0 * usual.value)
+    _average(session, key, min(most, max(0.0, beyond)))
 
 
 def known_rate(session: Session, shape: str) -> Rate | None:
@@ -110,13 +148,14 @@ def known_rate(session: Session, shape: str) -> Rate | None:
         return None
     row, key = max(rates, key=lambda rate: rate[0].updated_at)
     startup = session.get(CalibrationRow, startup_key(key.place))
-    spread = rows.get(key.spread)
+    spread, seconds = rows.get(key.spread), rows.get(key.seconds)
     return Rate(
         row.value,
         0.0 if startup is None else startup.value,
         FIRST_SPREAD if spread is None else spread.value,
         row.samples,
         key.place,
+        UNKNOWN_SECONDS if seconds is None else seconds.value,
     )
 
 

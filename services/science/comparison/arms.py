@@ -192,7 +192,9 @@ def _convergence(
     reached = np.isfinite(times)
     waited = np.where(reached, times, horizon)
     # Nobody is censored before the horizon, so the restricted mean is an ordinary mean and its t interval applies.
-    restricted = t_interval(waited, confidence)
+    restricted = bounds(t_interval(waited, confidence))
+    # Its ends may leave what times can be; their true mean cannot.
+    low, high = (None if end is None else min(max(end, 0.0), horizon) for end in (restricted.low, restricted.high))
     return Convergence(
         threshold=threshold,
         rule=rule,
@@ -202,7 +204,7 @@ def _convergence(
         censored=int((~reached).sum()),
         median_epochs=kaplan_meier(waited, reached).median(),
         restricted_mean=number(waited.mean()),
-        restricted_mean_ci=bounds(restricted),
+        restricted_mean_ci=restricted.model_copy(update={"low": low, "high": high}),
         area_under_curve=summary(area_under_curve(arm.curve) if arm.curve.size else np.empty(0), confidence),
     )
 

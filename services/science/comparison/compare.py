@@ -15,10 +15,15 @@ from services.science.comparison.arms import (
 from services.science.comparison.input import ComparisonInput
 from services.science.comparison.models import Comparison, EffectRow, Effects, RankRow
 from services.science.comparison.pairs import PairTests
-from services.science.comparison.verdict import verdict_sentence
+from services.science.comparison.verdict import Question, verdict_sentence
 from services.science.statistics.directions import metric_direction
 from services.science.statistics.effects import two_way_effects
 from services.science.statistics.ranking import Standing, shared_ranks, standing_order
+
+OPTIMISM = (
+    "at=best takes each trial's best epoch by the very validation rows that it is then measured on, which flatters "
+    "every arm, and noisy ones most; ask at=final for what to expect on new rows"
+)
 
 
 def compare(request: ComparisonInput) -> Comparison:
@@ -40,7 +45,7 @@ def compare(request: ComparisonInput) -> Comparison:
     order = standing_order(standings, lower)
     ordered = [standings[index] for index in order]
     tests = PairTests([data[index] for index in order], round(1 - request.confidence, 12), lower, request.seed)
-    ranks = shared_ranks(ordered, range(len(order)), tests.told_apart)
+    ranks = shared_ranks(ordered, range(len(order)), tests.worse)
     ranking = [
         RankRow(
             rank=rank,
@@ -64,7 +69,13 @@ def compare(request: ComparisonInput) -> Comparison:
         pairs_tested=tests.family,
         ranking=ranking,
         effects=_effects(data),
-        verdict=verdict_sentence(request.metric, direction, request.at, request.confidence, arms, ranking, pairs),
+        verdict=verdict_sentence(
+            Question(request.metric, direction, request.at, request.confidence, tests.family, request.unlike),
+            arms,
+            ranking,
+            pairs,
+        ),
+        warnings=[*request.warnings, *([OPTIMISM] if request.at == "best" else [])],
     )
 
 

@@ -90,6 +90,10 @@ class ComparisonInput:
     """Value whose first reaching is timed; None lets the data choose (see `convergence_threshold`)."""
     seed: int = 0
     """Of the resampling streams (bootstrap, Monte Carlo permutation)."""
+    unlike: Sequence[str] = ()
+    """In what the arms' experiments differ beside the arms, in words for the sentence: ``epochs (10 against 20)``."""
+    warnings: Sequence[str] = ()
+    """What is to be said beside the answer, in whole sentences."""
 
     def __post_init__(self) -> None:
         """Check the confidence and that keys are unique."""

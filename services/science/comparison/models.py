@@ -51,7 +51,10 @@ class Convergence(Strict):
     censored: int
     median_epochs: float | None = Field(description="Kaplan-Meier median; null if fewer than half reach the threshold")
     restricted_mean: float | None = Field(description="mean of min(epochs to threshold, horizon)")
-    restricted_mean_ci: Bounds
+    restricted_mean_ci: Bounds = Field(
+        description="t interval, cut at 0 and at the horizon: no mean of such times lies beyond, so that the cut takes "
+        "nothing from how often it is right"
+    )
     area_under_curve: Summary
 
 
@@ -142,6 +145,10 @@ class PairResult(Strict):
         description="seeds at which a difference of this effect size would be found with 80 % power after adjustment: "
         "enough for the paired t test and for the permutation test to reach its level; null if unknown or too many"
     )
+    diverged_p_value: float | None = Field(description="Fisher's exact test of the two shares of diverged trials")
+    diverged_p_holm: float | None = Field(
+        description="adjusted for every pair of arms with results; a family of its own, beside that of p_holm"
+    )
 
 
 class RankRow(Strict):
@@ -191,3 +198,7 @@ class Comparison(Strict):
     ranking: list[RankRow]
     effects: Effects | None
     verdict: str
+    warnings: list[str] = Field(
+        description="what makes the answer less than it seems: experiments that differ in more than their arms, a best "
+        "epoch that flatters"
+    )

@@ -19,6 +19,7 @@ from services.science.statistics.permutation import (
     monte_carlo_sign_flip_p,
 )
 from services.science.statistics.power import seeds_for_power, seeds_to_reach
+from services.science.statistics.proportions import fisher_exact_p
 from services.science.streams import Purpose, stream
 
 Floats = NDArray[np.float64]
@@ -67,10 +68,42 @@ class PairTests:
         self.draws = int(np.clip(np.ceil(2 * self.family / alpha), DRAWS, most))
         self.p = self._p_values(self.values[self.a] - self.values[self.b])
         self.p_holm = holm(self.p, total=self.family)
+        shares = [
+            fisher_exact_p(arms[a].diverged, arms[a].results, arms[b].diverged, arms[b].results)
+            if arms[a].results and arms[b].results
+            else np.nan
+            for a, b in zip(rows.tolist(), columns.tolist(), strict=True)
+        ]
+        with_results = sum(arm.results > 0 for arm in arms)
+        self.share_family = with_results * (with_results - 1) // 2
+        """Pairs of arms with results: the number of tests that the adjustment of the diverged shares is for."""
+        self.share_p = np.array(shares, dtype=np.float64)
+        self.share_p_holm = holm(self.share_p, total=self.share_family)
         self._listed = {(int(a), int(b)): index for index, (a, b) in enumerate(zip(rows, columns, strict=True))}
 
-    def told_apart(self, a: int, b: int) -> bool:
-        """Whether the adjusted p of a listed pair, or Bonferroni's of another, is at most alpha."""
+    def worse(self, leader: int, arm: int) -> bool:
+        """Whether a test finds that the arm diverged more than the leader, or that its mean is worse.
+
+        Of a listed pair the adjusted p decides, of another Bonferroni's.
+        """
+        return self._diverged_more(leader, arm) or (self._means_apart(leader, arm) and self._ahead(leader, arm))
+
+    def _ahead(self, leader: int, arm: int) -> bool:
+        """Whether the leader is better on the common seeds."""
+        gap = float(np.nansum(self.values[leader] - self.values[arm]))
+        return gap < 0 if self.lower_is_better else gap > 0
+
+    def _diverged_more(self, leader: int, arm: int) -> bool:
+        one, other = self.arms[leader], self.arms[arm]
+        if not one.results or not other.results or other.diverged * one.results <= one.diverged * other.results:
+            return False
+        index = self._listed.get((min(leader, arm), max(leader, arm)))
+        if index is not None:
+            return bool(self.share_p_holm[index] <= self.alpha)
+        p = fisher_exact_p(one.diverged, one.results, other.diverged, other.results)
+        return p * self.share_family <= self.alpha
+
+    def _means_apart(self, a: int, b: int) -> bool:
         index = self._listed.get((min(a, b), max(a, b)))
         if index is not None:
             return bool(self.p_holm[index] <= self.alpha)
@@ -134,6 +167,8 @@ class PairTests:
                     effect_size_corrected=number(corrected[i]),
                     probability_of_improvement=number(improvement[i]),
                     seeds_needed=int(needed[i]) if np.isfinite(needed[i]) else None,
+                    diverged_p_value=number(self.share_p[i]),
+                    diverged_p_holm=number(self.share_p_holm[i]),
                 )
             )
         return pairs

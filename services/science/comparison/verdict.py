@@ -1,5 +1,6 @@
 """The sentence of a comparison: what the numbers say, and no more."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,18 +9,60 @@ from services.science.statistics.directions import Direction
 from services.science.statistics.power import seeds_to_reach
 
 _NAMED = 4
+_ROUNDING = 1e-12
+"""Means closer than this share of them are equal: what parts them is the order in which they were summed."""
 
 
 @dataclass(frozen=True)
-class _Words:
-    """Words that depend on the question."""
+class Question:
+    """The question that the sentence answers.
 
-    what: str
-    best: str
-    better: str
-    sign: int
-    percent: str
-    alpha: float
+    Attributes:
+        metric: such as ``val_loss``.
+        direction: which end of it is better.
+        at: final, best or auc.
+        confidence: of the intervals; the level of the tests is 1 minus it.
+        tested: pairs that the p-values are adjusted for.
+        unlike: in what the arms' experiments differ beside the arms.
+    """
+
+    metric: str
+    direction: Direction
+    at: str
+    confidence: float
+    tested: int
+    unlike: Sequence[str] = ()
+
+    @property
+    def what(self) -> str:
+        """The number of each trial."""
+        metric = self.metric
+        words = {
+            "final": f"final {metric}",
+            "best": f"best-epoch {metric}",
+            "auc": f"{metric} averaged over the epochs",
+        }
+        return words[self.at]
+
+    @property
+    def best(self) -> str:
+        """The superlative."""
+        return "lowest" if self.direction == "lower" else "highest"
+
+    @property
+    def sign(self) -> int:
+        """What makes a better number the larger one."""
+        return -1 if self.direction == "lower" else 1
+
+    @property
+    def percent(self) -> str:
+        """The confidence, as it is said."""
+        return f"{100 * self.confidence:.4g} %"
+
+    @property
+    def alpha(self) -> float:
+        """The level of the tests."""
+        return round(1 - self.confidence, 12)
 
     @property
     def level(self) -> str:
@@ -28,162 +71,288 @@ class _Words:
 
 
 def verdict_sentence(
-    metric: str,
-    direction: Direction,
-    at: str,
-    confidence: float,
-    arms: Sequence[ArmResult],
-    ranking: Sequence[RankRow],
-    pairs: Sequence[PairResult],
+    question: Question, arms: Sequence[ArmResult], ranking: Sequence[RankRow], pairs: Sequence[PairResult]
 ) -> str:
-    """One plain sentence, true to the numbers."""
-    words = _Words(
-        what={"final": f"final {metric}", "best": f"best-epoch {metric}", "auc": f"{metric} averaged over the epochs"}[
-            at
-        ],
-        best="lowest" if direction == "lower" else "highest",
-        better="lower" if direction == "lower" else "higher",
-        sign=-1 if direction == "lower" else 1,
-        percent=f"{100 * confidence:.4g} %",
-        alpha=round(1 - confidence, 12),
-    )
+    """One plain sentence, true to the numbers: a tie has no winner."""
     by_key = {arm.key: arm for arm in arms}
     ranked = [by_key[row.key] for row in ranking if row.rank is not None]
     if not ranked:
         return "No trial has a result yet, so there is nothing to compare."
-    leader = ranked[0]
+    leader, others = ranked[0], ranked[1:]
     if leader.mean is None:
         total = sum(arm.n for arm in arms)
-        return f"Every trial with a result diverged ({total} of {total}), so no arm has a {metric} to compare."
+        return f"Every trial with a result diverged ({total} of {total}), so no arm has a {question.metric} to compare."
+    pair_of = {pair.b.key: pair for pair in pairs if pair.a.key == leader.key}
+    first = {row.key for row in ranking if row.rank == 1}
+    peers = [arm for arm in others if arm.key in first]
+    below = others[len(peers) :]
     if len(arms) == 1:
-        body = f"There is only one arm, {leader.label}, with {_level(leader, words)}, and nothing to compare it with"
+        body = f"There is only one arm, {leader.label}, with {_level(question, leader)}, and nothing to compare it with"
+    elif not others:
+        body = f"{leader.label} is the only arm with results, with {_level(question, leader)}, so nothing is compared"
+    elif not peers:
+        body = _winner(question, leader, others, pair_of)
     else:
-        body = _compared(words, leader, ranked, ranking, [pair for pair in pairs if pair.a.key == leader.key])
-    return f"{body}{_left_out(arms)}."
+        body = _tie(question, leader, peers, below, pair_of)
+    return f"{body}{_left_out(arms)}{_unlike(question)}."
 
 
-def _compared(
-    words: _Words,
-    leader: ArmResult,
-    ranked: Sequence[ArmResult],
-    ranking: Sequence[RankRow],
-    pairs: Sequence[PairResult],
-) -> str:
-    pair_of = {pair.b.key: pair for pair in pairs}
-    rank_of = {row.key: row.rank for row in ranking}
-    share = leader.diverged / leader.n
-    rivals = [arm for arm in ranked[1:] if arm.diverged / arm.n == share and arm.mean is not None]
-    behind = [arm for arm in ranked[1:] if arm not in rivals]
-    if not rivals:
-        return _without_rival(words, leader, behind)
-    runner = rivals[0]
+def _winner(question: Question, leader: ArmResult, others: Sequence[ArmResult], pair_of: dict[str, PairResult]) -> str:
+    """One arm stands alone on the first rank: by its mean, or because it diverged less."""
+    runner = others[0]
     pair = pair_of[runner.key]
-    peers = [arm for arm in rivals if rank_of[arm.key] == 1]
-    head = f"{leader.label} has the {words.best} {words.what}{_among(words, leader, behind)}"
-    if not peers:
-        return f"{head}, {_level(leader, words)}, {_ahead(words, pair, runner, True)}{_others(rivals, behind, pair_of)}"
-    if pair.n == 0:
-        return f"{head}, {_level(leader, words)}, but shares no finished seed with {runner.label} to compare them on"
-    tests = sum(1 for other in ranked if other.mean is not None)
-    needed = seeds_to_reach(words.alpha, max(1, tests * (tests - 1) // 2))
-    if pair.n == 1:
+    if pair.distinguishable and runner.mean is not None and _gap(question, pair) > 0:
+        diverged = " among the arms that diverged least" if _better(question, leader, others) else ""
         return (
-            f"One seed cannot tell arms apart: {head} in a single run, {_ahead(words, pair, runner, False)}, "
-            f"and at least {needed} seeds are needed"
+            f"{leader.label} has the {question.best} {question.what}{diverged}, {_level(question, leader)}, "
+            f"{_ahead(question, pair, leader, runner, True)}{_others(question, others, pair_of)}"
         )
-    if not pair.can_reach_alpha:
-        more = f"; at least {needed} are needed" if needed > pair.n else ""
-        return (
-            f"{pair.n} seeds cannot show a difference at the {words.level} level, because the smallest p that they can "
-            f"give is {_p(pair.min_attainable_p)} before adjustment{more}: {head}, {_level(leader, words)}, "
-            f"{_ahead(words, pair, runner, False)}"
-        )
-    below = len(ranked) - 1 - len(peers)
-    others = "the other arm ranks" if below == 1 else f"the other {below} arms rank"
-    rest = f", and {others} below them" if below else ""
-    return (
-        f"{_names([leader, *peers])} cannot be told apart with {pair.n} seeds at the {words.level} level{rest}: "
-        f"{head}, {_level(leader, words)}, {_ahead(words, pair, runner, False)}{_seeds(pair)}"
-    )
-
-
-def _without_rival(words: _Words, leader: ArmResult, behind: Sequence[ArmResult]) -> str:
-    if not behind:
-        return f"{leader.label} is the only arm with results, with {_level(leader, words)}, so nothing is compared"
-    runner = behind[0]
     return (
         f"{leader.label} ranks first because the smallest share of its trials diverged ({leader.diverged} of "
-        f"{leader.n}, against {runner.diverged} of {runner.n} of {runner.label}), with {_level(leader, words)}"
-        f"{_better_but_diverged(words, leader, behind)}"
+        f"{leader.n}, against {runner.diverged} of {runner.n} of {runner.label}; {_fisher(pair)}), with "
+        f"{_level(question, leader)}{_better_but_diverged(question, leader, others)}"
+        f"{_others(question, others, pair_of)}"
     )
 
 
-def _better_but_diverged(words: _Words, leader: ArmResult, behind: Sequence[ArmResult]) -> str:
-    rivals = [arm for arm in behind if _beats(words, arm, leader)]
-    if not rivals:
-        return ""
-    best = max(rivals, key=lambda arm: words.sign * (arm.mean or 0.0))
+def _tie(
+    question: Question,
+    leader: ArmResult,
+    peers: Sequence[ArmResult],
+    below: Sequence[ArmResult],
+    pair_of: dict[str, PairResult],
+) -> str:
+    """Several arms share the first rank."""
+    if better := _better(question, leader, peers):
+        shared = _shared_with_better(question, leader, better[0], [leader, *peers], pair_of[better[0].key])
+        return f"{shared}{_ranks_below(below, '; ')}"
+    where = " among the arms of the first rank" if _better(question, leader, below) else ""
+    head = f"{leader.label} has the {question.best} {question.what}{where}"
+    equal = [arm for arm in peers if _equal(leader, arm)]
+    shares = _shares(leader, peers, pair_of)
+    if equal:
+        return f"{_exactly(question, leader, equal, peers, pair_of)}{_ranks_below(below, '; ')}{shares}"
+    runner = max(peers, key=lambda arm: question.sign * (arm.mean or 0.0))
+    pair = pair_of[runner.key]
+    tests = sum(1 for arm in (leader, *peers, *below) if arm.mean is not None)
+    needed = seeds_to_reach(question.alpha, max(1, tests * (tests - 1) // 2))
+    if pair.n < 2 or not pair.can_reach_alpha:
+        return f"{_too_few_seeds(question, head, leader, runner, pair, needed)}{shares}"
+    seeds = _common(pair, leader, runner)
     return (
-        f", although the trials of {best.label} that finished have a {words.better} mean ({_n(best.mean)}, "
+        f"{_names([leader, *peers])} cannot be told apart with {seeds} at the {question.level} level"
+        f"{_ranks_below(below, ', and ')}: {head}, {_level(question, leader)}, "
+        f"{_ahead(question, pair, leader, runner, False)}{_repeated(leader, runner) or _seeds(pair)}{shares}"
+    )
+
+
+def _too_few_seeds(
+    question: Question, head: str, leader: ArmResult, runner: ArmResult, pair: PairResult, needed: int
+) -> str:
+    """No test can tell the two apart; more seeds are asked for where they could help."""
+    if pair.n == 0:
+        return f"{head}, {_level(question, leader)}, but shares no finished seed with {runner.label} to compare them on"
+    ahead = _ahead(question, pair, leader, runner, False)
+    if pair.n == 1 and _all_common(pair, leader, runner):
+        return (
+            f"One seed cannot tell arms apart: {head} in a single run, {ahead}, and at least {needed} seeds are needed"
+        )
+    if pair.n == 1:
+        return (
+            f"{leader.label} and {runner.label} share only one finished seed, which cannot tell them apart: {head}, "
+            f"{_level(question, leader)}, {ahead}, and at least {needed} common seeds are needed"
+        )
+    repeated = _repeated(leader, runner)
+    more = f"; at least {needed} are needed" if needed > pair.n and not repeated else ""
+    return (
+        f"{_common(pair, leader, runner)} cannot show a difference at the {question.level} level, because the smallest "
+        f"p that they can give is {_p(pair.min_attainable_p)} before adjustment{more}: {head}, "
+        f"{_level(question, leader)}, {ahead}{repeated}"
+    )
+
+
+def _all_common(pair: PairResult, leader: ArmResult, runner: ArmResult) -> bool:
+    """Whether the two arms finished the same seeds, so that their means are those of the pair."""
+    return pair.n == _finished(leader) == _finished(runner)
+
+
+def _common(pair: PairResult, leader: ArmResult, runner: ArmResult) -> str:
+    return f"{pair.n} {'' if _all_common(pair, leader, runner) else 'common '}seeds"
+
+
+def _shared_with_better(
+    question: Question, leader: ArmResult, best: ArmResult, group: Sequence[ArmResult], pair: PairResult
+) -> str:
+    """An arm with the better mean diverged more, and no test finds that it does: none of the two is above the other."""
+    return (
+        f"{_names(group)} share the first rank: {best.label} has the {question.best} {question.what} of them, "
+        f"{_level(question, best)}, but {best.diverged} of its {best.n} trials diverged, against {leader.diverged} of "
+        f"{leader.n} of {leader.label} ({_fisher(pair)}), which has {_level(question, leader)}, "
+        f"{_ahead(question, pair, leader, best, pair.distinguishable)}"
+    )
+
+
+def _exactly(
+    question: Question,
+    leader: ArmResult,
+    equal: Sequence[ArmResult],
+    peers: Sequence[ArmResult],
+    pair_of: dict[str, PairResult],
+) -> str:
+    """The best mean belongs to several arms: it is nobody's victory."""
+    tied = [leader, *equal]
+    pairs = [pair_of[arm.key] for arm in equal]
+    every = "both" if len(tied) == 2 else "all"
+    text = (
+        f"{_names(tied)} tie exactly: {every} have the {question.best} {question.what}, {_level(question, leader)}, "
+        "so none of them is the better one"
+    )
+    if all(pair.n > 1 and pair.difference.mean == 0 and pair.effect_size is None for pair in pairs):
+        text += f", and on each of their {pairs[0].n} common seeds they are equal, so that more seeds promise nothing"
+    elif all(pair.n == 1 for pair in pairs):
+        text += ", and one seed could not tell them apart"
+    others = [arm for arm in peers if arm not in equal]
+    return f"{text}; {_names(others)} cannot be told apart from {leader.label}" if others else text
+
+
+def _better(question: Question, leader: ArmResult, arms: Sequence[ArmResult]) -> list[ArmResult]:
+    """Those with a better mean than the leader, which all diverged more; the best first."""
+    mean = leader.mean or 0.0
+    better = [
+        arm
+        for arm in arms
+        if arm.mean is not None and not _equal(leader, arm) and question.sign * (arm.mean - mean) > 0
+    ]
+    return sorted(better, key=lambda arm: -question.sign * (arm.mean or 0.0))
+
+
+def _equal(a: ArmResult, b: ArmResult) -> bool:
+    return a.mean is not None and b.mean is not None and math.isclose(a.mean, b.mean, rel_tol=_ROUNDING)
+
+
+def _finished(arm: ArmResult) -> int:
+    return arm.n - arm.diverged
+
+
+def _better_but_diverged(question: Question, leader: ArmResult, others: Sequence[ArmResult]) -> str:
+    better = _better(question, leader, others)
+    if not better:
+        return ""
+    best = better[0]
+    word = "lower" if question.sign < 0 else "higher"
+    return (
+        f", although the trials of {best.label} that finished have a {word} mean ({_n(best.mean)}, "
         f"{best.diverged} of {best.n} diverged)"
     )
 
 
-def _among(words: _Words, leader: ArmResult, behind: Sequence[ArmResult]) -> str:
-    return " among the arms that diverged least" if any(_beats(words, arm, leader) for arm in behind) else ""
-
-
-def _beats(words: _Words, arm: ArmResult, leader: ArmResult) -> bool:
-    return arm.mean is not None and leader.mean is not None and words.sign * (arm.mean - leader.mean) > 0
-
-
-def _level(arm: ArmResult, words: _Words) -> str:
-    finished = arm.n - arm.diverged
-    if finished == 1:
+def _level(question: Question, arm: ArmResult) -> str:
+    if _finished(arm) == 1:
         return f"{_n(arm.mean)} with one seed, which gives no interval"
-    interval = f"{words.percent} interval {_n(arm.ci.low)} to {_n(arm.ci.high)}"
-    return f"{_n(arm.mean)} on average over {finished} seeds ({interval})"
+    interval = f"{question.percent} interval {_n(arm.ci.low)} to {_n(arm.ci.high)}"
+    return f"{_n(arm.mean)} on average over {_finished(arm)} seeds ({interval})"
 
 
-def _ahead(words: _Words, pair: PairResult, runner: ArmResult, tested: bool) -> str:
-    """How far the leader is ahead of the next arm, on their common seeds."""
+def _gap(question: Question, pair: PairResult) -> float:
+    """How much better the first arm is on the common seeds."""
+    return question.sign * (pair.difference.mean or 0.0)
+
+
+def _ahead(question: Question, pair: PairResult, leader: ArmResult, other: ArmResult, tested: bool) -> str:
+    """How far the leader is ahead of another arm, on their common seeds, and what test and interval say of it."""
     difference = pair.difference
     if difference.mean is None:
-        return f"not comparable with {runner.label}"
-    gap = words.sign * difference.mean
-    if gap == 0:
-        size = f"equal to {runner.label} on their {pair.n} common seeds"
+        return f"not comparable with {other.label}"
+    common = f" on their {pair.n} common seed{'s' if pair.n > 1 else ''}"
+    if difference.mean == 0:
+        size = f"equal to {other.label}{common}"
     else:
-        size = f"{_n(abs(gap))} {words.better if gap > 0 else _opposite(words)} than {runner.label}"
+        word = "lower" if difference.mean < 0 else "higher"
+        size = f"{_n(abs(difference.mean))} {word} than {other.label}"
+        size += "" if _all_common(pair, leader, other) else common
     notes: list[str] = []
     if difference.ci.low is not None and difference.ci.high is not None:
-        ends = sorted(words.sign * end for end in (difference.ci.low, difference.ci.high))
-        notes.append(f"{words.percent} interval of this difference {_n(ends[0])} to {_n(ends[1])}")
-    if tested and pair.p_holm is not None:
+        ends = sorted(_towards(difference.mean) * end for end in (difference.ci.low, difference.ci.high))
+        alone = "unadjusted " if question.tested > 1 else ""
+        notes.append(f"{alone}{question.percent} interval of this difference {_n(ends[0])} to {_n(ends[1])}")
+    why = _disagreement(question, pair)
+    if (tested or why) and pair.p_holm is not None:
         notes.append(f"Holm-adjusted p {_p_relation(pair.p_holm)}")
-    return f"{size} ({', '.join(notes)})" if notes else size
+    return f"{size} ({', '.join(notes)}{why})" if notes else size
 
 
-def _opposite(words: _Words) -> str:
-    return "higher" if words.better == "lower" else "lower"
+def _towards(difference: float) -> int:
+    """The sign that makes the difference positive, as its size is said."""
+    return -1 if difference < 0 else 1
 
 
-def _others(rivals: Sequence[ArmResult], behind: Sequence[ArmResult], pair_of: dict[str, PairResult]) -> str:
-    if len(rivals) == 1:
+def _disagreement(question: Question, pair: PairResult) -> str:
+    """Why test and interval part, where one sees a difference and the other does not."""
+    low, high = pair.difference.ci.low, pair.difference.ci.high
+    if low is None or high is None or pair.p_value is None or pair.n < 2:
         return ""
-    unsure = [arm for arm in rivals if not pair_of[arm.key].distinguishable]
+    if (low > 0 or high < 0) == pair.distinguishable:
+        return ""
+    if not pair.distinguishable and pair.p_value <= question.alpha:
+        return f"; the interval is of this pair alone, the p is adjusted for {question.tested} pairs"
+    if pair.difference.ci.method == "t":
+        return "; the interval takes the differences for normally distributed, the test does not"
+    return "; the interval is a bootstrap, the test counts the signs that the differences could have had"
+
+
+def _repeated(leader: ArmResult, runner: ArmResult) -> str:
+    """Where every seed gives the same number, more of them are no evidence."""
+    if leader.std != 0 or runner.std != 0:
+        return ""
+    return ", and every seed of each gave the same number, so that more seeds would only repeat it"
+
+
+def _others(question: Question, others: Sequence[ArmResult], pair_of: dict[str, PairResult]) -> str:
+    rivals = [arm for arm in others if arm.mean is not None]
+    if len(rivals) < 2:
+        return ""
+    unsure = [arm for arm in rivals if not _apart(question, pair_of[arm.key])]
     if unsure:
         return f", though it cannot be told apart from {_names(unsure)}"
-    which = f"{len(rivals)} arms that diverged no more than it" if behind else f"other {len(rivals)} arms"
+    which = f"other {len(rivals)} arms" if len(rivals) == len(others) else f"{len(rivals)} others that have a mean"
     return f", and it is told apart from each of the {which}"
+
+
+def _apart(question: Question, pair: PairResult) -> bool:
+    by_share = pair.diverged_p_holm is not None and pair.diverged_p_holm <= question.alpha
+    return by_share or (pair.distinguishable and _gap(question, pair) > 0)
+
+
+def _shares(leader: ArmResult, peers: Sequence[ArmResult], pair_of: dict[str, PairResult]) -> str:
+    """That arms of one rank diverged unequally, where they did."""
+    unequal = [arm for arm in peers if arm.diverged * leader.n != leader.diverged * arm.n]
+    if not unequal:
+        return ""
+    worst = max(unequal, key=lambda arm: arm.diverged / arm.n)
+    return (
+        f"; of {worst.label} {worst.diverged} of {worst.n} trials diverged and of {leader.label} {leader.diverged} of "
+        f"{leader.n}, which are not told apart ({_fisher(pair_of[worst.key])})"
+    )
+
+
+def _fisher(pair: PairResult) -> str:
+    p = pair.diverged_p_holm
+    return "Fisher's test, Holm-adjusted p " + ("unknown" if p is None else _p_relation(p))
 
 
 def _seeds(pair: PairResult) -> str:
     if pair.seeds_needed is None:
-        return ", a difference too small for any practical number of seeds"
+        # Without any difference on the common seeds there is nothing that seeds could be counted for.
+        return ", a difference too small for any practical number of seeds" if pair.difference.mean else ""
     if pair.seeds_needed <= pair.n:
         return ""
     return f", for which about {pair.seeds_needed} seeds would be needed"
+
+
+def _ranks_below(below: Sequence[ArmResult], joint: str) -> str:
+    if not below:
+        return ""
+    return f"{joint}{'the other arm ranks' if len(below) == 1 else f'the other {len(below)} arms rank'} below them"
 
 
 def _left_out(arms: Sequence[ArmResult]) -> str:
@@ -196,6 +365,12 @@ def _left_out(arms: Sequence[ArmResult]) -> str:
     if missing:
         notes.append(f"{missing} of {total} trials have no result and are left out")
     return "".join(f"; {note}" for note in notes)
+
+
+def _unlike(question: Question) -> str:
+    if not question.unlike:
+        return ""
+    return f"; the experiments differ also in {', '.join(question.unlike)}, so that a difference need not be the arms'"
 
 
 def _names(arms: Sequence[ArmResult]) -> str:

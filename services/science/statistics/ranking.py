@@ -5,11 +5,14 @@ The rule, exactly:
 1. An arm without a single result (no finished and no diverged trial) has no rank and is listed last.
 2. The others are ordered by the share of their trials that diverged (less first), then by their mean (better first; an
    arm with nothing but diverged trials has none and comes last), then by their key.
-3. The first arm leads rank 1. Going down the order, an arm shares its leader's rank if it has the same share of
-   diverged trials and cannot be told apart from that leader; otherwise it leads a new rank, which is its position.
+3. The first arm leads rank 1. Going down the order, an arm shares its leader's rank unless it is told apart from that
+   leader; otherwise it leads a new rank, which is its position. It is told apart where a test finds that it diverged
+   more or that its mean is worse (`services.science.comparison.pairs`), or where none of its trials finished and
+   some of the leader's did: then there is no mean to compare.
 
-So the arms of one rank are those that cannot be told apart from the rank's best arm. "Cannot be told apart" is not
-transitive: two neighbours in different ranks may be close to each other, and the pairs say how close.
+So the arms of one rank are those that cannot be told apart from the rank's best arm, which diverged no more than they
+did. "Cannot be told apart" is not transitive: two neighbours in different ranks may be close to each other, and the
+pairs say how close. Of two arms in one rank the second may have the better mean, if it diverged more.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,7 +53,7 @@ def shared_ranks(
     Args:
         standings: the arms.
         order: what `standing_order` gave.
-        told_apart: asked as `(leader, arm)`, at most once for each arm.
+        told_apart: whether the arm is worse than the leader; asked as `(leader, arm)`, at most once for each arm.
     """
     ranks: list[int | None] = [None] * len(standings)
     leader: int | None = None
@@ -59,11 +62,11 @@ def shared_ranks(
         arm = standings[index]
         if arm.results == 0:
             break
-        if leader is None or _apart(standings[leader], arm) or told_apart(leader, index):
+        if leader is None or _without_mean(standings[leader], arm) or told_apart(leader, index):
             leader, rank = index, position
         ranks[index] = rank
     return ranks
 
 
-def _apart(leader: Standing, arm: Standing) -> bool:
-    return leader.diverged_share != arm.diverged_share or (leader.mean is None) != (arm.mean is None)
+def _without_mean(leader: Standing, arm: Standing) -> bool:
+    return arm.mean is None and leader.mean is not None

@@ -29,6 +29,7 @@ def store(
     seeds: int = 4,
     digest: str | None = "d" * 64,
     joules: float | None = None,
+    batch_size: int = 32,
     **spec: Any,
 ) -> str:
     """A final experiment with these arms, its curves packed; the training loss is half of the validation loss."""
@@ -61,7 +62,11 @@ def store(
                 cohort_id=cohort.id,
                 slot=place,
                 position=place,
-                arm={"activation": {"kind": activation}, "initializer": {"kind": initializer}, "batch_size": 32},
+                arm={
+                    "activation": {"kind": activation},
+                    "initializer": {"kind": initializer},
+                    "batch_size": batch_size,
+                },
                 arm_key=f"{activation}-{initializer}"[:16],
                 label=f"{activation} · {initializer}",
                 seed=seed,
@@ -231,3 +236,44 @@ def test_a_metric_says_how_it_was_measured(database: Database) -> None:
                 CurveRow(trial_id=trial.id, metric="val_loss_batch", values=np.array([3.0, 2.0, 1.0]).tobytes())
             )
     assert ask(database, a, metric="val_loss_batch").arms[0].mean == 1.0
+
+
+def test_experiments_that_differ_in_more_than_their_arms_say_so(database: Database) -> None:
+    with database.write() as session:
+        a = store(session, {("relu", "he"): lambda seed: [2.0, 1.0, 0.9 - 0.01 * seed]}, model={"kind": "mlp"})
+        b = store(
+            session,
+            {("tanh", "he"): lambda seed: [2.0, 0.7, 0.6, 0.5 - 0.02 * seed]},
+            model={"kind": "deep_mlp", "depth": 9},
+            batch_size=64,
+        )
+    answer = ask(database, a, b)
+    assert [warning.split(":")[0] for warning in answer.warnings] == [
+        "the experiments differ in epochs (2 against 3)",
+        "the experiments differ in model (mlp against deep_mlp with depth 9)",
+        "the experiments differ in batch size (32 against 64)",
+    ]
+    assert "; the experiments differ also in epochs (2 against 3), model (mlp against" in answer.verdict
+    assert ask(database, a).warnings == []
+
+
+def test_what_alone_differs_is_what_is_compared(database: Database) -> None:
+    same = {("relu", "he"): falling(2.0, 0.5)}
+    with database.write() as session:
+        a, b = store(session, same), store(session, same, batch_size=64)
+        other = store(session, {("tanh", "he"): falling(2.0, 0.5)}, batch_size=64)
+    assert ask(database, a, b).warnings == []
+    assert "batch size (32 against 64)" in ask(database, a, other).warnings[0]
+
+
+def test_a_training_size_that_may_differ_is_named(database: Database) -> None:
+    with database.write() as session:
+        ids = [store(session, {("relu", "he"): falling(2, 0.5)}, dataset={"train_size": n}) for n in (100, 200)]
+    assert "dataset.train_size (100 against 200)" in ask(database, *ids).verdict
+
+
+def test_the_best_epoch_is_said_to_flatter(database: Database) -> None:
+    with database.write() as session:
+        a = store(session, {("relu", "he"): falling(2.0, 0.5), ("tanh", "he"): falling(2.0, 0.6)})
+    assert "flatters" in ask(database, a, at="best").warnings[0]
+    assert ask(database, a).warnings == []

@@ -26,6 +26,7 @@ PLACE = st.builds(Place, st.sampled_from(["native", "eager", "unknown"]), st.sam
 def test_the_stored_texts_are_what_they_were() -> None:
     key = RateKey("0a1b", Place("native", "cpu"))
     assert (str(key), key.spread) == ("0a1b:native:cpu", "0a1b:native:cpu:spread")
+    assert key.seconds == "0a1b:native:cpu:seconds"
     assert startup_key(key.place) == "startup:native:cpu"
     assert str(MachineKey("flops", "9f")) == "machine:flops:9f"
     assert shape_prefix("0a1b") == "0a1b:"
@@ -37,7 +38,8 @@ def test_a_rate_is_read_back_and_nothing_else_is_one(shape: str, place: Place) -
     assert read_rate_key(str(key)) == key
     assert str(key).startswith(shape_prefix(shape))
     assert key.spread.startswith(shape_prefix(shape))
-    for other in (key.spread, startup_key(place), str(MachineKey("flops", shape))):
+    assert key.seconds.startswith(shape_prefix(shape))
+    for other in (key.spread, key.seconds, startup_key(place), str(MachineKey("flops", shape))):
         assert read_rate_key(other) is None
 
 

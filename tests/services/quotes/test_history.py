@@ -17,6 +17,8 @@ from services.science.spec import Arm, ExperimentSpec
 from services.settings import Settings
 
 DOCUMENT = {"dataset": "digits", "activation": ["relu", "tanh"], "initializer": "he_uniform", "epochs": 10, "seeds": 4}
+CIFAR = {"dataset": "cifar10", "activation": "relu", "initializer": "he_uniform", "epochs": 5, "seeds": 2}
+LONG = {"model": {"kind": "mlp", "hidden": [1000, 1000]}, "epochs": 100}
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -70,7 +72,7 @@ def test_measurements_are_averaged_and_their_scatter_widens_the_range(database: 
     assert rate.samples == 3
     assert rate.microseconds == pytest.approx(1e6 / steps * (MEMORY + 2 * (1 - MEMORY)))
     assert rate.spread == pytest.approx((1 - MEMORY) * 0.6931, rel=1e-3)  # 0, then log 2
-    assert predicted.high / predicted.expected == pytest.approx(predicted.expected / predicted.low)
+    assert predicted.low < predicted.expected < predicted.high
 
 
 def test_shapes_are_told_apart_by_what_costs_time() -> None:
@@ -98,9 +100,83 @@ def test_an_unknown_shape_falls_back_on_a_count(database: Database) -> None:
     assert mixed.basis.startswith("1 finished cohort of the same shape (native on cpu); for the rest a count")
 
 
-def test_interrupted_and_diverged_cohorts_teach_nothing(database: Database) -> None:
+def test_a_rate_from_one_epoch_does_not_reach_to_ten_thousand(database: Database) -> None:
+    ran(database, seconds=0.4, epochs=1)  # most of it is not the work, of which there are seven milliseconds
+    with database.read() as session:
+        quotes = {
+            epochs: (predict(session, loads, 1), loads[0].seconds)
+            for epochs in (10, 10_000)
+            for loads in [Prepared(spec(epochs=epochs), Settings()).loads]
+        }
+    near, far = quotes[10][0], quotes[10_000]
+    assert near.expected == pytest.approx(0.5 + 4.0)
+    assert far[0].expected < 1.2 * far[1]
+    assert far[0].high / far[0].low > 3 * near.high / near.low
+
+
+def test_small_studies_do_not_multiply_the_quote_of_a_large_one(database: Database) -> None:
+    for batch in range(10, 30):
+        # One trial and one epoch: counted as next to nothing beside the start, which takes seconds.
+        ran(database, seconds=0.05, beyond=4.0, batch_size=batch, seeds=1, activation="relu", epochs=1)
+    with database.read() as session:
+        loads = Prepared(ExperimentSpec.model_validate(CIFAR), Settings()).loads
+        seconds = predict(session, loads, 1)
+    counted = sum(load.seconds for load in loads)
+    assert counted / 2 < seconds.expected < 2 * counted
+    assert seconds.low < counted < seconds.high
+    assert "start-up of the last 20 finished cohorts; none of them trained for long" in seconds.basis
+
+
+def test_a_long_cohort_is_remembered_behind_many_short_ones(database: Database) -> None:
+    work = Prepared(spec(**LONG), Settings()).loads[0].work
+    for _ in range(3):
+        ran(database, seconds=3.0 * work, **LONG)
+    for batch in range(10, 32):
+        ran(database, seconds=0.05, batch_size=batch, seeds=1, activation="relu", epochs=1)
+    with database.read() as session:
+        (load,) = Prepared(spec(**{**LONG, "batch_size": 64}), Settings()).loads
+        seconds = predict(session, [load], 1)
+    assert seconds.low < 3.0 * load.work < seconds.high
+    assert seconds.expected > 2.0 * load.work
+    assert seconds.basis.endswith("corrected by the last 3 finished cohorts")
+
+
+def test_a_cohort_that_gave_way_teaches_its_training(database: Database) -> None:
     ran(database, seconds=3.0)
-    for change in ({"attempt": 2}, {"state": "failed"}):
+    with database.write() as session:
+        cohort = session.scalars(select(CohortRow)).one()
+        cohort.attempt, cohort.interruptions, cohort.duration_seconds = 3, 2, 6.0
+        cohort.finished_at = START + timedelta(hours=1)
+        session.flush()
+        assert learn(session, cohort.id, "native")
+    with database.read() as session:
+        rate = known_rate(session, key())
+    assert rate is not None
+    assert (rate.samples, rate.startup_seconds) == (2, 0.5)
+    assert rate.microseconds * trial_steps(spec(), 32, 8) == pytest.approx(1e6 * (MEMORY * 3.0 + (1 - MEMORY) * 6.0))
+
+
+def test_starts_that_differ_widen_the_range_of_what_repeats(database: Database) -> None:
+    for beyond in (0.5, 0.5, 0.5, 0.4, 3.0, 0.5):
+        ran(database, seconds=0.05, beyond=beyond)
+    with database.read() as session:
+        seconds = predict(session, Prepared(spec(), Settings()).loads, 1)
+    assert seconds.high > 3.0
+    assert seconds.low < 0.45
+
+
+def test_one_start_that_was_held_up_does_not_stand_for_all(database: Database) -> None:
+    ran(database, seconds=3.0, beyond=0.5)
+    ran(database, seconds=3.0, beyond=3600.0)
+    with database.read() as session:
+        rate = known_rate(session, key())
+    assert rate is not None
+    assert rate.startup_seconds < 1.5
+
+
+def test_disturbed_and_diverged_cohorts_teach_nothing(database: Database) -> None:
+    ran(database, seconds=3.0)
+    for change in ({"attempt": 2}, {"attempt": 2, "interruptions": 1, "losses": 1}, {"state": "failed"}):
         with database.write() as session:
             session.execute(update(CohortRow).values(change))
             cohort = session.scalars(select(CohortRow)).one()

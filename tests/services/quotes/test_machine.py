@@ -9,10 +9,10 @@ from sqlalchemy import delete, select, update
 
 from services.db.base import now
 from services.db.database import Database
-from services.db.tables import CalibrationRow, CohortRow, ExperimentRow
+from services.db.tables import CalibrationRow, CohortRow, ExperimentRow, TrialRow
 from services.experiments.plan import Prepared, plan
 from services.experiments.store import create
-from services.quotes.forecast import ASSUMED_RANGE, MEASURED_RANGE, predict
+from services.quotes.forecast import ASSUMED_DOUBT, MEASURED_DOUBT, predict
 from services.quotes.machine import (
     ASSUMED,
     FORGET,
@@ -28,6 +28,9 @@ from services.science.spec import ExperimentSpec
 from services.settings import Settings
 
 DOCUMENT = {"dataset": "digits", "activation": ["relu", "tanh"], "initializer": "he_uniform", "epochs": 10, "seeds": 4}
+START = 0.4
+LARGE = {"model": {"kind": "mlp", "hidden": [1000, 1000]}, "epochs": 100}
+"""Trains so long that its start is little of it."""
 MEASURED = {name: float(place + 1) for place, name in enumerate(NUMBERS)}
 SLOW = {**{name: float(getattr(ASSUMED, name)) for name in NUMBERS}, "import_seconds": 1.5, "kernel_flops": 1e9}
 
@@ -43,15 +46,18 @@ def seconds(machine: Machine, **changes: object) -> float:
 
 
 def finish(database: Database, experiment_id: str, ratio: float) -> None:
-    """Let an experiment's cohorts have taken `ratio` times what was counted for them."""
+    """Let an experiment's cohorts have trained for `ratio` times what was counted for them, after `START` seconds."""
     with database.write() as session:
         experiment = session.get_one(ExperimentRow, experiment_id)
         assert experiment.quote is not None
         for cohort in session.scalars(select(CohortRow).where(CohortRow.experiment_id == experiment_id)):
-            took = timedelta(seconds=ratio * experiment.quote["cohort_seconds"][cohort.position])
+            cohort.duration_seconds = ratio * experiment.quote["cohort_work"][cohort.position]
             cohort.state = "running"
             cohort.state, cohort.attempt = "succeeded", 1
-            cohort.started_at, cohort.finished_at = now(), now() + took
+            begin = now()
+            cohort.started_at, cohort.finished_at = begin, begin + timedelta(seconds=cohort.duration_seconds + START)
+            for trial in session.scalars(select(TrialRow).where(TrialRow.cohort_id == cohort.id)):
+                trial.state = "succeeded"
 
 
 def test_nothing_is_measured_at_first(database: Database) -> None:
@@ -176,35 +182,39 @@ def test_a_measured_machine_narrows_the_first_quote(database: Database) -> None:
         after = plan(session, spec(), Settings()).predicted_seconds
         machine = present(session)
         (load,) = Prepared(spec(), Settings(), machine=machine).loads
-    assert (before.low, before.high) == pytest.approx([before.expected * factor for factor in ASSUMED_RANGE[1:]])
+    assert (before.low, before.high) == pytest.approx(
+        [before.expected / ASSUMED_DOUBT, before.expected * ASSUMED_DOUBT]
+    )
     assert "a worker's machine" not in before.basis
     assert after.expected == pytest.approx(load.seconds)
-    low, high = (load.seconds * factor for factor in MEASURED_RANGE[1:])
+    low, high = load.seconds / MEASURED_DOUBT, load.seconds * MEASURED_DOUBT
     assert (after.low, after.high) == pytest.approx([low, high + machine.import_seconds])
     assert after.basis.startswith("a count of the arithmetic at the rates measured on a worker's machine")
 
 
 def test_counts_at_other_rates_say_nothing_of_these(database: Database) -> None:
     with database.write() as session:
-        early = [create(session, spec(), Settings()).id for _ in range(3)]
+        early = [create(session, spec(**LARGE), Settings()).id for _ in range(3)]
     for name in early:
         finish(database, name, ratio=9.0)
-    other = spec(batch_size=64)
+    other = spec(**LARGE, batch_size=64)
     with database.write() as session:
         loads = Prepared(other, Settings()).loads
-        assert predict(session, loads, 1).expected == pytest.approx(9.0 * loads[0].seconds)
+        assert predict(session, loads, 1).expected > 4.0 * loads[0].seconds
         store(session, "0123456789ab", SLOW)
     with database.read() as session:
         machine = present(session)
         loads = Prepared(other, Settings(), machine=machine).loads
         assert predict(session, loads, 1, machine).expected == pytest.approx(loads[0].seconds)
     with database.write() as session:
-        late = [create(session, spec(), Settings()).id for _ in range(3)]
+        late = [create(session, spec(**LARGE), Settings()).id for _ in range(3)]
     for name in late:
         finish(database, name, ratio=2.0)
     with database.read() as session:
         seconds = predict(session, loads, 1, machine)
-    assert seconds.expected == pytest.approx(2.0 * loads[0].seconds)
+    # Three cohorts move it six sevenths of the way, as a logarithm, for what is assumed weighs as half a cohort.
+    assert seconds.expected == pytest.approx(2.0 ** (6 / 7) * loads[0].seconds, rel=0.02)
+    assert seconds.low < 2.0 * loads[0].seconds < seconds.high
     assert seconds.basis.endswith("corrected by the last 3 finished cohorts")
 
 

