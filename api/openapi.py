@@ -49,10 +49,10 @@ def install(app: FastAPI, *, secured: Callable[[], bool]) -> None:
 
 
 def _document(app: FastAPI, *, secured: bool) -> dict[str, Any]:
-    found = get_openapi(
+    document = get_openapi(
         title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes, openapi_version="3.1.0"
     )
-    components = found.setdefault("components", {})
+    components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for model in (Problem, ProblemField):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -61,21 +61,21 @@ def _document(app: FastAPI, *, secured: bool) -> dict[str, Any]:
     spec = ExperimentSpec.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(spec.pop("$defs", {}))
     schemas["ExperimentSpec"] = spec
-    submit = found["paths"]["/v1/experiments"]["post"]["requestBody"]["content"]["application/json"]
+    submit = document["paths"]["/v1/experiments"]["post"]["requestBody"]["content"]["application/json"]
     submit["schema"] = {"$ref": "#/components/schemas/ExperimentSpec"}
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    for path, operations in found["paths"].items():
+    for path, operations in document["paths"].items():
         for method, operation in operations.items():
             if method in METHODS:
                 need = SCOPES[f"{method.upper()} {path}"]
                 _complete(operation, need, secured=secured)
                 if not secured:
                     _add(operation, (421,) if method == "get" else (403, 421))
-    add_links(found["paths"])
+    add_links(document["paths"])
     if secured:
         components["securitySchemes"] = {"key": SECURITY_SCHEME}
-    return found
+    return document
 
 
 def _complete(operation: dict[str, Any], need: Need, *, secured: bool) -> None:
@@ -96,7 +96,7 @@ def _complete(operation: dict[str, Any], need: Need, *, secured: bool) -> None:
 def _add(operation: dict[str, Any], statuses: Iterable[int]) -> None:
     responses = operation["responses"]
     for status in statuses:
-        known = responses.get(str(status))
-        if known is None or "HTTPValidationError" in str(known):
+        response = responses.get(str(status))
+        if response is None or "HTTPValidationError" in str(response):
             responses[str(status)] = problem_response(status)
     operation["responses"] = dict(sorted(responses.items()))

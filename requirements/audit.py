@@ -43,10 +43,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--auditor", nargs="+", default=[sys.executable, "-m", "pip_audit"], help="the command")
     parser.add_argument("--locks", nargs="+", type=Path, default=sorted(FOLDER.glob("*.txt")))
-    given = parser.parse_args()
+    options = parser.parse_args()
     findings: set[str] = set()
-    for lock in given.locks:
-        packages = asked(given.auditor, lock)
+    for lock in options.locks:
+        packages = asked(options.auditor, lock)
         if packages is None:
             sys.stdout.write(f"{lock.name}: the vulnerability service cannot be reached; nothing was looked up\n")
             continue
@@ -56,9 +56,9 @@ def main() -> int:
             more = f" and {len(skipped) - 5} more" if len(skipped) > 5 else ""
             sys.stdout.write(f"  the service did not find {', '.join(skipped[:5])}{more}\n")
         findings |= {
-            f"{package['name']} {package['version']}: {known['id']}, mended in {', '.join(known['fix_versions'])}"
+            f"{package['name']} {package['version']}: {hole['id']}, mended in {', '.join(hole['fix_versions'])}"
             for package in packages
-            for known in package.get("vulns", ())
+            for hole in package.get("vulns", ())
         }
     sys.stdout.write("".join(f"VULNERABLE {finding}\n" for finding in sorted(findings)))
     return 1 if findings else 0

@@ -78,8 +78,8 @@ def formatter(redaction: Redaction, *, json: bool) -> logging.Formatter:
             line = render(logger, name, small if json else _printable(small, redaction, event))
             if len(line) <= MOST_LINE:
                 return line
-        kept = {key: event[key] for key in KEPT if key in event}
-        return render(logger, name, redaction.value({**kept, "left_out": "the rest, which is too long"}, 200))
+        facts = {key: event[key] for key in KEPT if key in event}
+        return render(logger, name, redaction.value({**facts, "left_out": "the rest, which is too long"}, 200))
 
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_shared(),
@@ -106,11 +106,11 @@ def _stamped(_logger: Any, _name: str, event: Event) -> Event:
 
 def _printable(small: Event, redaction: Redaction, event: Event) -> Event:
     """For the eye: a value is one line without control characters; only a traceback of ours has several."""
-    shown = {key: _escaped(value) if isinstance(value, str) else value for key, value in small.items()}
+    printable = {key: _escaped(value) if isinstance(value, str) else value for key, value in small.items()}
     if isinstance(event.get("exception"), str):
-        shown["exception"] = redaction.text(event["exception"], MOST_LINE // 2)
-    return shown
+        printable["exception"] = redaction.text(event["exception"], MOST_LINE // 2)
+    return printable
 
 
 def _escaped(text: str) -> str:
-    return UNPRINTABLE.sub(lambda found: ascii(found.group())[1:-1], text)
+    return UNPRINTABLE.sub(lambda match: ascii(match.group())[1:-1], text)

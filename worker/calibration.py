@@ -143,15 +143,15 @@ class Calibration(threading.Thread):
             stderr=subprocess.PIPE,
             env=child_environment(os.environ, self._settings, self._worker_id),
         ) as group:
-            said, complained = self._watch(group.process)
+            output, complained = self._watch(group.process)
         if status := group.process.returncode:
             raise ValueError(f"the probe ended with {status}: {complained.decode(errors='replace')[-300:]}")
-        last = (said.splitlines() or [b""])[-1]
+        last = (output.splitlines() or [b""])[-1]
         try:
-            found = orjson.loads(last)
+            numbers = orjson.loads(last)
         except orjson.JSONDecodeError:
             raise ValueError(f"the probe said {last[:80]!r} instead of its numbers") from None
-        return checked(found)
+        return checked(numbers)
 
     def _watch(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
         end = time.monotonic() + LIMIT_SECONDS

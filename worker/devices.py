@@ -18,9 +18,9 @@ class Devices:
         self._setting = settings.device
         self._cuda: bool | None = None
 
-    def heard(self, found: Sequence[str] | None) -> None:
+    def heard(self, names: Sequence[str] | None) -> None:
         """A child has said which devices PyTorch finds; None where it did not say."""
-        self._cuda = self._setting == "cuda" if found is None else "cuda" in found
+        self._cuda = self._setting == "cuda" if names is None else "cuda" in names
 
     @property
     def usable(self) -> tuple[str, ...]:

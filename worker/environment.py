@@ -27,14 +27,14 @@ def usable_cores() -> int:
 
 def child_environment(environment: Mapping[str, str], settings: Settings, worker_id: str) -> dict[str, str]:
     """The child's environment. The thread counts must be there before the libraries that read them are loaded."""
-    kept = {
+    variables = {
         name: value
         for name, value in environment.items()
         if name in ALLOWED or name in FOR_TESTS or name.startswith(ALLOWED_PREFIXES)
     }
     count = str(threads(settings))
     return {
-        **kept,
+        **variables,
         MARK: worker_id,
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,

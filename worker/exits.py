@@ -29,14 +29,14 @@ def reported(message: dict[str, object]) -> Failure:
 def unexplained(child: Child, status: int) -> Failure:
     """The failure of a child that ended without a last message."""
     tail = " | ".join(list(child.tail)[-TAIL_SHOWN:])
-    said = f"; its last words: {tail}" if tail else ""
+    last_words = f"; its last words: {tail}" if tail else ""
     if status == -signal.SIGKILL and child.out_of_memory():
         return Failure("oom", "the kernel killed the process for want of memory")
     if status < 0:
-        return Failure("crash", f"the process was ended by signal {-status} ({_name(-status)}){said}")
+        return Failure("crash", f"the process was ended by signal {-status} ({_name(-status)}){last_words}")
     if status > 0:
-        return Failure("crash", f"the process exited with status {status}{said}")
-    return Failure("crash", f"the process exited without saying it was done{said}")
+        return Failure("crash", f"the process exited with status {status}{last_words}")
+    return Failure("crash", f"the process exited without saying it was done{last_words}")
 
 
 def too_large(child: Child, most_mb: int | None) -> Failure | None:

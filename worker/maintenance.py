@@ -146,12 +146,12 @@ class Maintenance(threading.Thread):
         draining, away = self._draining(), self._artifacts.problem()
         problem, store = away or self._devices.problem, None if away else self._store()
         device = " ".join(self._devices.usable)
-        known = self._database.transact(
+        registered = self._database.transact(
             lambda session: workers.beat(
                 session, self._worker_id, draining=draining, problem=problem, device=device, store=store
             )
         )
-        if not known and not self._ended.is_set():
+        if not registered and not self._ended.is_set():
             log.warning("worker_was_unknown")
             self._database.transact(self._register)
         if draining:
@@ -170,8 +170,8 @@ class Maintenance(threading.Thread):
     def reap_neighbours(self) -> None:
         """A worker that was killed here is known to be dead: its cohorts need not wait for their leases."""
         with self._database.read() as session:
-            known = workers.neighbours(session, self._identity.host, self._identity.boot_id)
-        dead = [worker_id for worker_id, identity in known if worker_id != self._worker_id and not lives(identity)]
+            neighbours = workers.neighbours(session, self._identity.host, self._identity.boot_id)
+        dead = [worker_id for worker_id, identity in neighbours if worker_id != self._worker_id and not lives(identity)]
         if not dead:
             return
         taken = self._database.transact(lambda session: reap(session, dead))

@@ -28,12 +28,12 @@ def main(arguments: Sequence[str] | None = None, command: Sequence[str] = COMMAN
     parser.add_argument(
         "--check", action="store_true", help="exit 0 if a worker of this container or machine is alive, else 1"
     )
-    given = parser.parse_args(arguments)
-    if given.check:
+    options = parser.parse_args(arguments)
+    if options.check:
         return check()
     settings = get_settings()
-    if given.slots is not None:
-        settings = Settings.model_validate({**settings.model_dump(), "slots": given.slots})
+    if options.slots is not None:
+        settings = Settings.model_validate({**settings.model_dump(), "slots": options.slots})
     log.configure(settings)
     try:
         host = Host(settings, command=command, probe=probe, traces=traces("firstlight-worker"))

@@ -168,7 +168,7 @@ class Supervisor:
 
     def _converse(self) -> None:
         """Hear the child out until its last message, its end, or the order to kill it."""
-        asked = ticked = 0.0
+        looked = ticked = 0.0
         turn = time.monotonic()
         while self._last is None and not self._child.drained:
             message = self._child.receive(POLL_SECONDS / 4)
@@ -180,8 +180,8 @@ class Supervisor:
             if message is None:
                 self._silent += min(present - turn, AWAKE_SECONDS)
             turn = present
-            if present - asked >= POLL_SECONDS:
-                asked = present
+            if present - looked >= POLL_SECONDS:
+                looked = present
                 self._ask()
                 if self._last is None and self._failure is None:
                     self._failure = exits.too_large(self._child, self._settings.child_memory_mb)
@@ -277,19 +277,19 @@ class Supervisor:
 
     def _ask(self) -> None:
         """Look what is asked of the cohort, and whether the worker is to end."""
-        wanted = self._lease.desired
+        order = self._lease.desired
         try:
             with self._database.read() as session:
-                wanted = desired(session, self._claim.cohort_id, self._claim.attempt) or wanted
+                order = desired(session, self._claim.cohort_id, self._claim.attempt) or order
         except Exception as error:
             if not is_transient(error):
                 raise
-        self._follow(wanted)
+        self._follow(order)
 
-    def _follow(self, wanted: str) -> None:
+    def _follow(self, order: str) -> None:
         mode: StopMode | None = "drain" if self._draining() else None
-        if wanted in ("cancel", "pause"):
-            mode = wanted
+        if order in ("cancel", "pause"):
+            mode = order
         if mode is not None:
             self._ask_to_stop(mode)
 

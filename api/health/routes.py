@@ -65,7 +65,7 @@ def readyz(context: ContextDep) -> Response:
     """
     try:
         with context.database.read() as session:
-            found = population(session)
+            counts = population(session)
             stores = workers.stores(session)
     except SQLAlchemyError as error:
         report = Readiness(
@@ -77,10 +77,10 @@ def readyz(context: ContextDep) -> Response:
         )
         return JsonAnswer(report.model_dump(), status_code=503)
     report = Readiness(
-        ready=found.workers > 0,
+        ready=counts.workers > 0,
         database=Part(status="ok", detail="sqlite" if context.database.is_sqlite else "postgresql"),
         broker=_broker(context.doorbell.healthy),
-        worker=_worker(found),
+        worker=_worker(counts),
         store=_store(context.artifacts, stores),
     )
     return JsonAnswer(report.model_dump(), status_code=200 if report.ready else 503)
@@ -99,10 +99,10 @@ def metrics(request: Request, context: ContextDep) -> Response:
     """
     try:
         with context.database.read() as session:
-            found = population(session)
+            counts = population(session)
     except SQLAlchemyError:
-        found = None
-    measured = Measurements(context.telemetry.registry, found, context.hub.open, context.settings.home)
+        counts = None
+    measured = Measurements(context.telemetry.registry, counts, context.hub.open, context.settings.home)
     text, media = exposition(measured, request.headers.get("accept", ""))
     return Response(text, media_type=media)
 
@@ -115,14 +115,14 @@ def _broker(healthy: bool | None) -> Part:
     return Part(status="degraded", detail="the last doorbell was not delivered: work begins at the next sweep")
 
 
-def _worker(found: Population) -> Part:
-    if found.workers:
-        told = f"{found.workers} alive with {found.slots} slots"
-        if found.problem is not None:
-            return Part(status="degraded", detail=f"{told}; another takes no work: {found.problem}")
-        return Part(status="ok", detail=told)
-    if found.problem is not None:
-        return Part(status="down", detail=f"alive, but takes no work: {found.problem}")
+def _worker(counts: Population) -> Part:
+    if counts.workers:
+        alive = f"{counts.workers} alive with {counts.slots} slots"
+        if counts.problem is not None:
+            return Part(status="degraded", detail=f"{alive}; another takes no work: {counts.problem}")
+        return Part(status="ok", detail=alive)
+    if counts.problem is not None:
+        return Part(status="down", detail=f"alive, but takes no work: {counts.problem}")
     return Part(status="down", detail="none alive: submissions wait until one starts")
 
 

@@ -64,8 +64,8 @@ class FolderArtifacts:
 
     def identity(self) -> str:
         """See the interface."""
-        if (known := self.known_id()) is not None:
-            return known
+        if (store_id := self.known_id()) is not None:
+            return store_id
         draft = self.root / f".{STORE_ID}-{uuid.uuid4().hex}"
         try:
             self.root.mkdir(parents=True, exist_ok=True)
@@ -76,9 +76,9 @@ class FolderArtifacts:
         finally:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
-        known = self.known_id()
-        assert known is not None
-        return known
+        store_id = self.known_id()
+        assert store_id is not None
+        return store_id
 
     def attempt_folder(self, cohort_id: str, attempt: int) -> Path:
         """See the interface."""

@@ -98,11 +98,11 @@ def _open(artifacts: Artifacts, checkpoint: Checkpoint) -> IO[bytes] | None:
 
 def _opened(held: ExitStack, artifacts: Artifacts, checkpoints: Sequence[Checkpoint]) -> dict[str, IO[bytes]]:
     """The files that are there, by their paths; they are closed with `held`."""
-    found: dict[str, IO[bytes]] = {}
+    files: dict[str, IO[bytes]] = {}
     for checkpoint in checkpoints:
         if (file := _open(artifacts, checkpoint)) is not None:
-            found[checkpoint.path] = held.enter_context(file)
-    return found
+            files[checkpoint.path] = held.enter_context(file)
+    return files
 
 
 def _add_checkpoints(

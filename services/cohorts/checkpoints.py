@@ -45,13 +45,13 @@ def add(session: Session, cohort_id: str, attempt: int, file: CheckpointReport) 
     return (*_unnamed(session, earlier), *keep_newest(session, cohort_id))
 
 
-def keep_newest(session: Session, cohort_id: str, kept: int = KEPT) -> tuple[str, ...]:
-    """Remove all but the `kept` newest rows of a cohort and return the paths that no row names any more."""
+def keep_newest(session: Session, cohort_id: str, count: int = KEPT) -> tuple[str, ...]:
+    """Remove all but the `count` newest rows of a cohort and return the paths that no row names any more."""
     rows = session.execute(
         select(CheckpointRow.epoch, CheckpointRow.path)
         .where(CheckpointRow.cohort_id == cohort_id)
         .order_by(CheckpointRow.epoch.desc())
-        .offset(kept)
+        .offset(count)
     ).all()
     forget(session, cohort_id, [row.epoch for row in rows])
     return _unnamed(session, [row.path for row in rows])
@@ -94,10 +94,10 @@ def divide(session: Session, cohort_id: str, other_id: str, staying: Sequence[in
 
 def lent(session: Session, cohort_ids: Collection[str]) -> set[str]:
     """Of these cohorts, those that have files which another cohort still names."""
-    found: set[str] = set()
+    lenders: set[str] = set()
     for cohort_id in cohort_ids:
         inside = CheckpointRow.path.startswith(f"{cohort_folder(cohort_id)}/", autoescape=True)
         query = select(CheckpointRow.cohort_id).where(inside, CheckpointRow.cohort_id != cohort_id).limit(1)
         if session.execute(query).first() is not None:
-            found.add(cohort_id)
-    return found
+            lenders.add(cohort_id)
+    return lenders

@@ -67,12 +67,12 @@ def started(
     session.execute(update(TrialRow).where(TrialRow.cohort_id == cohort_id).values(device=device))
     this = (AttemptRow.cohort_id == cohort_id, AttemptRow.attempt == attempt)
     session.execute(update(AttemptRow).where(*this).values(from_epoch=from_epoch))
-    known = ExperimentRow.dataset_digest
+    column = ExperimentRow.dataset_digest
     seen = session.execute(
         update(ExperimentRow)
         .where(ExperimentRow.id == cohort.experiment_id)
-        .values(dataset_digest=func.coalesce(known, dataset_digest))
-        .returning(known)
+        .values(dataset_digest=func.coalesce(column, dataset_digest))
+        .returning(column)
         .execution_options(synchronize_session=False)
     ).scalar_one()
     return Outcome.COMMITTED if seen == dataset_digest else None
@@ -116,11 +116,11 @@ def commit_epochs(session: Session, cohort_id: str, attempt: int, message: Epoch
     file = message.get("checkpoint")
     stale = _save(session, cohort, attempt, file) if file is not None else ()
     session.flush()
-    told = {"from": first, "epoch": last, "epochs": cohort.epochs, "trials": cohort.size}
+    stretch = {"from": first, "epoch": last, "epochs": cohort.epochs, "trials": cohort.size}
     events.append(
         session,
         cohort.experiment_id,
-        [("epoch", {"cohort_id": cohort_id, **told}), ("progress", progress(session, cohort.experiment_id))],
+        [("epoch", {"cohort_id": cohort_id, **stretch}), ("progress", progress(session, cohort.experiment_id))],
     )
     return Commit(Outcome.COMMITTED, cohort.desired, stale)
 
@@ -147,14 +147,14 @@ def commit_checkpoint(session: Session, cohort_id: str, attempt: int, message: S
 
 def _refused(session: Session, cohort_id: str, attempt: int, message: Epochs) -> Commit:
     """Tell a lost acknowledgement from a lost lease."""
-    found = session.execute(
+    holder = session.execute(
         select(CohortRow.last_epoch, CohortRow.desired).where(
             CohortRow.id == cohort_id, CohortRow.attempt == attempt, CohortRow.state == "running"
         )
     ).one_or_none()
-    if found is None:
+    if holder is None:
         return Commit(Outcome.FENCED)
-    last_epoch, desired = found
+    last_epoch, desired = holder
     if message["to"] <= last_epoch:
         return Commit(Outcome.ALREADY, desired)
     span = f"epochs {message['from']} to {message['to']}"

@@ -88,7 +88,7 @@ def close(session: Session, cohort: CohortRow, state: Ending, error: dict[str, A
         setattr(cohort, name, value)
     cohort.state, cohort.error, cohort.finished_at, cohort.desired = state, error, now(), "run"
     session.flush()
-    keep_newest(session, cohort.id, kept=0)
+    keep_newest(session, cohort.id, count=0)
     query = select(TrialRow).where(TrialRow.cohort_id == cohort.id).order_by(TrialRow.slot)
     trials = list(session.scalars(query.execution_options(populate_existing=True)))
     sums = summaries(session, [trial.id for trial in trials])

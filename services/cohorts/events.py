@@ -55,7 +55,7 @@ def members(session: Session, cohort_id: str, seq: int) -> list[str]:
     cohorts, frontier = {cohort_id}, [cohort_id]
     while frontier:
         split_off = select(CohortRow.id).where(CohortRow.parent_id.in_(frontier), CohortRow.parent_seq >= seq)
-        frontier = [found for found in session.scalars(split_off) if found not in cohorts]
+        frontier = [part for part in session.scalars(split_off) if part not in cohorts]
         cohorts.update(frontier)
     query = select(TrialRow.id).where(TrialRow.cohort_id.in_(cohorts)).order_by(TrialRow.position)
     return list(session.scalars(query))

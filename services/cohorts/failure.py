@@ -54,7 +54,7 @@ def fail(session: Session, cohort_id: str, attempt: int, failure: Failure) -> st
         close(session, cohort, "failed", failure.payload())
         return "failed"
     if failure.code == "checkpoint_mismatch":
-        keep_newest(session, cohort.id, kept=0)  # the next attempt begins at the beginning
+        keep_newest(session, cohort.id, count=0)  # the next attempt begins at the beginning
     guilty_known = failure.slot is not None and 0 <= failure.slot < cohort.size
     # A cohort that is too large for the memory will be so again: halves are tried at once.
     if cohort.size > 1 and (guilty_known or failure.code == "oom" or cohort.failures >= MAX_FAILURES):

@@ -114,16 +114,16 @@ def _curves(rows: Sequence[Any]) -> dict[str, np.ndarray]:
     """One array per metric that is ever finite, from epoch 0; NaN where there is no number."""
     length = rows[-1].epoch + 1
     places = [row.epoch for row in rows]
-    found: dict[str, np.ndarray] = {}
+    curves: dict[str, np.ndarray] = {}
 
     def put(name: str, values: list[float | None]) -> None:
         if name == "seconds" or any(value is not None for value in values):
             curve = np.full(length, np.nan)
             curve[places] = np.array(values, dtype=np.float64)
-            found[name] = curve
+            curves[name] = curve
 
     for name in NUMBERS:
         put(name, [getattr(row, name) for row in rows])
     for name in sorted({key for row in rows if row.extra for key in row.extra}):
         put(name, [(row.extra or {}).get(name) for row in rows])
-    return found
+    return curves

@@ -50,12 +50,12 @@ def quarantine(session: Session, cohort_id: str, detail: str, attempt: int | Non
     else:
         here += [CohortRow.state == "running", CohortRow.attempt == attempt]
     facts = (CohortRow.experiment_id, CohortRow.attempt, CohortRow.desired)
-    found = session.execute(select(*facts).where(*here).with_for_update()).one_or_none()
-    if found is None:
+    cohort = session.execute(select(*facts).where(*here).with_for_update()).one_or_none()
+    if cohort is None:
         return False
-    state: Ending = "cancelled" if found.desired == "cancel" else "failed"
+    state: Ending = "cancelled" if cohort.desired == "cancel" else "failed"
     error = {"code": "unreadable", "detail": detail[:DETAIL_LIMIT]} if state == "failed" else None
-    end_attempt(session, cohort_id, found.attempt, state, error)
+    end_attempt(session, cohort_id, cohort.attempt, state, error)
     try:
         with session.begin_nested():
             query = select(CohortRow).where(CohortRow.id == cohort_id).execution_options(populate_existing=True)
@@ -65,7 +65,7 @@ def quarantine(session: Session, cohort_id: str, detail: str, attempt: int | Non
             raise
         session.expire_all()
         _close_unread(session, cohort_id, {"state": state, "error": error, "finished_at": now()})
-        settle(session, found.experiment_id)
+        settle(session, cohort.experiment_id)
     return True
 
 

@@ -98,7 +98,7 @@ def _another_round(session: Session, experiment_id: str) -> bool:
 
 def _move(session: Session, experiment_id: str, previous: str, state: str, error: dict[str, Any] | None) -> None:
     changes: dict[str, Any] = {"state": state}
-    found: list[events.Event] = [("state", {"state": state, "previous": previous})]
+    news: list[events.Event] = [("state", {"state": state, "previous": previous})]
     if state == "running":
         changes["started_at"] = func.coalesce(ExperimentRow.started_at, now())
     if state in FINAL:
@@ -106,8 +106,8 @@ def _move(session: Session, experiment_id: str, previous: str, state: str, error
         changes["error"] = (error or _error(session, experiment_id)) if state == "failed" else None
     session.execute(update(ExperimentRow).where(ExperimentRow.id == experiment_id).values(changes))
     if state in FINAL:
-        found += [("progress", progress(session, experiment_id)), ("done", {"state": state})]
-    events.append(session, experiment_id, found)
+        news += [("progress", progress(session, experiment_id)), ("done", {"state": state})]
+    events.append(session, experiment_id, news)
 
 
 def _error(session: Session, experiment_id: str) -> dict[str, Any]:

@@ -134,9 +134,9 @@ def in_turn(devices: tuple[str, ...] = DEVICES) -> Select[str]:
         .join(running, running.c.experiment_id == ExperimentRow.id)
         .where(ExperimentRow.state == "running", mine)
     )
-    found = union_all(*idle, busy).subquery()
-    order = (found.c.priority, found.c.running, found.c.turn, found.c.begun, found.c.created_at, found.c.id)
-    return select(found.c.id).order_by(*order).limit(CANDIDATES)
+    line = union_all(*idle, busy).subquery()
+    order = (line.c.priority, line.c.running, line.c.turn, line.c.begun, line.c.created_at, line.c.id)
+    return select(line.c.id).order_by(*order).limit(CANDIDATES)
 
 
 def gives_way(session: Session, cohort_id: str, devices: Sequence[str] = DEVICES) -> bool:

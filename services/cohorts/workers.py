@@ -85,14 +85,14 @@ def beat(
     facts = {"draining": draining, "problem": problem, **({} if device is None else {"device": device})}
     if store is not None:
         facts |= {"store_id": store.id, "store_place": store.place[:MOST_PLACE]}
-    told = (
+    statement = (
         update(WorkerRow)
         .where(WorkerRow.id == worker_id)
         .values(heartbeat_at=CLOCK, **facts)
         .returning(WorkerRow.id)
         .execution_options(synchronize_session=False)
     )
-    return session.scalars(told).one_or_none() is not None
+    return session.scalars(statement).one_or_none() is not None
 
 
 def forget(session: Session, worker_id: str) -> None:

@@ -54,8 +54,8 @@ class SharedFiles:
             OSError: it cannot be written here.
         """
         name = dataset.get("name") if isinstance(dataset, Mapping) else dataset
-        known = DATASETS.get(name) if isinstance(name, str) else None
-        for source in known.files if known is not None else ():
+        member = DATASETS.get(name) if isinstance(name, str) else None
+        for source in member.files if member is not None else ():
             if locate(source, self._data_dir) is None:
                 self._fetch(source)
 

@@ -81,8 +81,8 @@ def create(session: Session, spec: ExperimentSpec, settings: Settings, origin: O
     session.add(experiment)
     session.flush()
     store_grid(session, experiment, grid, prepared.cohorts)
-    known = {} if origin is None else origin.payload()
-    events.append(session, experiment.id, [("state", {"state": "queued", "previous": None, **known})])
+    origin_fields = {} if origin is None else origin.payload()
+    events.append(session, experiment.id, [("state", {"state": "queued", "previous": None, **origin_fields})])
     return experiment
 
 
