@@ -70,10 +70,12 @@ def python(environment: Path) -> Path:
 
 def install(python: Path, indexes: tuple[str, Path], build: str, index: str | None = None, **variables: str) -> str:
     address, lock = indexes
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     alone = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": f"{address}/simple", "PIP_NO_CACHE_DIR": "1", **variables}
     command = [python, SCRIPT, build, "--lock", str(lock), "--index", index or f"{address}/cpu"]
-    done = subprocess.run(command, env={**kept, **alone}, capture_output=True, text=True, check=False, timeout=200)
+    done = subprocess.run(
+        command, env={**environment, **alone}, capture_output=True, text=True, check=False, timeout=200
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout
@@ -81,37 +83,37 @@ def install(python: Path, indexes: tuple[str, Path], build: str, index: str | No
 
 def packages(python: Path) -> dict[str, str]:
     code = "from importlib.metadata import distributions as d; print(*(f'{i.name}=={i.version}' for i in d()))"
-    shown = subprocess.run([python, "-P", "-c", code], capture_output=True, text=True, check=True).stdout
-    found = dict(line.split("==") for line in shown.split())
-    return {name.replace("_", "-"): version for name, version in found.items() if re.match("torch|nvidia", name)}
+    listing = subprocess.run([python, "-P", "-c", code], capture_output=True, text=True, check=True).stdout
+    versions = dict(line.split("==") for line in listing.split())
+    return {name.replace("_", "-"): version for name, version in versions.items() if re.match("torch|nvidia", name)}
 
 
 def test_the_build_asked_for_is_the_one_installed(python: Path, indexes: tuple[str, Path]) -> None:
-    said = install(python, indexes, "cpu")
+    output = install(python, indexes, "cpu")
     assert packages(python) == {"torch": "9.1.0+cpu"}
-    assert re.fullmatch(r"PyTorch 9\.1\.0\+cpu is installed, \d\.\d GB on disk\n", said)
-    said = install(python, indexes, "cuda")
+    assert re.fullmatch(r"PyTorch 9\.1\.0\+cpu is installed, \d\.\d GB on disk\n", output)
+    output = install(python, indexes, "cuda")
     assert packages(python) == {"torch": "9.1.0", "nvidia-gpus": "3.0"}
-    assert said.startswith("PyTorch 9.1.0 is installed")
+    assert output.startswith("PyTorch 9.1.0 is installed")
     install(python, indexes, "cpu")
     assert packages(python) == {"torch": "9.1.0+cpu"}, "the other build's libraries are of no use any more"
     assert install(python, indexes, "cpu", NOWHERE, PIP_INDEX_URL=NOWHERE).startswith("PyTorch 9.1.0+cpu is installed")
 
 
 def test_without_the_cpu_index_the_other_build_is_taken_and_said(python: Path, indexes: tuple[str, Path]) -> None:
-    said = install(python, indexes, "cpu", NOWHERE).splitlines()
-    assert said[0] == f"no CPU build of PyTorch 9.1.0: {NOWHERE} does not answer"
-    assert "several GB" in said[1]
-    assert said[2].startswith("PyTorch 9.1.0 is installed")
+    lines = install(python, indexes, "cpu", NOWHERE).splitlines()
+    assert lines[0] == f"no CPU build of PyTorch 9.1.0: {NOWHERE} does not answer"
+    assert "several GB" in lines[1]
+    assert lines[2].startswith("PyTorch 9.1.0 is installed")
     assert packages(python) == {"torch": "9.1.0", "nvidia-gpus": "3.0"}
     again = install(python, indexes, "cpu", NOWHERE).splitlines()
-    assert [line for line in again if "GB" in line] == said[2:], "nothing is downloaded twice"
+    assert [line for line in again if "GB" in line] == lines[2:], "nothing is downloaded twice"
 
 
 def test_a_build_that_lies_on_the_disk_needs_no_index(python: Path, indexes: tuple[str, Path], tmp_path: Path) -> None:
     package(tmp_path, "torch", "9.1.0+cpu")
-    said = install(python, indexes, "cpu", NOWHERE, PIP_FIND_LINKS=str(tmp_path / "torch"))
-    assert said.startswith("PyTorch 9.1.0+cpu is installed")
+    output = install(python, indexes, "cpu", NOWHERE, PIP_FIND_LINKS=str(tmp_path / "torch"))
+    assert output.startswith("PyTorch 9.1.0+cpu is installed")
     assert packages(python) == {"torch": "9.1.0+cpu"}
 
 

@@ -46,41 +46,41 @@ EVERYWHERE = [environment(platform, python) for platform in PLATFORMS for python
 def locked(name: str) -> list[tuple[Requirement, list[str]]]:
     """The lines of one lock, each with its hashes."""
     text = re.sub(r"\s*#.*", "", (FOLDER / f"{name}.txt").read_text()).replace("\\\n", " ")
-    found = []
+    requirements = []
     for line in filter(str.strip, text.splitlines()):
-        wanted, *hashes = re.split(r"\s+--hash=", line.strip())
-        found.append((Requirement(wanted), hashes))
-    return found
+        requirement, *hashes = re.split(r"\s+--hash=", line.strip())
+        requirements.append((Requirement(requirement), hashes))
+    return requirements
 
 
 def pins(name: str, where: dict[str, str]) -> dict[str, str]:
     """Package and version, of the lines that hold in this environment."""
     return {
-        canonicalize_name(wanted.name): str(wanted.specifier).removeprefix("==")
-        for wanted, _ in locked(name)
-        if wanted.marker is None or wanted.marker.evaluate(where)
+        canonicalize_name(requirement.name): str(requirement.specifier).removeprefix("==")
+        for requirement, _ in locked(name)
+        if requirement.marker is None or requirement.marker.evaluate(where)
     }
 
 
 def declared(extras: tuple[str, ...], where: dict[str, str]) -> Iterator[Requirement]:
     """What pyproject.toml asks for with these extras, those that name others followed."""
     lists = [PROJECT["dependencies"], *(PROJECT["optional-dependencies"][extra] for extra in extras)]
-    for wanted in (Requirement(text) for entries in lists for text in entries):
-        if wanted.name == PROJECT["name"]:
-            yield from declared(tuple(sorted(wanted.extras)), where)
-        elif wanted.marker is None or wanted.marker.evaluate(where):
-            yield wanted
+    for requirement in (Requirement(text) for entries in lists for text in entries):
+        if requirement.name == PROJECT["name"]:
+            yield from declared(tuple(sorted(requirement.extras)), where)
+        elif requirement.marker is None or requirement.marker.evaluate(where):
+            yield requirement
 
 
 @pytest.mark.parametrize("name", [*EXTRAS, "torch", "build"])
 def test_every_line_is_one_version_with_hashes_and_no_address(name: str) -> None:
     lines = locked(name)
     assert lines
-    for wanted, hashes in lines:
-        assert re.fullmatch(r"==[^,*]+", str(wanted.specifier)), wanted
-        assert wanted.url is None
-        assert hashes, wanted
-        assert all(re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in hashes), wanted
+    for requirement, hashes in lines:
+        assert re.fullmatch(r"==[^,*]+", str(requirement.specifier)), requirement
+        assert requirement.url is None
+        assert hashes, requirement
+        assert all(re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in hashes), requirement
     assert not re.search(r"://|^-", (FOLDER / f"{name}.txt").read_text(), re.MULTILINE)
 
 
@@ -89,9 +89,9 @@ def test_the_declared_ranges_are_met_everywhere(name: str) -> None:
     for where in EVERYWHERE:
         has = {**pins("torch", where), **pins(name, where)}
         missed = [
-            str(wanted)
-            for wanted in declared(EXTRAS[name], where)
-            if not wanted.specifier.contains(has.get(canonicalize_name(wanted.name), "0"))
+            str(requirement)
+            for requirement in declared(EXTRAS[name], where)
+            if not requirement.specifier.contains(has.get(canonicalize_name(requirement.name), "0"))
         ]
         assert missed == [], f"{where['sys_platform']}, Python {where['python_version']}: run `make lock`"
 
@@ -109,11 +109,11 @@ def test_the_locks_lack_nothing_that_their_packages_ask_for() -> None:
     for name in ("client", "api", "worker", "dev", "build"):
         has = {**pins("torch", here), **pins(name, here)}
         for package in pins(name, here):
-            for wanted in map(Requirement, metadata.requires(package) or ()):
-                if wanted.marker is None or wanted.marker.evaluate(here):
-                    version = has.get(canonicalize_name(wanted.name))
-                    assert version is not None, f"{name}.txt: {package} needs {wanted}"
-                    assert wanted.specifier.contains(version, prereleases=True), f"{package} needs {wanted}"
+            for requirement in map(Requirement, metadata.requires(package) or ()):
+                if requirement.marker is None or requirement.marker.evaluate(here):
+                    version = has.get(canonicalize_name(requirement.name))
+                    assert version is not None, f"{name}.txt: {package} needs {requirement}"
+                    assert requirement.specifier.contains(version, prereleases=True), f"{package} needs {requirement}"
 
 
 def test_this_environment_is_the_locked_one() -> None:

@@ -111,10 +111,10 @@ def test_an_interrupted_run_leaves_nothing(
 def test_a_process_that_outlives_its_test_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     process = start(tmp_path / "run", f"import tests.support.reaper as r; r.PATIENCE = 0.5\n{LEAVES}")
     assert process.wait() == pytest.ExitCode.TESTS_FAILED
-    said = (tmp_path / "run" / "output").read_text()
-    assert "2 passed" in said
-    assert "outlived the tests that started them" in said
-    assert "sleep 600" in said
+    output = (tmp_path / "run" / "output").read_text()
+    assert "2 passed" in output
+    assert "outlived the tests that started them" in output
+    assert "sleep 600" in output
     own = watchdog.own_run()
     assert own is not None
     assert not watchdog.members(own + 1)

@@ -65,9 +65,9 @@ def numbers(client: Client, experiment: str) -> dict[tuple[Any, ...], tuple[Any,
     assert len(trials) == TRIALS
     names = ("train_loss", "val_loss", "val_mae", "val_rmse", "val_r2")
     rows = list(client.metrics(experiment))
-    found = {(*trials[row["trial_id"]], row["epoch"]): tuple(row[name] for name in names) for row in rows}
-    assert len(found) == len(rows) == TRIALS * (EPOCHS + 1)
-    return found
+    metrics = {(*trials[row["trial_id"]], row["epoch"]): tuple(row[name] for name in names) for row in rows}
+    assert len(metrics) == len(rows) == TRIALS * (EPOCHS + 1)
+    return metrics
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +101,11 @@ def test_two_workers_on_servers_give_the_embedded_numbers(
         experiment = client.submit(STUDY)
         assert client.wait(experiment["id"], timeout=PATIENCE)["state"] == "succeeded"
         assert {trial["cohort"]["size"] for trial in client.trials(experiment["id"])} == {30}
-        found = numbers(client, experiment["id"])
-    assert found.keys() == embedded_numbers.keys()
+        metrics = numbers(client, experiment["id"])
+    assert metrics.keys() == embedded_numbers.keys()
     for key, expected in embedded_numbers.items():
         np.testing.assert_allclose(
-            np.array(found[key], dtype=float), np.array(expected, dtype=float), rtol=1e-5, err_msg=str(key)
+            np.array(metrics[key], dtype=float), np.array(expected, dtype=float), rtol=1e-5, err_msg=str(key)
         )
 
 

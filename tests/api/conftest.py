@@ -52,17 +52,17 @@ class Served:
         """Claim everything that waits and report made-up epochs; `diverged` is a slot that diverges at epoch 2."""
         while True:
             with self.database.write() as session:
-                found = claim(session, "wrk_test", 60.0)
-            if found is None:
+                cohort = claim(session, "wrk_test", 60.0)
+            if cohort is None:
                 return
             with self.database.write() as session:
-                started(session, found.cohort_id, found.attempt, "cpu", "d" * 64)
-            for epoch in range(found.epochs + 1):
+                started(session, cohort.cohort_id, cohort.attempt, "cpu", "d" * 64)
+            for epoch in range(cohort.epochs + 1):
                 with self.database.write() as session:
-                    report = epochs_message(epoch, len(found.trials), diverged)
-                    commit_epochs(session, found.cohort_id, found.attempt, report, 60.0)
+                    report = epochs_message(epoch, len(cohort.trials), diverged)
+                    commit_epochs(session, cohort.cohort_id, cohort.attempt, report, 60.0)
             with self.database.write() as session:
-                finish(session, found.cohort_id, found.attempt)
+                finish(session, cohort.cohort_id, cohort.attempt)
 
 
 def epochs_message(epoch: int, size: int, diverged: int | None = None) -> Epochs:
@@ -129,15 +129,15 @@ def sqlite_url(migrated_sqlite: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def served(sqlite_url: str, tmp_path: Path) -> Iterator[Served]:
     """A server on SQLite."""
-    with serving(tmp_path, sqlite_url) as found:
-        yield found
+    with serving(tmp_path, sqlite_url) as server:
+        yield server
 
 
 @pytest.fixture
 def served_by_both(database_url: str, tmp_path: Path) -> Iterator[Served]:
     """The same test on SQLite and on PostgreSQL."""
-    with serving(tmp_path, database_url) as found:
-        yield found
+    with serving(tmp_path, database_url) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -145,5 +145,5 @@ def shared(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """One server for the tests of a module that do not look at the whole list."""
     home = tmp_path_factory.mktemp("home")
     copyfile(migrated_sqlite, home / "firstlight.db")
-    with serving(home, f"sqlite:///{home / 'firstlight.db'}") as found:
-        yield found
+    with serving(home, f"sqlite:///{home / 'firstlight.db'}") as server:
+        yield server

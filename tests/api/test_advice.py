@@ -6,13 +6,13 @@ import pytest
 
 
 def test_an_initializer_is_sampled(shared: Any) -> None:
-    found = shared.http.post("/v1/initializers/glorot_normal/sample", json={"shape": [9, 1], "seed": 0}).json()
-    assert len(found["values"]) == 9
-    assert (found["fan_in"], found["fan_out"]) == (9, 1)
-    assert found["theory"]["std"] == pytest.approx((2 / 10) ** 0.5)
-    assert found["sample"]["low"] == pytest.approx(min(row[0] for row in found["values"]))
+    sample = shared.http.post("/v1/initializers/glorot_normal/sample", json={"shape": [9, 1], "seed": 0}).json()
+    assert len(sample["values"]) == 9
+    assert (sample["fan_in"], sample["fan_out"]) == (9, 1)
+    assert sample["theory"]["std"] == pytest.approx((2 / 10) ** 0.5)
+    assert sample["sample"]["low"] == pytest.approx(min(row[0] for row in sample["values"]))
     same = shared.http.post("/v1/initializers/glorot_normal/sample", json={"shape": [9, 1]}).json()
-    assert same == found
+    assert same == sample
 
 
 @pytest.mark.parametrize(
@@ -38,10 +38,10 @@ def test_what_cannot_be_sampled_is_a_problem(
 
 
 def test_recommendations_are_ranked_and_sourced(shared: Any) -> None:
-    found = shared.http.get("/v1/recommendations", params={"task": "regression", "depth": 3}).json()["items"]
-    assert [item["choice"] for item in found if item["role"] == "output_activation"] == ["identity"]
-    assert [item["choice"] for item in found if item["role"] == "hidden_activation"][:2] == ["relu", "leaky_relu"]
-    assert all(item["reason"] and item["source"] for item in found)
+    advice = shared.http.get("/v1/recommendations", params={"task": "regression", "depth": 3}).json()["items"]
+    assert [item["choice"] for item in advice if item["role"] == "output_activation"] == ["identity"]
+    assert [item["choice"] for item in advice if item["role"] == "hidden_activation"][:2] == ["relu", "leaky_relu"]
+    assert all(item["reason"] and item["source"] for item in advice)
     tanh = shared.http.get("/v1/recommendations", params={"activation": "tanh"}).json()["items"]
     assert next(item for item in tanh if item["role"] == "initializer")["choice"] == "glorot_uniform"
     assert shared.http.get("/v1/recommendations", params={"activation": "tanhh"}).status_code == 404
@@ -49,8 +49,8 @@ def test_recommendations_are_ranked_and_sourced(shared: Any) -> None:
 
 
 def test_an_activation_comes_with_curve_and_moments(shared: Any) -> None:
-    found = shared.http.get("/v1/activations/relu").json()
-    curve = found["curve"]
+    activation = shared.http.get("/v1/activations/relu").json()
+    curve = activation["curve"]
     assert len(curve["x"]) == len(curve["value"]) == len(curve["derivative"])
     assert all(value == max(0.0, x) for x, value in zip(curve["x"], curve["value"], strict=True))
-    assert found["moments"]["second_moment"] == pytest.approx(0.5)
+    assert activation["moments"]["second_moment"] == pytest.approx(0.5)

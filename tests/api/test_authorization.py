@@ -83,29 +83,33 @@ def stage(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     copyfile(migrated_sqlite, home / "firstlight.db")
     settings = Settings(home=home, database_url=SecretStr(f"sqlite:///{home / 'firstlight.db'}"))
     database = Database(settings)
-    found = Stage(create_app(settings, database=database, doorbell=SilentDoorbell()), database, settings, {}, "")
+    fresh_stage = Stage(create_app(settings, database=database, doorbell=SilentDoorbell()), database, settings, {}, "")
     with database.write() as session:
-        row, found.keys["admin"] = create_key(session, OWNER, "first", "admin", "default")
-        found.key = row.id
-        found.other_workspace = create_workspace(session, "other").id
-    admin = OWNER.__class__(found.key, "admin", "default")
+        row, fresh_stage.keys["admin"] = create_key(session, OWNER, "first", "admin", "default")
+        fresh_stage.key = row.id
+        fresh_stage.other_workspace = create_workspace(session, "other").id
+    admin = OWNER.__class__(fresh_stage.key, "admin", "default")
     with database.write() as session:
         for scope in ("read", "write"):
-            _, found.keys[scope] = create_key(session, admin, scope, scope, "default")
+            _, fresh_stage.keys[scope] = create_key(session, admin, scope, scope, "default")
         for scope in ("read", "admin"):
-            _, found.keys[f"other {scope}"] = create_key(session, admin, scope, scope, found.other_workspace)
-        expired, found.keys["expired"] = create_key(session, admin, "old", "admin", "default")
+            _, fresh_stage.keys[f"other {scope}"] = create_key(
+                session, admin, scope, scope, fresh_stage.other_workspace
+            )
+        expired, fresh_stage.keys["expired"] = create_key(session, admin, "old", "admin", "default")
         session.execute(
             update(ApiKeyRow).where(ApiKeyRow.id == expired.id).values(expires_at=now() - timedelta(seconds=1))
         )
-        revoked, found.keys["revoked"] = create_key(session, admin, "lost", "admin", "default")
+        revoked, fresh_stage.keys["revoked"] = create_key(session, admin, "lost", "admin", "default")
         revoke_key(session, admin, revoked.id, others=False)
-    found.keys["wrong key"] = UNKNOWN_KEY
-    found.keys["wrong secret"] = found.keys["admin"][:-1] + ("A" if found.keys["admin"][-1] != "A" else "B")
-    asyncio.run(_furnish(found))
-    yield found
-    found.app.state.context.renderer.close()
-    found.app.state.context.doorbell.close()
+    fresh_stage.keys["wrong key"] = UNKNOWN_KEY
+    fresh_stage.keys["wrong secret"] = fresh_stage.keys["admin"][:-1] + (
+        "A" if fresh_stage.keys["admin"][-1] != "A" else "B"
+    )
+    asyncio.run(_furnish(fresh_stage))
+    yield fresh_stage
+    fresh_stage.app.state.context.renderer.close()
+    fresh_stage.app.state.context.doorbell.close()
     database.dispose()
 
 
@@ -212,12 +216,12 @@ def test_every_route_answers_everybody_by_its_scope(stage: Stage, route: str) ->
                 assert f"the scope {asker.removeprefix('other ')}" in problem["detail"]
                 assert f'scope="{need.scope}"' in answer.headers["www-authenticate"]
             if asker not in OURS:
-                asked = {value for value in values.values() if value in path.format(**values)} | {stage.experiment}
-                allowed = asked if answer.status_code >= 400 else set[str]()
+                ids = {value for value in values.values() if value in path.format(**values)} | {stage.experiment}
+                allowed = ids if answer.status_code >= 400 else set[str]()
                 # Who made their keys, and what they tried themselves, they may know.
                 allowed |= {stage.key} if route in ("GET /v1/keys", "GET /v1/audit") else set()
-                told = {secret for secret in stage.secrets() - allowed if secret in answer.text}
-                assert not told, (asker, answer.text[:500])
+                leaks = {secret for secret in stage.secrets() - allowed if secret in answer.text}
+                assert not leaks, (asker, answer.text[:500])
 
     asyncio.run(ask())
 
@@ -235,8 +239,8 @@ def test_what_others_tried_has_changed_nothing(stage: Stage) -> None:
             for method, path in paths:
                 assert (await client.request(method, path)).status_code == 404, path
         async with stage.client(stage.keys["admin"]) as client:
-            found = (await client.get(f"/v1/experiments/{experiment}")).json()
-            assert (found["state"], found["desired"]) == ("queued", "run")
+            document = (await client.get(f"/v1/experiments/{experiment}")).json()
+            assert (document["state"], document["desired"]) == ("queued", "run")
             assert (await client.get(f"/v1/datasets/{table}")).status_code == 200
             assert (await client.get(f"/v1/keys/{stage.key}")).json()["revoked_at"] is None
 

@@ -17,8 +17,8 @@ from tests.support.workers import eventually
 
 @pytest.fixture(scope="module")
 def server(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
-    with api_process(tmp_path_factory.mktemp("server"), migrated_sqlite) as found:
-        yield found
+    with api_process(tmp_path_factory.mktemp("server"), migrated_sqlite) as process:
+        yield process
 
 
 def head(method: str, path: str, *lines: str) -> bytes:
@@ -43,8 +43,8 @@ def test_clients_that_go_away_in_mid_body_are_no_errors(server: ApiProcess) -> N
 
     def counted() -> int:
         lines = server.http.get("/metrics").text.splitlines()
-        found = [line for line in lines if line.startswith("firstlight_http_requests_total{")]
-        return sum(int(float(line.split()[-1])) for line in found if 'status="499"' in line)
+        samples = [line for line in lines if line.startswith("firstlight_http_requests_total{")]
+        return sum(int(float(line.split()[-1])) for line in samples if 'status="499"' in line)
 
     eventually(lambda: counted() >= many * len(UPLOADS), "all of them were noticed")
     assert server.http.get("/healthz").text == "ok"
@@ -60,8 +60,8 @@ def test_clients_that_go_away_in_mid_body_are_no_errors(server: ApiProcess) -> N
 def hasty(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
     """A server with little patience and few connections."""
     settings = {"header_seconds": "1.5", "body_seconds": "0.5", "max_connections": "10"}
-    with api_process(tmp_path_factory.mktemp("hasty"), migrated_sqlite, **settings) as found:
-        yield found
+    with api_process(tmp_path_factory.mktemp("hasty"), migrated_sqlite, **settings) as process:
+        yield process
 
 
 def sent(connection: socket.socket, *pieces: bytes) -> bytes:
@@ -75,15 +75,15 @@ def sent(connection: socket.socket, *pieces: bytes) -> bytes:
 
 
 def rest(connection: socket.socket) -> bytes:
-    found = b""
+    answer = b""
     while True:
         try:
             data = connection.recv(65_536)
         except ConnectionError:
-            return found
+            return answer
         if not data:
-            return found
-        found += data
+            return answer
+        answer += data
 
 
 def refused(answer: bytes, status: int, code: str) -> None:
@@ -91,9 +91,9 @@ def refused(answer: bytes, status: int, code: str) -> None:
     assert top.startswith(b"HTTP/1.1 %d " % status), answer[:300]
     assert b"application/problem+json" in top
     assert b"connection: close" in top.lower()
-    found = json.loads(body)
-    assert (found["status"], found["code"]) == (status, code)
-    assert f"x-request-id: {found['request_id']}".encode() in top
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert f"x-request-id: {problem['request_id']}".encode() in top
 
 
 MEGABYTE = b"x" * 2**20

@@ -16,9 +16,9 @@ def finished(shared: Any) -> tuple[Any, dict[str, Any]]:
 
 def test_the_numbers_are_those_of_the_rows(finished: Any) -> None:
     http, experiment = finished
-    found = http.get(experiment["links"]["comparison"]).json()
-    assert (found["metric"], found["direction"], found["at"]) == ("val_loss", "lower", "final")
-    arms = {arm["label"]: arm for arm in found["arms"]}
+    comparison = http.get(experiment["links"]["comparison"]).json()
+    assert (comparison["metric"], comparison["direction"], comparison["at"]) == ("val_loss", "lower", "final")
+    arms = {arm["label"]: arm for arm in comparison["arms"]}
     assert len(arms) == 4
     values = [1.0 / 6 + 0.1 * slot + 0.001 * slot * 5 for slot in range(3)]
     first = arms["relu · he_uniform"]
@@ -28,9 +28,9 @@ def test_the_numbers_are_those_of_the_rows(finished: Any) -> None:
     assert (first["ci"]["low"], first["ci"]["high"]) == pytest.approx((low, high))
     second = arms["relu · glorot_uniform"]
     assert (second["n"], second["diverged"]) == (3, 1)
-    assert found["ranking"][0]["label"] == "relu · he_uniform"
-    assert len(found["pairs"]) == 6
-    assert found["verdict"].endswith(".")
+    assert comparison["ranking"][0]["label"] == "relu · he_uniform"
+    assert len(comparison["pairs"]) == 6
+    assert comparison["verdict"].endswith(".")
     assert first["arm"].keys() == {"activation", "initializer"}
     assert first["convergence"] is not None
     assert first["generalization"]["gap"]["mean"] == 0.0
@@ -50,8 +50,8 @@ def test_every_point_and_method_answers(finished: Any, at: str, method: str) -> 
 
 def test_arms_are_averaged_over_other_axes(finished: Any) -> None:
     http, experiment = finished
-    found = http.get(experiment["links"]["comparison"], params={"by": "activation"}).json()
-    assert sorted(arm["label"] for arm in found["arms"]) == ["relu", "tanh"]
+    comparison = http.get(experiment["links"]["comparison"], params={"by": "activation"}).json()
+    assert sorted(arm["label"] for arm in comparison["arms"]) == ["relu", "tanh"]
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_several_experiments_stand_side_by_side(served_by_both: Any) -> None:
     served_by_both.train()
     answer = served_by_both.http.post("/v1/comparisons", json={"experiments": ids})
     assert answer.status_code == 200
-    found = answer.json()
-    assert [arm["label"].split(":")[0] for arm in found["arms"]] == ids
-    assert found["pairs"][0]["n"] == 3
+    comparison = answer.json()
+    assert [arm["label"].split(":")[0] for arm in comparison["arms"]] == ids
+    assert comparison["pairs"][0]["n"] == 3
     missing = served_by_both.http.post("/v1/comparisons", json={"experiments": [*ids, "exp_0"]})
     assert missing.status_code == 404
     assert served_by_both.http.post("/v1/comparisons", json={"experiments": []}).status_code == 422

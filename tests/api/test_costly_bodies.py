@@ -51,8 +51,8 @@ COSTLY: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.fixture(scope="module")
 def server(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
     settings = {"max_body_bytes": "2000000"}
-    with api_process(tmp_path_factory.mktemp("server"), migrated_sqlite, **settings) as found:
-        yield found
+    with api_process(tmp_path_factory.mktemp("server"), migrated_sqlite, **settings) as process:
+        yield process
 
 
 @pytest.mark.parametrize("kind", COSTLY)

@@ -14,16 +14,16 @@ def upload(served: Any, text: str = CSV, **query: Any) -> Any:
 def test_a_table_is_stored_listed_and_read(served: Any) -> None:
     answer = upload(served, name="streets")
     assert answer.status_code == 201, answer.text
-    found = answer.json()
-    assert answer.headers["location"] == f"/v1/datasets/{found['name']}"
-    assert (found["id"], found["title"], found["rows"], found["task"]) == (found["name"], "streets", 40, "regression")
-    assert found["features"] == ["area", "street=gravel", "street=paved"]
-    assert found["input_shape"] == [3]
-    assert served.http.get(answer.headers["location"]).json() == found
+    table = answer.json()
+    assert answer.headers["location"] == f"/v1/datasets/{table['name']}"
+    assert (table["id"], table["title"], table["rows"], table["task"]) == (table["name"], "streets", 40, "regression")
+    assert table["features"] == ["area", "street=gravel", "street=paved"]
+    assert table["input_shape"] == [3]
+    assert served.http.get(answer.headers["location"]).json() == table
     listed = served.http.get("/v1/datasets").json()["items"]
-    assert listed[-1] == found
+    assert listed[-1] == table
     assert {"diamonds", "digits", "cifar10"} <= {entry["name"] for entry in listed}
-    assert upload(served).json()["id"] == found["id"]
+    assert upload(served).json()["id"] == table["id"]
 
 
 def test_data_in_a_package_are_available_and_a_plan_asks_for_no_download(served: Any) -> None:
@@ -59,12 +59,12 @@ def test_a_form_holds_exactly_one_file(served: Any, files: Any, data: Any) -> No
 
 def test_options_are_query_parameters(served: Any) -> None:
     text = "id;kind;size;score\n1;a;;3\n2;b;2;4\n3;a;3;5\n4;b;1;6\n"
-    found = upload(
+    dataset = upload(
         served, text, target="kind", delimiter=";", missing="drop_row", drop=["id"], task="classification"
     ).json()
-    assert (found["task"], found["classes"], found["rows"]) == ("classification", ["a", "b"], 3)
-    assert (found["features"], found["dropped_rows"]) == (["size", "score"], 1)
-    assert found["options"]["drop"] == ["id"]
+    assert (dataset["task"], dataset["classes"], dataset["rows"]) == ("classification", ["a", "b"], 3)
+    assert (dataset["features"], dataset["dropped_rows"]) == (["size", "score"], 1)
+    assert dataset["options"]["drop"] == ["id"]
 
 
 @pytest.mark.parametrize(
@@ -138,25 +138,25 @@ def test_a_dry_run_tells_how_every_column_is_read_and_keeps_nothing(served: Any)
         f"{i},2020-01-0{1 + i % 9},{'?' if i == 3 else i},{'ab'[i % 2]},{i}.5\n" for i in range(1, 41)
     )
     query = {"dates": "days", "missing": "mean", "drop": ["id"], "name": "trees"}
-    told = upload(served, text, **query, dry_run=True)
-    assert told.status_code == 200, told.text
-    assert "location" not in told.headers
-    found = told.json()
-    assert [(column["name"], column["role"], column["kind"], column["missing"]) for column in found["columns"]] == [
+    preview = upload(served, text, **query, dry_run=True)
+    assert preview.status_code == 200, preview.text
+    assert "location" not in preview.headers
+    dataset = preview.json()
+    assert [(column["name"], column["role"], column["kind"], column["missing"]) for column in dataset["columns"]] == [
         ("id", "left_out", "unread", 0),
         ("when", "feature", "date", 0),
         ("size", "feature", "number", 1),
         ("kind", "feature", "text", 0),
         ("y", "target", "number", 0),
     ]
-    assert found["available"] is False
-    assert served.http.get(f"/v1/datasets/{found['id']}").status_code == 404
+    assert dataset["available"] is False
+    assert served.http.get(f"/v1/datasets/{dataset['id']}").status_code == 404
     assert served.http.get("/v1/datasets").json()["items"][-1]["source"] != "uploaded"
-    kept = upload(served, text, **query)
-    assert kept.status_code == 201
-    same = {name for name in found if kept.json()[name] == found[name]}
-    assert set(found) - same <= {"available", "created_at"}
-    assert served.http.get(kept.headers["location"]).json() == kept.json()
+    answer = upload(served, text, **query)
+    assert answer.status_code == 201
+    same = {name for name in dataset if answer.json()[name] == dataset[name]}
+    assert set(dataset) - same <= {"available", "created_at"}
+    assert served.http.get(answer.headers["location"]).json() == answer.json()
     assert upload(served, "a,b\n1,2\n3,x\n", dry_run=True).status_code == 422
 
 
@@ -165,9 +165,9 @@ def test_options_may_be_fields_of_the_form(served: Any) -> None:
     form = {"name": "sizes", "drop": ["id"], "target": "size", "header": "true", "dry_run": "false"}
     answer = served.http.post("/v1/datasets", files={"file": ("t.csv", text.encode())}, data=form)
     assert answer.status_code == 201, answer.text
-    found = answer.json()
-    assert (found["title"], found["features"], found["target"]) == ("sizes", ["kind=a", "kind=b"], "size")
-    assert (found["options"]["delimiter"], found["options"]["header"]) == (";", True)
+    dataset = answer.json()
+    assert (dataset["title"], dataset["features"], dataset["target"]) == ("sizes", ["kind=a", "kind=b"], "size")
+    assert (dataset["options"]["delimiter"], dataset["options"]["header"]) == (";", True)
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,11 @@ def measured(shared: Any) -> tuple[Any, str]:
 
 def test_rows_by_expression_and_page(measured: tuple[Any, str]) -> None:
     http, path = measured
-    found = http.get(path, params={"where": "dead_fraction > 0.05 and epoch = 0"}).json()
-    assert len(found["items"]) == 4 * 2
-    assert {item["seed"] for item in found["items"]} == {1, 2}
-    assert len(found["histogram_edges"]) == 41
-    assert found["items"][0]["values"]["gradient_norm"] is None
+    page = http.get(path, params={"where": "dead_fraction > 0.05 and epoch = 0"}).json()
+    assert len(page["items"]) == 4 * 2
+    assert {item["seed"] for item in page["items"]} == {1, 2}
+    assert len(page["histogram_edges"]) == 41
+    assert page["items"][0]["values"]["gradient_norm"] is None
     first = http.get(path, params={"limit": 7, "quantity": "dead_fraction"}).json()
     second = http.get(path, params={"limit": 100, "cursor": first["next_cursor"]}).json()
     assert (len(first["items"]), len(second["items"]), second["next_cursor"]) == (7, 17, None)

@@ -47,8 +47,8 @@ def locked(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory, serv
 
 @pytest.fixture(scope="module")
 def hasty(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
-    with api_process(tmp_path_factory.mktemp("hasty"), migrated_sqlite, body_seconds="0.5") as found:
-        yield found
+    with api_process(tmp_path_factory.mktemp("hasty"), migrated_sqlite, body_seconds="0.5") as process:
+        yield process
 
 
 def examples(document: dict[str, Any]) -> Iterator[tuple[str, str, str, Problem]]:

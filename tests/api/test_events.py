@@ -38,11 +38,11 @@ def events(http: httpx.Client, path: str, after: int | None = None) -> Iterator[
 def test_a_late_reader_gets_every_event_once_and_in_order(served_by_both: Any) -> None:
     path = served_by_both.submit()["links"]["events"]
     served_by_both.train()
-    found = list(events(served_by_both.http, path))
-    assert [seq for seq, _, _ in found] == list(range(1, len(found) + 1))
-    assert (found[0][1], found[0][2]["state"]) == ("state", "queued")
-    assert (found[-1][1], found[-1][2]) == ("done", {"state": "succeeded"})
-    rows = [row for _, kind, data in found if kind == "epoch" for row in data["rows"]]
+    stream = list(events(served_by_both.http, path))
+    assert [seq for seq, _, _ in stream] == list(range(1, len(stream) + 1))
+    assert (stream[0][1], stream[0][2]["state"]) == ("state", "queued")
+    assert (stream[-1][1], stream[-1][2]) == ("done", {"state": "succeeded"})
+    rows = [row for _, kind, data in stream if kind == "epoch" for row in data["rows"]]
     assert len(rows) == 12 * 4
     assert len({(row["trial_id"], row["epoch"]) for row in rows}) == 12 * 4
     assert {row["label"] for row in rows} >= {"relu · he_uniform"}

@@ -17,14 +17,14 @@ SPEC: dict[str, Any] = {
 def test_a_submission_is_stored_with_its_whole_grid(served_by_both: Any) -> None:
     answer = served_by_both.http.post("/v1/experiments", json=SPEC)
     assert answer.status_code == 202
-    found = answer.json()
-    assert answer.headers["location"] == found["links"]["self"]
-    assert {state: count for state, count in found["trials"].items() if count} == {"total": 12, "queued": 12}
-    trials = served_by_both.http.get(found["links"]["trials"]).json()["items"]
+    experiment = answer.json()
+    assert answer.headers["location"] == experiment["links"]["self"]
+    assert {state: count for state, count in experiment["trials"].items() if count} == {"total": 12, "queued": 12}
+    trials = served_by_both.http.get(experiment["links"]["trials"]).json()["items"]
     assert [trial["seed"] for trial in trials[:3]] == [0, 1, 2]
     assert len({trial["label"] for trial in trials}) == 4
     assert served_by_both.http.get(f"/v1/trials/{trials[5]['id']}").json() == trials[5]
-    assert served_by_both.http.get(found["links"]["self"]).json() == found
+    assert served_by_both.http.get(experiment["links"]["self"]).json() == experiment
 
 
 def test_the_stored_spec_can_be_posted_again(served: Any) -> None:
@@ -154,10 +154,10 @@ def test_a_clone_has_the_changes_and_nothing_else(served: Any) -> None:
 def test_counts_and_progress_follow_the_trials(served_by_both: Any) -> None:
     path = served_by_both.submit()["links"]["self"]
     served_by_both.train(diverged=4)
-    found = served_by_both.http.get(path).json()
-    assert found["state"] == "succeeded"
-    assert (found["trials"]["succeeded"], found["trials"]["diverged"]) == (11, 1)
-    assert (found["progress"], found["eta_seconds"]) == (1.0, 0.0)
+    experiment = served_by_both.http.get(path).json()
+    assert experiment["state"] == "succeeded"
+    assert (experiment["trials"]["succeeded"], experiment["trials"]["diverged"]) == (11, 1)
+    assert (experiment["progress"], experiment["eta_seconds"]) == (1.0, 0.0)
     gone = served_by_both.http.get(f"{path}/trials", params={"state": "diverged"}).json()["items"]
     assert [(trial["diverged"]["epoch"], trial["diverged"]["layer"]) for trial in gone] == [(2, "dense_1")]
 
@@ -196,8 +196,8 @@ def test_a_wrong_spec_is_told_where_and_how(shared: Any, changes: Any, pointer: 
     answer = shared.http.post("/v1/experiments", json={**SPEC, **changes})
     assert answer.status_code == 422
     assert answer.json()["code"] == "spec_invalid"
-    found = {error["pointer"]: error["message"] for error in answer.json()["errors"]}
-    assert words in found[pointer]
+    messages = {error["pointer"]: error["message"] for error in answer.json()["errors"]}
+    assert words in messages[pointer]
 
 
 @pytest.mark.parametrize(

@@ -178,10 +178,10 @@ def test_a_key_reaches_no_log(served: Any, capsys: pytest.CaptureFixture[str]) -
     assert f'"key_id": "{made["id"]}"' in lines
     assert made["key"] not in lines
     structlog.get_logger().warning("seen", key=made["key"], nested=[{"header": f"Bearer {made['key']}"}])
-    shown = Redaction().value({"key": made["key"], "url": f"/?k={made['key']}"})
+    event = Redaction().value({"key": made["key"], "url": f"/?k={made['key']}"})
     secret = made["key"].removeprefix(made["id"] + "_")
-    assert secret not in str(shown)
-    assert made["id"] in str(shown)
+    assert secret not in str(event)
+    assert made["id"] in str(event)
 
 
 def test_the_audit_log_tells_who_did_what(served: Any) -> None:
@@ -197,8 +197,8 @@ def test_the_audit_log_tells_who_did_what(served: Any) -> None:
     http.get("/v1/experiments", headers=admin)
     http.get("/v1/experiments")
     items = http.get("/v1/audit", headers=admin).json()["items"]
-    told = [(item["key_id"], item["method"], item["operation"], item["object_id"], item["status"]) for item in items]
-    assert told == [
+    entries = [(item["key_id"], item["method"], item["operation"], item["object_id"], item["status"]) for item in items]
+    assert entries == [
         (None, "GET", "/v1/experiments", None, 401),
         (first["id"], "POST", "/v1/experiments", None, 422),
         (first["id"], "POST", "/v1/experiments/{experiment_id}/cancel", experiment, 202),
@@ -235,24 +235,24 @@ def test_old_lines_are_forgotten(served: Any) -> None:
 def test_more_requests_than_allowed_are_told_when_to_come_back(
     serve: Callable[..., Any], sqlite_url: str, tmp_path: Path
 ) -> None:
-    with serve(tmp_path, sqlite_url, rate_limit="5/hour") as found:
-        answers = [found.http.get("/v1/models") for _ in range(6)]
+    with serve(tmp_path, sqlite_url, rate_limit="5/hour") as server:
+        answers = [server.http.get("/v1/models") for _ in range(6)]
         assert [answer.status_code for answer in answers] == [200] * 5 + [429]
         assert answers[0].headers["ratelimit-policy"] == '"requests";q=5;w=3600'
         assert answers[0].headers["ratelimit"].startswith('"requests";r=4;t=')
         assert answers[5].json()["code"] == "too_many_requests"
         assert 3_000 < int(answers[5].headers["retry-after"]) <= 3_600
         for path in ("/healthz", "/metrics", "/docs", "/openapi.json"):
-            answer = found.http.get(path)
+            answer = server.http.get(path)
             assert answer.status_code == 200
             assert "ratelimit" not in answer.headers
-        experiment = found.http.get("/v1/experiments/exp_" + "0" * 32 + "/events")
+        experiment = server.http.get("/v1/experiments/exp_" + "0" * 32 + "/events")
         assert experiment.status_code == 404
         # A key has a count of its own.
-        with found.database.write() as session:
+        with server.database.write() as session:
             key = create_key(session, OWNER, "first", "admin", "default")[1]
-        eventually(lambda: found.http.get("/").status_code == 401, "a key is asked for")
-        answers = [found.http.get("/v1/models", headers=bearer(key)) for _ in range(6)]
+        eventually(lambda: server.http.get("/").status_code == 401, "a key is asked for")
+        answers = [server.http.get("/v1/models", headers=bearer(key)) for _ in range(6)]
         assert [answer.status_code for answer in answers] == [200] * 5 + [429]
 
 

@@ -19,8 +19,8 @@ def test_wrong_keys_are_counted_and_no_key_is_none(serve: Callable[..., Any], sq
         served.http.get("/v1/experiments")
         for _ in range(3):
             served.http.get("/v1/experiments", headers={"Authorization": "Bearer a-wrong-key"})
-        shown = numbers(served, Authorization="Bearer the-right-key")
-    assert shown["firstlight_wrong_keys_total"] == "3.0"
+        samples = numbers(served, Authorization="Bearer the-right-key")
+    assert samples["firstlight_wrong_keys_total"] == "3.0"
 
 
 def test_workers_that_take_no_work_are_counted_apart(
@@ -31,8 +31,8 @@ def test_workers_that_take_no_work_are_counted_apart(
             for name, problem in (("wrk_1", None), ("wrk_2", "the artifacts folder cannot be written")):
                 workers.register(session, name, Identity("host", "boot", 1, 1.0), 2, "cpu")
                 workers.beat(session, name, problem=problem)
-        shown = numbers(served)
-    assert [shown[f"firstlight_{name}"] for name in ("workers", "slots", "workers_held")] == ["1.0", "2.0", "1.0"]
+        samples = numbers(served)
+    assert [samples[f"firstlight_{name}"] for name in ("workers", "slots", "workers_held")] == ["1.0", "2.0", "1.0"]
 
 
 def test_files_that_are_no_counters_do_no_harm(serve: Callable[..., Any], sqlite_url: str, tmp_path: Path) -> None:
@@ -40,6 +40,6 @@ def test_files_that_are_no_counters_do_no_harm(serve: Callable[..., Any], sqlite
     (tmp_path / FOLDER / "0.json").write_text('{"families": [{"name": "firstlight_worker_x", "samples": "?"}]}')
     (tmp_path / FOLDER / "1.json").mkdir()
     with serve(tmp_path, sqlite_url) as served:
-        shown = numbers(served)
-    assert shown["firstlight_database_up"] == "1.0"
-    assert not any("worker_x" in name for name in shown)
+        samples = numbers(served)
+    assert samples["firstlight_database_up"] == "1.0"
+    assert not any("worker_x" in name for name in samples)

@@ -92,8 +92,8 @@ def test_every_format_carries_the_same_numbers(finished: Any) -> None:
     columns = pq.read_table(io.BytesIO(answers["application/vnd.apache.parquet"].content)).to_pylist()
     assert len(table) == len(lines) == len(columns) == len(rows)
     for row, cells, line, column in zip(rows, table, lines, columns, strict=True):
-        for found in (cells, line, column):
-            assert (found["trial_id"], int(found["epoch"])) == (row["trial_id"], row["epoch"])
+        for record in (cells, line, column):
+            assert (record["trial_id"], int(record["epoch"])) == (row["trial_id"], row["epoch"])
         value = row["val_loss"]
         assert cells["val_loss"] == ("" if value is None else repr(value))
         assert line["val_loss"] == value

@@ -25,8 +25,8 @@ def document(shared: Any) -> dict[str, Any]:
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         (path, method, operation)
-        for path, found in document["paths"].items()
-        for method, operation in found.items()
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
         if method in METHODS
     ]
 
@@ -72,8 +72,8 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
             return set().union(*(references(item) for item in value))
         return set()
 
-    found = {reference.rsplit("/", 1)[1] for reference in references(document)}
-    assert found <= names
+    targets = {reference.rsplit("/", 1)[1] for reference in references(document)}
+    assert targets <= names
 
 
 def test_every_operation_with_an_address_to_fill_in_may_find_it_unreadable(document: dict[str, Any]) -> None:

@@ -71,9 +71,9 @@ def test_a_preset_over_http_is_accepted_as_it_is(shared: Any) -> None:
 def test_readiness_tells_whether_anybody_will_work(shared: Any) -> None:
     def told() -> tuple[int, bool, str, str]:
         answer = shared.http.get("/readyz")
-        found = answer.json()
-        assert found["database"]["status"] == "ok"
-        return answer.status_code, found["ready"], found["worker"]["status"], found["worker"]["detail"]
+        health = answer.json()
+        assert health["database"]["status"] == "ok"
+        return answer.status_code, health["ready"], health["worker"]["status"], health["worker"]["detail"]
 
     def beat(worker: str, problem: str | None) -> None:
         with shared.database.write() as session:

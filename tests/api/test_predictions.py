@@ -12,9 +12,9 @@ def test_relu_with_he_keeps_and_with_glorot_halves(shared: Any) -> None:
               "inputs": 80, "outputs": 80, "input_correlation": 0.5},
     )  # fmt: skip
     assert answer.status_code == 200, answer.text
-    found = answer.json()
-    assert found["hidden"] == [80] * 12
-    he, glorot = (item["prediction"] for item in found["predictions"])
+    forecast = answer.json()
+    assert forecast["hidden"] == [80] * 12
+    he, glorot = (item["prediction"] for item in forecast["predictions"])
     assert [layer["second_moment"] for layer in he["layers"]] == pytest.approx([2.0] * 13, rel=1e-6)
     assert [layer["second_moment"] for layer in glorot["layers"]] == pytest.approx(
         [0.5**index for index in range(13)], rel=1e-6
@@ -27,12 +27,12 @@ def test_relu_with_he_keeps_and_with_glorot_halves(shared: Any) -> None:
 
 def test_a_data_set_gives_inputs_and_outputs(shared: Any) -> None:
     body = {"activation": ["tanh", "relu"], "initializer": ["zeros", "lsuv"], "dataset": "digits"}
-    found = shared.http.post("/v1/predictions", json=body).json()
-    assert (found["inputs"], found["hidden"], found["outputs"]) == (64, [50, 50], 10)
-    assert [item["label"] for item in found["predictions"]] == [
+    forecast = shared.http.post("/v1/predictions", json=body).json()
+    assert (forecast["inputs"], forecast["hidden"], forecast["outputs"]) == (64, [50, 50], 10)
+    assert [item["label"] for item in forecast["predictions"]] == [
         "tanh · zeros", "tanh · lsuv", "relu · zeros", "relu · lsuv"
     ]  # fmt: skip
-    assert "not random" in found["predictions"][0]["notes"][0]
+    assert "not random" in forecast["predictions"][0]["notes"][0]
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,9 @@ def test_the_list_starts_with_the_one_to_start_with(shared: Any) -> None:
 
 
 def test_a_smaller_size_can_be_submitted(served: Any) -> None:
-    found = served.http.get("/v1/presets/diamonds_tail", params={"epochs": 2, "train_size": 512, "seeds": 3}).json()
-    assert found["shrunk"] == ["epochs 10 → 2", "seeds 12 → 3", "train_size all → 512"]
-    answer = served.http.post("/v1/experiments", json=found["spec"])
+    preset = served.http.get("/v1/presets/diamonds_tail", params={"epochs": 2, "train_size": 512, "seeds": 3}).json()
+    assert preset["shrunk"] == ["epochs 10 → 2", "seeds 12 → 3", "train_size all → 512"]
+    answer = served.http.post("/v1/experiments", json=preset["spec"])
     assert answer.status_code == 202, answer.text
     assert answer.json()["name"] == "diamonds_tail (shrunk: epochs 10 → 2, seeds 12 → 3, train_size all → 512)"
     assert "shrunk" in answer.json()["tags"]

@@ -17,7 +17,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def subclasses(cls: type) -> set[type]:
-    return {cls, *(found for child in cls.__subclasses__() for found in subclasses(child))}
+    return {cls, *(subclass for child in cls.__subclasses__() for subclass in subclasses(child))}
 
 
 def test_every_error_class_has_a_status() -> None:
@@ -27,13 +27,13 @@ def test_every_error_class_has_a_status() -> None:
 def checked(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    found = answer.json()
-    assert found.keys() == {"type", "title", "status", "detail", "code", "request_id", "errors"}
-    assert (found["status"], found["code"]) == (status, code)
-    assert found["type"] == f"urn:firstlight:problem:{code}"
-    assert found["request_id"] == answer.headers["x-request-id"]
-    assert found["detail"]
-    return found
+    problem = answer.json()
+    assert problem.keys() == {"type", "title", "status", "detail", "code", "request_id", "errors"}
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["type"] == f"urn:firstlight:problem:{code}"
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert problem["detail"]
+    return problem
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,14 @@ EDGES = ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "0001-01-01T0
 def test_a_time_beyond_the_calendar_is_refused_wherever_it_stands(served_by_both: Any, edge: str) -> None:
     cursor = encode(edge, "exp_x")
     for name, value in (("created_after", edge), ("filter", f"created_at > '{edge}'"), ("cursor", cursor)):
-        found = checked(served_by_both.http.get("/v1/experiments", params={name: value}), 422, "invalid_input")
-        assert found["errors"][0]["pointer"] == name
+        problem = checked(served_by_both.http.get("/v1/experiments", params={name: value}), 422, "invalid_input")
+        assert problem["errors"][0]["pointer"] == name
 
 
 @pytest.mark.parametrize("value", ["0.5", "1700000000", "2026-01-01", "yesterday", "2026-01-01T00:00:00"])
 def test_created_after_is_a_time_and_no_number(shared: Any, value: str) -> None:
-    found = checked(shared.http.get("/v1/experiments", params={"created_after": value}), 422, "invalid_input")
-    assert found["errors"][0]["pointer"] == "created_after"
+    problem = checked(shared.http.get("/v1/experiments", params={"created_after": value}), 422, "invalid_input")
+    assert problem["errors"][0]["pointer"] == "created_after"
 
 
 def test_created_after_takes_every_zone(shared: Any) -> None:
@@ -131,8 +131,8 @@ def test_a_wrong_body_gets_a_problem(shared: Any, body: bytes, status: int, code
     ],
 )
 def test_a_doubled_field_is_refused(shared: Any, body: bytes, pointer: str) -> None:
-    found = checked(shared.http.post("/v1/experiments", content=body, headers=JSON), 422, "invalid_input")
-    assert found["errors"] == [{"pointer": pointer, "message": "stands twice; give it once"}]
+    problem = checked(shared.http.post("/v1/experiments", content=body, headers=JSON), 422, "invalid_input")
+    assert problem["errors"] == [{"pointer": pointer, "message": "stands twice; give it once"}]
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/yaml", "multipart/form-data", ""])
@@ -150,9 +150,9 @@ def test_a_large_body_is_refused_however_it_is_sent(shared: Any) -> None:
 
 def test_an_id_is_echoed_when_it_is_harmless(shared: Any) -> None:
     assert shared.http.get("/healthz", headers={"X-Request-ID": "abc-1.2_3"}).headers["x-request-id"] == "abc-1.2_3"
-    for given in ("a b", "x" * 65, "<script>"):
+    for request_id in ("a b", "x" * 65, "<script>"):
         assert re.fullmatch(
-            r"[0-9a-f]{32}", shared.http.get("/", headers={"X-Request-ID": given}).headers["x-request-id"]
+            r"[0-9a-f]{32}", shared.http.get("/", headers={"X-Request-ID": request_id}).headers["x-request-id"]
         )
 
 
@@ -161,9 +161,9 @@ def test_a_database_that_is_gone_is_a_503(served: Any, monkeypatch: pytest.Monke
         raise OperationalError("SELECT 1", {}, Exception("password=hunter2 connection refused"))
 
     monkeypatch.setattr(served.database, "read", away)
-    found = checked(answer := served.http.get("/v1/experiments"), 503, "unavailable")
+    problem = checked(answer := served.http.get("/v1/experiments"), 503, "unavailable")
     assert answer.headers["retry-after"] == "1"
-    assert "hunter2" not in str(found)
+    assert "hunter2" not in str(problem)
     ready = served.http.get("/readyz")
     assert (ready.status_code, ready.json()["ready"], ready.json()["database"]["status"]) == (503, False, "down")
     assert served.http.get("/healthz").text == "ok"
@@ -177,8 +177,8 @@ def test_the_unexpected_is_a_500_without_its_insides(
         raise RuntimeError("the secret reason")
 
     monkeypatch.setattr(served.database, "read", broken)
-    found = checked(served.http.get("/v1/experiments"), 500, "internal_error")
-    assert "secret reason" not in str(found)
+    problem = checked(served.http.get("/v1/experiments"), 500, "internal_error")
+    assert "secret reason" not in str(problem)
     assert "secret reason" in "".join(capfd.readouterr())
 
 

@@ -37,10 +37,10 @@ def test_a_device_that_nobody_has_is_told_and_waited_for(served: Any, device: st
     other = {"cpu": "gpu", "gpu": "cpu"}[device]
     alone = f"no live worker trains on a {device}: the experiment waits until one does"
     one_arm: dict[str, Any] = {"activation": "relu", "initializer": "he_uniform"}  # no warning of any other kind
-    asked = {**SPEC, **one_arm, "device": device}
+    spec = {**SPEC, **one_arm, "device": device}
     with served.database.write() as session:
         workers.register(session, "wrk_other", Identity("h", "b", 1, 1.0), 2, other)
-    assert served.http.post("/v1/experiments", params={"dry_run": "true"}, json=asked).json()["warnings"] == [alone]
+    assert served.http.post("/v1/experiments", params={"dry_run": "true"}, json=spec).json()["warnings"] == [alone]
     made = served.submit(**one_arm, device=device)
     assert made["warnings"] == [alone]
     assert made["spec"]["device"] == device

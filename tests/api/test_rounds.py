@@ -14,18 +14,18 @@ def test_rounds_are_shown_and_later_seeds_count(served_by_both: Any) -> None:
     assert experiment["trials"]["total"] == 12
     assert experiment["rounds"]["round"] == 1
     served_by_both.train()
-    found = served_by_both.http.get(experiment["links"]["self"]).json()
-    assert (found["state"], found["trials"]["total"], found["progress"]) == ("succeeded", 28, 1.0)
-    assert (found["rounds"]["round"], found["rounds"]["seeds"], found["rounds"]["stopped"]) == (3, 7, True)
-    assert found["rounds"]["reason"].startswith("the last of 3 looks")
-    assert found["spec"]["seeds"] == [0, 1, 2]
+    document = served_by_both.http.get(experiment["links"]["self"]).json()
+    assert (document["state"], document["trials"]["total"], document["progress"]) == ("succeeded", 28, 1.0)
+    assert (document["rounds"]["round"], document["rounds"]["seeds"], document["rounds"]["stopped"]) == (3, 7, True)
+    assert document["rounds"]["reason"].startswith("the last of 3 looks")
+    assert document["spec"]["seeds"] == [0, 1, 2]
     comparison = served_by_both.http.get(experiment["links"]["comparison"]).json()
     assert {arm["n"] for arm in comparison["arms"]} == {7}
     claims = served_by_both.http.get(f"{experiment['links']['self']}/claims")
     assert claims.status_code == 200
     assert claims.json()["items"][0]["n"] == 7
-    again = served_by_both.http.post("/v1/experiments", json=found["spec"])
-    assert again.json()["spec_digest"] == found["spec_digest"]
+    again = served_by_both.http.post("/v1/experiments", json=document["spec"])
+    assert again.json()["spec_digest"] == document["spec_digest"]
 
 
 @pytest.mark.parametrize(

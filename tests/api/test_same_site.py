@@ -21,8 +21,8 @@ def opened(migrated_sqlite: Path, serve: Callable[..., Any], tmp_path_factory: p
     home = tmp_path_factory.mktemp("opened")
     copyfile(migrated_sqlite, home / "firstlight.db")
     allowed = "Lab.example.org, *.lab.internal fd00::5"
-    with serve(home, f"sqlite:///{home / 'firstlight.db'}", allowed_hosts=allowed) as found:
-        yield found
+    with serve(home, f"sqlite:///{home / 'firstlight.db'}", allowed_hosts=allowed) as server:
+        yield server
 
 
 @pytest.mark.parametrize(

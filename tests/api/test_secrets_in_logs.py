@@ -46,8 +46,8 @@ def _ways() -> dict[str, tuple[str, str, dict[str, object]]]:
 def locked(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProcess]:
     home = tmp_path_factory.mktemp("canary")
     settings = {"broker_url": "redis://127.0.0.1:9/0", "broker_password": PASSWORD}
-    with api_process(home, migrated_sqlite, api_keys=f"{CANARY},canary-4f1d_7b2e.9c3a", **settings) as found:
-        yield found
+    with api_process(home, migrated_sqlite, api_keys=f"{CANARY},canary-4f1d_7b2e.9c3a", **settings) as process:
+        yield process
 
 
 def test_a_key_sent_in_every_way_is_in_no_line_of_a_provoked_500(locked: ApiProcess) -> None:
@@ -58,8 +58,8 @@ def test_a_key_sent_in_every_way_is_in_no_line_of_a_provoked_500(locked: ApiProc
         database.execute("UPDATE experiments SET created_at = 'garbage', spec = '[]'")
     failed: set[str] = set()
     for name, (method, path, request) in _ways().items():
-        given = {"headers": BEARER, **request}
-        answer = locked.http.request(method, path.replace("ID", made.json()["id"]), **given)  # type: ignore[arg-type]
+        arguments = {"headers": BEARER, **request}
+        answer = locked.http.request(method, path.replace("ID", made.json()["id"]), **arguments)  # type: ignore[arg-type]
         assert "canary" not in answer.text + str(answer.headers) or answer.status_code < 500, name
         failed |= {name} if answer.status_code == 500 else set()
     assert failed >= {"bearer", "basic", "dashboard", "query", "headers", "cookie", "clone", "request id"}

@@ -22,8 +22,8 @@ KEYS = "first-key,second-key"
 def locked(migrated_sqlite: Path, serve: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     home = tmp_path_factory.mktemp("locked")
     (home / "firstlight.db").write_bytes(migrated_sqlite.read_bytes())
-    with serve(home, f"sqlite:///{home / 'firstlight.db'}", api_keys=KEYS) as found:
-        yield found
+    with serve(home, f"sqlite:///{home / 'firstlight.db'}", api_keys=KEYS) as server:
+        yield server
 
 
 def test_every_documented_route_needs_a_key(locked: Any) -> None:
@@ -116,7 +116,7 @@ def test_beyond_this_machine_only_with_keys(host: str, keys: str, refused: bool)
 
 
 def test_an_open_bind_ends_with_a_clear_message(tmp_path: Path) -> None:
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "api", "--host", "0.0.0.0", "--port", "0"],
         env={**os.environ, "FIRSTLIGHT_HOME": str(tmp_path), "FIRSTLIGHT_API_KEYS": ""},
         capture_output=True,
@@ -124,8 +124,8 @@ def test_an_open_bind_ends_with_a_clear_message(tmp_path: Path) -> None:
         check=False,
         timeout=PATIENCE,
     )
-    assert (found.returncode, found.stdout) == (2, "")
-    assert "FIRSTLIGHT_API_KEYS" in found.stderr
+    assert (process.returncode, process.stdout) == (2, "")
+    assert "FIRSTLIGHT_API_KEYS" in process.stderr
     assert not (tmp_path / "firstlight.db").exists()
 
 

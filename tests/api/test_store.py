@@ -43,19 +43,19 @@ def doctor(served: Any) -> tuple[int, str]:
 def test_workers_that_use_another_store_are_named(served_by_both: Any, tmp_path: Path) -> None:
     served, artifacts = served_by_both, FolderArtifacts(tmp_path / "artifacts")
     worker(served.database, 1, None)
-    found = store_of(served)
-    assert found == {"status": "ok", "detail": f"{tmp_path}/artifacts; no live worker has said which it uses"}
+    part = store_of(served)
+    assert part == {"status": "ok", "detail": f"{tmp_path}/artifacts; no live worker has said which it uses"}
     assert not (tmp_path / "artifacts").exists(), "who only looks has made the folder"
     worker(served.database, 2, Store(artifacts.identity(), "/as/host2/has/it"))
     assert store_of(served) == {"status": "ok", "detail": f"{tmp_path}/artifacts, the same for all"}
     for number in range(3, 10):
         worker(served.database, number, Store("f" * 32, f"/elsewhere/{number}"))
-    found = store_of(served)
-    assert found["status"] == "degraded"
-    assert f": {tmp_path}/artifacts; worker wrk_3 on host3: /elsewhere/3; " in found["detail"]
-    assert "wrk_8" not in found["detail"]
-    assert " and 2 more. " in found["detail"]
-    assert "Set FIRSTLIGHT_ARTIFACTS_URL" in found["detail"]
+    part = store_of(served)
+    assert part["status"] == "degraded"
+    assert f": {tmp_path}/artifacts; worker wrk_3 on host3: /elsewhere/3; " in part["detail"]
+    assert "wrk_8" not in part["detail"]
+    assert " and 2 more. " in part["detail"]
+    assert "Set FIRSTLIGHT_ARTIFACTS_URL" in part["detail"]
 
 
 def test_the_doctor_calls_it_bad(served: Any, tmp_path: Path) -> None:
@@ -82,9 +82,9 @@ def test_a_bucket_that_is_away_shows_and_does_no_harm(
         assert f"uploads/{name}/table.npz" in s3_server.names()
         spec = {"dataset": name, "activation": "relu", "initializer": "he_uniform", "epochs": 1, "seeds": 1}
         s3_server.stop()
-        found = store_of(served)
-        assert found["status"] == "degraded"
-        assert "not reached from this API" in found["detail"]
+        part = store_of(served)
+        assert part["status"] == "degraded"
+        assert "not reached from this API" in part["detail"]
         for answer in (served.http.get("/v1/datasets"), served.http.post("/v1/experiments", json=spec)):
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "1"

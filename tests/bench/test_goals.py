@@ -35,7 +35,7 @@ def measured(eager: float = 200.0, jax: float = 9.0, widest: float = 5.0) -> Fin
     rivals = [result(EAGER, eager, eager, trials=1), result("JAX scan, one process", jax, jax)]
     table = [ours, result(STACKED, 20.0, 20.0), *rivals, *keras, ceiling(2)]
     own = result(OURS_CNN, 0.8e6, 0.8e6, trials=2)
-    plain, kept = (
+    plain, caching = (
         result(f"PyTorch, {how}", wall, wall) for how, wall in (("tuned", 1.0e6), ("freed memory kept", 0.7e6))
     )
     passage = Passage([5.5, 5.7], [0.3, 0.4], [5.0, 5.0], [5.2, 5.2])
@@ -49,7 +49,7 @@ def measured(eager: float = 200.0, jax: float = 9.0, widest: float = 5.0) -> Fin
         "Keras fit, TensorFlow",
     )
     return Findings(
-        [(DIAMONDS, table), (DIAMONDS_256, table), (CNN, [own, plain, kept, ceiling(2)])],
+        [(DIAMONDS, table), (DIAMONDS_256, table), (CNN, [own, plain, caching, ceiling(2)])],
         [result(OURS, 6.0, 6.0, trials=1), result(OURS, 5.0, 5.0, trials=60), result(OURS, widest, widest, trials=240)],
         [(DIAMONDS, [result(OURS, 6.0, trials=1), result(STACKED, 250.0), result(EAGER, 240.0)])],
         service,
@@ -60,8 +60,8 @@ def measured(eager: float = 200.0, jax: float = 9.0, widest: float = 5.0) -> Fin
 
 def line(text: str, start: str) -> str:
     """The one row of the goals' table that begins so."""
-    [found] = [row for row in text.splitlines() if row.startswith(f"| {start}")]
-    return found
+    [goal] = [row for row in text.splitlines() if row.startswith(f"| {start}")]
+    return goal
 
 
 @pytest.mark.parametrize(

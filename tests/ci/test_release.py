@@ -64,6 +64,6 @@ def test_a_tag_of_another_version_is_refused(release: ModuleType, root: Path) ->
 def test_this_version_has_its_section_and_more_can_follow(release: ModuleType) -> None:
     changes = (ROOT / "CHANGELOG.md").read_text()
     assert release.UNRELEASED in changes
-    released = [found[1] for found in release.SECTION.finditer(changes) if found[1] != "Unreleased"]
+    released = [heading[1] for heading in release.SECTION.finditer(changes) if heading[1] != "Unreleased"]
     stated = release.VERSION.search((ROOT / "pyproject.toml").read_text())[1]
     assert released[:1] in ([], [stated])

@@ -46,11 +46,11 @@ def test_every_job_is_bounded_and_may_no_more_than_it_must(path: Path) -> None:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_what_is_run_is_there(path: Path) -> None:
     commands = "\n".join(step["run"] for step in steps(path) if "run" in step)
-    asked = {word for line in re.findall(r"\bmake ([^\n]*)", commands) for word in line.split() if "=" not in word}
-    assert asked <= TARGETS
+    targets = {word for line in re.findall(r"\bmake ([^\n]*)", commands) for word in line.split() if "=" not in word}
+    assert targets <= TARGETS
     programs = re.findall(r"\.ci/[\w.-]+", commands)
     assert [name for name in programs if not (ROOT / name).is_file()] == []
-    assert asked
+    assert targets
     assert programs
 
 

@@ -66,9 +66,9 @@ def _debian(engine: Engine) -> str:
         root = Path(scratch) / "root"
         command = ("debootstrap", "--variant=minbase", SUITE, str(root), MIRROR)
         run(command, engine.environment, seconds=BUILD_SECONDS, log=engine.log)
-        for kept in ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/man"):
-            shutil.rmtree(root / kept)
-            (root / kept).mkdir()
+        for folder in ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/man"):
+            shutil.rmtree(root / folder)
+            (root / folder).mkdir()
         (root / "var/cache/apt/archives/partial").mkdir()
         archive = Path(scratch) / "root.tar"
         run(("tar", "--create", "--file", str(archive), "--directory", str(root), "."), engine.environment)

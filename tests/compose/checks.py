@@ -124,6 +124,6 @@ def _bytes(text: str) -> int:
     return int(text[:-1]) * UNITS[text[-1]] if text[-1] in UNITS else int(text)
 
 
-def _equal(found: object, wanted: object, what: str) -> None:
-    if found != wanted:
-        raise ComposeError(f"{what}: {found}, and the file says {wanted}")
+def _equal(actual: object, expected: object, what: str) -> None:
+    if actual != expected:
+        raise ComposeError(f"{what}: {actual}, and the file says {expected}")

@@ -35,13 +35,13 @@ class Stack:
             "FIRSTLIGHT_HTTPS_PORT": str(self.secure_port),
             "SECRETS_DIR": str(folder / "secrets"),
         }
-        known = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
-        kept = {
+        setting_names = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+        environment = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith("FIRSTLIGHT_") and name not in known
+            if not name.startswith("FIRSTLIGHT_") and name not in setting_names
         }
-        self.engine = Engine(folder, kept)
+        self.engine = Engine(folder, environment)
         self.services: dict[str, dict[str, Any]] = {}
         self._probes: dict[str, Probe] = {}
 
@@ -120,10 +120,10 @@ class Stack:
 
     def container(self, name: str) -> str:
         """The container of a service."""
-        found = self._made_for(name)
-        if len(found) != 1:
-            raise ComposeError(f"{name} has the containers {found}")
-        return found[0]
+        containers = self._made_for(name)
+        if len(containers) != 1:
+            raise ComposeError(f"{name} has the containers {containers}")
+        return containers[0]
 
     def running(self) -> dict[str, str]:
         """The containers that run, by service."""
@@ -139,9 +139,9 @@ class Stack:
     def show_logs(self) -> None:
         """Print the end of what each container and the engine said."""
         for made in self._containers():
-            said = subprocess.run((*self.engine.words, "logs", "--tail", "30", made), env=self.engine.environment,
+            logs = subprocess.run((*self.engine.words, "logs", "--tail", "30", made), env=self.engine.environment,
                                   capture_output=True, text=True, timeout=60, check=False)  # fmt: skip
-            print(f"--- {made}\n{said.stdout}{said.stderr}", flush=True)
+            print(f"--- {made}\n{logs.stdout}{logs.stderr}", flush=True)
 
     def stop(self) -> None:
         """Stop all; each must end in order."""

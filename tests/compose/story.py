@@ -72,8 +72,8 @@ def contents(stack: Stack) -> None:
         made = stack.container(name)
         programs = stack.engine("exec", made, "sh", "-c", f"command -v {' '.join(UNWANTED)}; true").split()
         modules = stack.engine("exec", made, "python", "-c", MODULES).split()
-        wanted = ["torch"] if name == "worker" else []
-        if programs or modules != wanted:
+        expected = ["torch"] if name == "worker" else []
+        if programs or modules != expected:
             raise ComposeError(f"the image of {name} holds {programs} and the modules {modules}")
     print("no compiler and no pip in the images, PyTorch in the worker's alone", flush=True)
     kernel = stack.engine("exec", stack.container("worker"), "python", "-m", *KERNEL).strip()
@@ -84,16 +84,16 @@ def contents(stack: Stack) -> None:
 
 def see_that_looks_can_fail(stack: Stack) -> None:
     """Each look, at something that is not so, says so."""
-    engine, made, told = stack.engine, stack.container("worker"), stack.services["worker"]
+    engine, made, service = stack.engine, stack.container("worker"), stack.services["worker"]
     untrue: list[dict[str, object]] = [
         {"user": "0:0"},
         {"mem_limit": "1g"},
         {"pids_limit": 7},
         {"volumes": []},
-        {"tmpfs": [*told["tmpfs"], "/var/tmp"]},
+        {"tmpfs": [*service["tmpfs"], "/var/tmp"]},
     ]
     looks: list[Callable[[], object]] = [
-        partial(checks.hardened, engine, made, {**told, **change}) for change in untrue
+        partial(checks.hardened, engine, made, {**service, **change}) for change in untrue
     ]
     looks.append(partial(checks.secret_nowhere, engine, made, ["redis://redis:6379/0"]))
     loose = f"{PROJECT}-loose"

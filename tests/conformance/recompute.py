@@ -81,11 +81,11 @@ class Norms:
         plain = (z - m) / root
         return self.gamma[i] * plain + self.beta[i], (plain, root)
 
-    def backward(self, delta: np.ndarray, i: int, kept: Any) -> tuple[np.ndarray, list[np.ndarray]]:
+    def backward(self, delta: np.ndarray, i: int, cache: Any) -> tuple[np.ndarray, list[np.ndarray]]:
         """The gradient before the normalisation, and those of gamma and beta."""
-        if kept is None:
+        if cache is None:
             return delta, []
-        plain, root = kept
+        plain, root = cache
         inner = delta * self.gamma[i]
         back = (inner - inner.mean(axis=0) - plain * (inner * plain).mean(axis=0)) / root
         return back, [(delta * plain).sum(axis=0), delta.sum(axis=0)]
@@ -137,7 +137,7 @@ def recompute(
 
     def forward(h: np.ndarray, rng: np.random.Generator | None) -> tuple[list[Any], list[np.ndarray]]:
         """For each hidden layer what the way back needs; what goes into each layer, and the output."""
-        kept, post, training = [], [h], rng is not None
+        caches, post, training = [], [h], rng is not None
         for i in range(last):
             z, one = (
                 (post[-1] @ w[i] + b[i], None) if norms.after else norms.forward(post[-1] @ w[i] + b[i], i, training)
@@ -147,9 +147,9 @@ def recompute(
             mask = 1.0
             if dropout and rng is not None:
                 mask = (rng.random(a.shape, dtype=np.float32) >= np.float32(dropout)) / (1 - dropout)
-            kept.append((one, slope, two, mask))
+            caches.append((one, slope, two, mask))
             post.append(a * mask)
-        return kept, [*post, post[-1] @ w[last] + b[last]]
+        return caches, [*post, post[-1] @ w[last] + b[last]]
 
     for epoch in range(epochs + 1):
         total = 0.0
@@ -157,7 +157,7 @@ def recompute(
         rng = stream(seed, 4, epoch)
         for start in range(0, len(order), batch):
             index = order[start : start + batch]
-            kept, post = forward(x[index], rng)
+            caches, post = forward(x[index], rng)
             row_loss, delta = loss_and_slope(loss, post[-1], y[index])
             total += row_loss.sum()
             delta = delta / len(index)
@@ -165,14 +165,14 @@ def recompute(
             for i in range(last, -1, -1):
                 scales: list[np.ndarray] = []
                 if i < last:
-                    one, slope, two, mask = kept[i]
+                    one, slope, two, mask = caches[i]
                     delta, outer = norms.backward(delta * mask, i, two)
                     delta, inner = norms.backward(delta * slope, i, one)
                     scales = outer or inner
-                found = [post[i].T @ delta, delta.sum(axis=0), *scales]
+                gradients = [post[i].T @ delta, delta.sum(axis=0), *scales]
                 delta = delta @ w[i].T
                 own = [w[i], b[i], *([norms.gamma[i], norms.beta[i]] if scales else [])]
-                moves += [((i, k), p, g) for k, (p, g) in enumerate(zip(own, found, strict=True))]
+                moves += [((i, k), p, g) for k, (p, g) in enumerate(zip(own, gradients, strict=True))]
             descent.steps += 1
             for key, parameter, gradient in moves:
                 descent.move(key, parameter, gradient)

@@ -177,13 +177,13 @@ def report(result: Result, rig: Rig, seconds: float) -> None:
         say(f"  {name:22} {count:5}")
     say(f"  {'faults':22} {sum(result.faults.values()):5}   in {seconds:.0f} s, seed {result.seed}")
     say(f"  {'studies':22} {result.studies:5}   cohorts {cohorts}; attempts {result.attempts}")
-    for name, found in (
+    for name, violations in (
         ("lost", result.lost),
         ("doubled", result.doubled),
         ("other numbers", result.different),
         ("broken invariants", [str(breach) for breach in result.broken]),
     ):
-        say(f"  {name:22} {len(found) if isinstance(found, list) else found:5}   {found or ''}")
+        say(f"  {name:22} {len(violations) if isinstance(violations, list) else violations:5}   {violations or ''}")
     if result.witness is not None:
         say(f"  the first worker held {result.witness[0]}, in the end {result.witness[1]}")
     load = " ".join(f"{value:.1f}" for value in os.getloadavg())
@@ -198,13 +198,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--stack", choices=get_args(Kind), default="servers")
     parser.add_argument("--child", choices=("real", "fake"), default="real")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="firstlight-chaos-"))
-    say(f"seed {given.seed}, {given.stack}, {given.child} children, in {folder}")
+    say(f"seed {options.seed}, {options.stack}, {options.child} children, in {folder}")
     began = time.monotonic()
-    with watched(), rig_in(folder, given.stack, **settings()) as rig:
-        rig.real = given.child == "real"
-        result = run(rig, given.injections, given.seed, given.minutes)
+    with watched(), rig_in(folder, options.stack, **settings()) as rig:
+        rig.real = options.child == "real"
+        result = run(rig, options.injections, options.seed, options.minutes)
         report(result, rig, time.monotonic() - began)
     if result.clean:
         shutil.rmtree(folder, ignore_errors=True)

@@ -61,7 +61,7 @@ class Injector:
                     os.kill(pid, signal.SIGCONT)
 
     def _faults(self) -> dict[str, Callable[[], str | None]]:
-        found = {
+        faults = {
             "worker killed": self._kill_worker,
             "worker drained": self._drain_worker,
             "worker asleep": self._stop_worker,
@@ -73,10 +73,10 @@ class Injector:
             "paused, resumed": self._pause,
         }
         if self.rig.postgres is not None:
-            found |= {"database crashed": self._crash, "connections cut": self._cut, "broker restarted": self._broker}
+            faults |= {"database crashed": self._crash, "connections cut": self._cut, "broker restarted": self._broker}
         else:
-            found["database locked"] = self._lock
-        return found
+            faults["database locked"] = self._lock
+        return faults
 
     def _mortal(self) -> int | None:
         """The place of a worker that may be ended; None when a cohort has lost its worker often enough."""

@@ -80,7 +80,7 @@ def breaches(
         reference: the numbers of an undisturbed run; None leaves I4 out.
         slack: for I2.
     """
-    found: list[Breach] = []
+    violations: list[Breach] = []
     with database.read() as session:
         cohorts = {row.id: row for row in session.scalars(select(CohortRow))}
         trials = list(session.scalars(select(TrialRow)))
@@ -88,22 +88,22 @@ def breaches(
         columns = read_rows(session, [trial.id for trial in trials])
         own = [trial for trial in trials if trial.experiment_id in set(over)]
         events = _events(session)
-        found += _over(experiments, cohorts, own, over)
-        found += _leases(session, cohorts, slack)
-        found += _epochs(session, trials, columns)
-        found += _numbers(own, columns, reference)
-        found += _stored_once(cohorts, events)
-        found += _attempts(session, cohorts)
-        found += _dense(experiments, events)
-        found += _checkpoint_rows(session, cohorts)
-        found += _complete(cohorts, trials)
-    return found + (_files(database, artifacts) if artifacts is not None else [])
+        violations += _over(experiments, cohorts, own, over)
+        violations += _leases(session, cohorts, slack)
+        violations += _epochs(session, trials, columns)
+        violations += _numbers(own, columns, reference)
+        violations += _stored_once(cohorts, events)
+        violations += _attempts(session, cohorts)
+        violations += _dense(experiments, events)
+        violations += _checkpoint_rows(session, cohorts)
+        violations += _complete(cohorts, trials)
+    return violations + (_files(database, artifacts) if artifacts is not None else [])
 
 
 def orphans(mark: tuple[str, str], workers: Iterable[int]) -> list[Breach]:
     """I9: processes with this variable in their environment, and a worker's, that no living worker has started."""
     living = {pid for pid in workers if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"}
-    found = []
+    violations = []
     for process in psutil.process_iter():
         try:
             variables = process.environ()
@@ -112,8 +112,8 @@ def orphans(mark: tuple[str, str], workers: Iterable[int]) -> list[Breach]:
             continue
         ours = "FIRSTLIGHT_WORKER" in variables and variables.get(mark[0]) == mark[1]
         if ours and process.status() != "zombie" and not parents & living:
-            found.append(Breach("I9", f"process {process.pid} has no worker"))
-    return found
+            violations.append(Breach("I9", f"process {process.pid} has no worker"))
+    return violations
 
 
 def _over(
@@ -257,8 +257,8 @@ def _dense(experiments: Sequence[ExperimentRow], events: Mapping[str, Sequence[E
             if event.type == "done" and not retried:
                 yield Breach("I7", f"{row.id}: {following.type} follows done")
         last = timeline[-1] if timeline else None
-        told = last is not None and last.type == "done" and last.payload == {"state": row.state}
-        if told is not (row.state in FINAL):
+        ends_with_done = last is not None and last.type == "done" and last.payload == {"state": row.state}
+        if ends_with_done is not (row.state in FINAL):
             yield Breach("I7", f"{row.id} is {row.state}, its last event is {last and (last.type, last.payload)}")
 
 

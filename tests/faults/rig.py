@@ -94,16 +94,16 @@ class Rig:
 
     def states(self) -> dict[str, str]:
         """Every experiment's state; that of a database that is away is asked for again."""
-        found: dict[str, str] = {}
+        by_experiment: dict[str, str] = {}
 
         def there() -> bool:
             with suppress(Exception), self.workshop.database.read() as session:
-                found.update(dict(session.execute(select(ExperimentRow.id, ExperimentRow.state)).all()))
+                by_experiment.update(dict(session.execute(select(ExperimentRow.id, ExperimentRow.state)).all()))
                 return True
             return False
 
         eventually(there, "the database to answer")
-        return found
+        return by_experiment
 
     def curves(self, experiment: str) -> dict[int, Curves]:
         """Every metric of every trial by its place in the grid, but those that measure time."""

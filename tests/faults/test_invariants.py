@@ -60,9 +60,9 @@ def store(database: Database, artifacts: Path, taken: Claim, first: int, to: int
         (artifacts / path).parent.mkdir(parents=True, exist_ok=True)
         (artifacts / path).write_bytes(content := f"{path}".encode())
         saved = {"epoch": to, "path": str(path), "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-    told = message(first, to, [trial.seed for trial in taken.trials], checkpoint=saved)
+    report = message(first, to, [trial.seed for trial in taken.trials], checkpoint=saved)
     with database.write() as session:
-        commit_epochs(session, taken.cohort_id, taken.attempt, told, TTL)
+        commit_epochs(session, taken.cohort_id, taken.attempt, report, TTL)
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def over(database: Database, artifacts: Path) -> str:
     return experiment
 
 
-def names(found: list[Breach]) -> set[str]:
-    return {breach.invariant for breach in found}
+def names(violations: list[Breach]) -> set[str]:
+    return {breach.invariant for breach in violations}
 
 
 def test_what_is_whole_breaks_none(database: Database, artifacts: Path, over: str) -> None:
@@ -189,8 +189,8 @@ def test_each_is_seen_to_be_broken(database: Database, artifacts: Path, over: st
     name, statement = WRONG[what]
     with database.write() as session:
         session.execute(statement.execution_options(synchronize_session=False))
-    found = breaches(database, artifacts, over=[over], reference=reference)
-    assert name in names(found), found
+    violations = breaches(database, artifacts, over=[over], reference=reference)
+    assert name in names(violations), violations
 
 
 def test_an_experiment_that_is_gone_is_lost(database: Database, artifacts: Path, over: str) -> None:

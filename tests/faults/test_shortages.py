@@ -42,16 +42,16 @@ def test_without_a_free_connection_a_client_is_told_to_come_again(workshop: Work
         holder.execute("LOCK TABLE experiments IN ACCESS EXCLUSIVE MODE")
         expiry = workshop.cohort(experiment).lease_expires_at
         with ThreadPoolExecutor(4 * POOL_SIZE) as clients:
-            asked = [clients.submit(api.http.get, "/v1/experiments") for _ in range(4 * POOL_SIZE)]
+            requests = [clients.submit(api.http.get, "/v1/experiments") for _ in range(4 * POOL_SIZE)]
             refused = eventually(
-                lambda: [one.result() for one in asked if one.done() and one.result().status_code == 503],
+                lambda: [one.result() for one in requests if one.done() and one.result().status_code == 503],
                 "one to be refused",
             )
             assert all("Retry-After" in answer.headers for answer in refused)
             assert api.http.get("/healthz").is_success
             eventually(lambda: workshop.cohort(experiment).lease_expires_at > expiry, "the lease to be renewed")
             holder.rollback()
-            assert {one.result().status_code for one in asked} <= {200, 503}
+            assert {one.result().status_code for one in requests} <= {200, 503}
         eventually(lambda: api.http.get("/v1/experiments").status_code == 200, "the pool to be free again")
     gate.touch()
     assert workshop.wait(experiment) == "succeeded"
@@ -67,9 +67,9 @@ def test_while_another_program_writes_a_client_is_told_to_come_again(workshop: W
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("BEGIN IMMEDIATE")
         with ThreadPoolExecutor(1) as client:
-            asked = client.submit(api.http.post, "/v1/experiments", json=SPEC)
+            request = client.submit(api.http.post, "/v1/experiments", json=SPEC)
             assert api.http.get("/v1/experiments").status_code == 200
-            refused = asked.result()
+            refused = request.result()
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1"), refused.text
         print(f"refused after {refused.elapsed.total_seconds():.1f} s")
         holder.execute("ROLLBACK")
@@ -124,13 +124,13 @@ def test_half_an_upload_leaves_nothing(workshop: Workshop, kind: str) -> None:
 
         def deleted() -> list[str]:
             """Open files without a name: where an upload waits."""
-            found = []
+            paths = []
             for path in Path(f"/proc/{server.pid}/fd").iterdir():
                 try:
-                    found.append(str(path.readlink()))
+                    paths.append(str(path.readlink()))
                 except OSError:
                     continue
-            return [name for name in found if name.endswith("(deleted)")]
+            return [name for name in paths if name.endswith("(deleted)")]
 
         before = deleted()
         with api.connect() as connection:
@@ -190,10 +190,10 @@ def test_readers_that_do_not_read_cost_the_others_nothing(workshop: Workshop) ->
 
 def read_all(api: ApiProcess, experiment: str, last: int) -> int:
     """How many bytes a stream sends up to the event with this number."""
-    told = bytearray()
+    content = bytearray()
     with api.http.stream("GET", f"/v1/experiments/{experiment}/events") as answer:
         for piece in answer.iter_bytes():
-            told += piece
-            if b"\nid: %d\n" % last in told:
-                return len(told)
+            content += piece
+            if b"\nid: %d\n" % last in content:
+                return len(content)
     pytest.fail(f"the stream ended before event {last}")

@@ -11,7 +11,7 @@ ROWS = 43
 def test_every_row_is_there_and_names_a_test() -> None:
     rows = re.findall(r"^\| (\d+) \|.*\| (.*) \|$", PAGE, flags=re.MULTILINE)
     assert [int(number) for number, _ in rows] == list(range(1, ROWS + 1))
-    assert [number for number, shown in rows if "::test_" not in shown] == []
+    assert [number for number, tests in rows if "::test_" not in tests] == []
 
 
 def test_every_test_that_is_named_exists() -> None:

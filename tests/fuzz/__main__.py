@@ -35,11 +35,11 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=30, help="requests of each operation, and chains")
     parser.add_argument("--inputs", type=int, default=20_000, help="of each reader of foreign input")
     parser.add_argument("--seed", type=int, default=None)
-    given = parser.parse_args()
-    seed = secrets.randbelow(10**6) if given.seed is None else given.seed
+    options = parser.parse_args()
+    seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     structlog.configure(processors=[_drop])
     _say(f"seed {seed}")
-    return 0 if all([*_read(given.inputs, seed), *_ask(given.examples, seed)]) else 1
+    return 0 if all([*_read(options.inputs, seed), *_ask(options.examples, seed)]) else 1
 
 
 def _read(inputs: int, seed: int) -> Iterator[bool]:

@@ -70,7 +70,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--attackers", type=int, default=8)
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         template = Path(name) / "template"
         home = Path(name) / "home"
@@ -82,18 +82,18 @@ def main() -> int:
             answers, ended = Counter[str](), threading.Event()
             attackers = [
                 threading.Thread(target=_attack, args=(api, number, answers, ended))
-                for number in range(given.attackers)
+                for number in range(options.attackers)
             ]
             memory = psutil.Process(api.process.pid).memory_info().rss
             for attacker in attackers:
                 attacker.start()
-            under_attack = _asked(api, given.seconds)
+            under_attack = _asked(api, options.seconds)
             ended.set()
             for attacker in attackers:
                 attacker.join()
             grown = psutil.Process(api.process.pid).memory_info().rss - memory
     load = psutil.getloadavg()[0]
-    sys.stdout.write(f"quiet: {_told(quiet)}\n{given.attackers} attackers: {_told(under_attack)}\n")
+    sys.stdout.write(f"quiet: {_told(quiet)}\n{options.attackers} attackers: {_told(under_attack)}\n")
     sys.stdout.write(f"answers {dict(sorted(answers.items()))}; memory {grown / 2**20:+.0f} MiB; load {load:.1f}\n")
     return 0
 

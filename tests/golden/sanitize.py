@@ -71,14 +71,14 @@ def exercise(library: ctypes.CDLL) -> None:
     beside.join()
     assert cohort.pooled_statistics(500) is not None
     assert cohort.evaluate(own=True) is not None
-    asked: list[float] = []
+    shares: list[float] = []
 
     def soon(share: float) -> bool:
-        asked.append(share)
-        return len(asked) > 1
+        shares.append(share)
+        return len(shares) > 1
 
     while (begun := cohort.run_epoch(order, lines, dropout=dropout, tick=soon)).whole:
-        asked.clear()
+        shares.clear()
     assert cohort.run_epoch(order, lines, dropout=dropout, tick=lambda _: False, begun=begun).whole
     matrices = rng.normal(size=(11, 37, 37))
     matrices = np.ascontiguousarray(matrices @ matrices.transpose(0, 2, 1))
@@ -93,7 +93,7 @@ def run(sanitizers: str, runtimes: tuple[str, ...], folder: Path) -> str:
     flags = (*target.flags, "-O1", "-g", "-fno-omit-frame-pointer", f"-fsanitize={sanitizers}")
     library = build.compile_kernel(folder / f"kernel-{sanitizers.replace(',', '-')}.so", flags)
     compiler = build.find_compiler()
-    found = [
+    libraries = [
         subprocess.run(
             [*compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=True
         ).stdout.strip()
@@ -101,11 +101,11 @@ def run(sanitizers: str, runtimes: tuple[str, ...], folder: Path) -> str:
     ]
     # A fixed address space: the thread sanitizer's shadow memory does not fit every random one.
     command = ["setarch", "-R", sys.executable, "-m", "tests.golden.sanitize", "--kernel", str(library)]
-    environment: dict[str, Any] = {**os.environ, **OPTIONS, "LD_PRELOAD": " ".join(found)}
+    environment: dict[str, Any] = {**os.environ, **OPTIONS, "LD_PRELOAD": " ".join(libraries)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    said = done.stdout + done.stderr
-    clean = done.returncode == 0 and "Sanitizer" not in said and "runtime error" not in said
-    return "" if clean else f"{said[-8000:]}\nexit status {done.returncode}"
+    output = done.stdout + done.stderr
+    clean = done.returncode == 0 and "Sanitizer" not in output and "runtime error" not in output
+    return "" if clean else f"{output[-8000:]}\nexit status {done.returncode}"
 
 
 def main() -> int:

@@ -133,15 +133,15 @@ def epoch_rows(document: dict[str, Any], library: ctypes.CDLL | None = None) -> 
     )
     engine = NativeEngine(description, draw_layers(description, data.x_train), rows, threads=2, library=library)
     scatter = 0.0 if description.classifies else target_scatter(rows.y_validation)
-    found: list[dict[str, list[float]]] = []
+    by_epoch: list[dict[str, list[float]]] = []
     for epoch in range(EPOCHS + 1):
         training = engine.train_epoch(epoch, _go_on) if epoch else None
         validation = engine.evaluate(_go_on)
         assert validation is not None
         metrics = epoch_metrics(training, validation, description.outputs, scatter)
         metrics |= other_metrics(validation, description.outputs, scatter)
-        found.append({name: values.tolist() for name, values in metrics.items()})
-    return found
+        by_epoch.append({name: values.tolist() for name, values in metrics.items()})
+    return by_epoch
 
 
 def digest(rows: list[dict[str, list[float]]]) -> str:

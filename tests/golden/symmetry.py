@@ -53,20 +53,20 @@ def distinct_units(
     for epoch in range(-(-steps * BATCH // ROWS)):
         order = stream(0, Purpose.ORDER, epoch + 1).permutation(ROWS).astype(np.int32)[None]
         cohort.run_epoch(order, np.zeros(trials, np.int32))
-    found: dict[str, list[int]] = {}
+    counts: dict[str, list[int]] = {}
     for trial, kind in enumerate(kinds):
-        found[kind] = []
+        counts[kind] = []
         for layer in cohort.layer_views()[:2]:
             # The two halves of a gated layer may differ, the units within each may not.
             halves = layer[trial].reshape(layer.shape[1], factor, width)
             units = {halves[:, :, unit].tobytes() for unit in range(width)}
-            found[kind].append(len(units))
-    return found
+            counts[kind].append(len(units))
+    return counts
 
 
 def _count(case: tuple[tuple[str, ...], int, float, int, int]) -> list[str]:
-    found = distinct_units(*case)
-    return [f"{kind}, width {case[1]}, {case[2]}: {units}" for kind, units in found.items() if units != [1, 1]]
+    counts = distinct_units(*case)
+    return [f"{kind}, width {case[1]}, {case[2]}: {units}" for kind, units in counts.items() if units != [1, 1]]
 
 
 def broken(

@@ -73,8 +73,8 @@ def test_every_query_is_about_what_there_is(samples: dict[str, set[str]]) -> Non
                 if label in listed.get(metric, {}) and "~" in operator:
                     assert set(value.split("|")) <= listed[metric][label], f"{place}: {metric}"
         for by in re.findall(r"\b(?:by|on) \(([^)]*)\)", query):
-            known = set().union(*(samples[name] for name in METRIC.findall(query)))
-            assert {label.strip() for label in by.split(",")} <= known | FROM_SCRAPING, f"{place}: {by}"
+            labels = set().union(*(samples[name] for name in METRIC.findall(query)))
+            assert {label.strip() for label in by.split(",")} <= labels | FROM_SCRAPING, f"{place}: {by}"
 
 
 def test_no_metric_lacks_a_panel(samples: dict[str, set[str]]) -> None:

@@ -17,14 +17,14 @@ LABELS = {"method", "route", "status", "state", "outcome", "reason", "write", "c
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> list[Metric]:
+def metrics(tmp_path_factory: pytest.TempPathFactory) -> list[Metric]:
     return list(families(api(tmp_path_factory.mktemp("home"))))
 
 
-def test_each_name_has_the_words_and_the_unit_that_the_conventions_ask_for(shown: list[Metric]) -> None:
-    assert len(shown) > 25
-    assert len({family.name for family in shown}) == len(shown)
-    for family in shown:
+def test_each_name_has_the_words_and_the_unit_that_the_conventions_ask_for(metrics: list[Metric]) -> None:
+    assert len(metrics) > 25
+    assert len({family.name for family in metrics}) == len(metrics)
+    for family in metrics:
         assert re.fullmatch(r"firstlight(_[a-z]+)+", family.name)
         words = family.name.split("_")
         assert family.unit in {"", *UNITS}
@@ -37,13 +37,13 @@ def test_each_name_has_the_words_and_the_unit_that_the_conventions_ask_for(shown
             assert suffix in {"counter": ("_total",), "gauge": ("",)}.get(family.type, ("_bucket", "_sum", "_count"))
 
 
-def test_each_metric_says_what_it_is(shown: list[Metric]) -> None:
-    for family in shown:
+def test_each_metric_says_what_it_is(metrics: list[Metric]) -> None:
+    for family in metrics:
         assert re.fullmatch(r"[A-Z].{8,}\.", family.documentation), f"{family.name}: {family.documentation!r}"
 
 
-def test_labels_are_few_and_known(shown: list[Metric]) -> None:
-    for family in shown:
+def test_labels_are_few_and_known(metrics: list[Metric]) -> None:
+    for family in metrics:
         for sample in family.samples:
             assert set(sample.labels) <= LABELS, family.name
             assert len(set(sample.labels) - {"le"}) <= 3, family.name
@@ -59,11 +59,11 @@ def test_every_meter_of_the_training_is_known() -> None:
     assert set(METHODS) == set(get_args(Method))
 
 
-def test_a_workers_own_port_shows_the_same_as_the_api(shown: list[Metric], tmp_path: Path) -> None:
+def test_a_workers_own_port_shows_the_same_as_the_api(metrics: list[Metric], tmp_path: Path) -> None:
     own = Telemetry()
     touch(own)
     worker = {family.name: family for family in families(own.registry)}
     assert worker
     assert all(name.startswith("firstlight_worker_") for name in worker)
-    through_the_api = {family.name: family for family in shown if family.name.startswith("firstlight_worker_")}
+    through_the_api = {family.name: family for family in metrics if family.name.startswith("firstlight_worker_")}
     assert through_the_api == worker

@@ -100,8 +100,8 @@ def test_every_line_about_the_experiment_names_it(run: Run) -> None:
         for event in ("attempt_started", "attempt_ended")
     )
     about = run.worker_lines[started : ended + 1]
-    said = [line for line in about if line["event"] == "child" and line["line"] == "a line of the child"]
-    assert len(said) == SPEC["epochs"] + 1
+    lines = [line for line in about if line["event"] == "child" and line["line"] == "a line of the child"]
+    assert len(lines) == SPEC["epochs"] + 1
     for line in about:
         assert line["experiment_id"] == run.experiment["id"], line
         assert line["cohort_id"].startswith("coh_"), line
@@ -160,25 +160,25 @@ def test_one_trace_leads_from_the_request_to_the_child(run: Run) -> None:
 
 
 def test_the_api_shows_what_the_worker_counted_also_after_its_end(run: Run) -> None:
-    shown = {
+    samples = {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(run.metrics)
         for sample in family.samples
     }
     epochs = SPEC["epochs"] + 1
-    assert shown[("firstlight_worker_attempts_total", "done")] == 1.0
-    assert shown[("firstlight_worker_claim_seconds_count",)] == 1.0
-    assert shown[("firstlight_worker_queue_wait_seconds_count",)] == 1.0
-    assert shown[("firstlight_worker_epochs_total", "cpu", "other")] == epochs
-    assert shown[("firstlight_worker_trial_epochs_total", "cpu", "other")] == 4 * epochs
-    assert shown[("firstlight_worker_epoch_seconds_count", "cpu", "other")] == epochs
-    assert shown[("firstlight_worker_energy_joules_total", "cpu", "other")] == 6.0
-    assert 1.0 <= shown[("firstlight_worker_commit_seconds_count",)] <= epochs
-    assert shown[("firstlight_worker_checkpoint_bytes_count",)] >= 1.0
-    assert shown[("firstlight_worker_checkpoint_seconds_count",)] >= 1.0
-    assert shown[("firstlight_worker_child_start_seconds_count",)] == 1.0
-    assert shown[("firstlight_home_free_bytes",)] > 0.0
-    assert shown[("firstlight_workers_held",)] == 0.0
+    assert samples[("firstlight_worker_attempts_total", "done")] == 1.0
+    assert samples[("firstlight_worker_claim_seconds_count",)] == 1.0
+    assert samples[("firstlight_worker_queue_wait_seconds_count",)] == 1.0
+    assert samples[("firstlight_worker_epochs_total", "cpu", "other")] == epochs
+    assert samples[("firstlight_worker_trial_epochs_total", "cpu", "other")] == 4 * epochs
+    assert samples[("firstlight_worker_epoch_seconds_count", "cpu", "other")] == epochs
+    assert samples[("firstlight_worker_energy_joules_total", "cpu", "other")] == 6.0
+    assert 1.0 <= samples[("firstlight_worker_commit_seconds_count",)] <= epochs
+    assert samples[("firstlight_worker_checkpoint_bytes_count",)] >= 1.0
+    assert samples[("firstlight_worker_checkpoint_seconds_count",)] >= 1.0
+    assert samples[("firstlight_worker_child_start_seconds_count",)] == 1.0
+    assert samples[("firstlight_home_free_bytes",)] > 0.0
+    assert samples[("firstlight_workers_held",)] == 0.0
 
 
 def test_units_are_told_where_openmetrics_is_accepted(run: Run) -> None:

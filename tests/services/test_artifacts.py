@@ -110,11 +110,11 @@ def test_a_file_is_put_whole_and_replaced(host: Host, tmp_path: Path) -> None:
 def test_a_store_is_known_by_what_the_first_of_all_hosts_made_up(host: Host, tmp_path: Path) -> None:
     one, other = host("one"), host("other")
     assert other.known_id() is None
-    known = one.identity()
-    assert host("other").known_id() == known
-    assert other.identity() == known
-    assert len(known) == 32
-    assert FolderArtifacts(tmp_path / "another").identity() != known
+    store_id = one.identity()
+    assert host("other").known_id() == store_id
+    assert other.identity() == store_id
+    assert len(store_id) == 32
+    assert FolderArtifacts(tmp_path / "another").identity() != store_id
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "cohorts/../../x"])
@@ -166,8 +166,8 @@ def test_a_folder_without_links_has_an_id_too(tmp_path: Path, monkeypatch: pytes
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refused)
-    known = FolderArtifacts(tmp_path).identity()
-    assert FolderArtifacts(tmp_path).identity() == known
+    store_id = FolderArtifacts(tmp_path).identity()
+    assert FolderArtifacts(tmp_path).identity() == store_id
     assert [path.name for path in tmp_path.iterdir()] == ["store-id"]
     (tmp_path / "store-id").write_text("")
     with pytest.raises(StoreUnreachableError, match="remove it"):

@@ -17,7 +17,7 @@ BASE: dict[str, Any] = {"dataset": "digits", "activation": "relu", "initializer"
 def problems(body: Any) -> dict[str, str]:
     with pytest.raises(ValidationError) as caught:
         ExperimentSpec.model_validate(body)
-    return {found.pointer: found.message for found in field_problems(caught.value.errors(), body)}
+    return {problem.pointer: problem.message for problem in field_problems(caught.value.errors(), body)}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_any_body_is_a_spec_or_gets_problems(changes: dict[str, Any]) -> None:
     try:
         ExperimentSpec.model_validate(body)
     except ValidationError as error:
-        found = field_problems(error.errors(), body)
-        assert found
-        assert all(problem.pointer == "" or problem.pointer.startswith("/") for problem in found)
-        assert all(len(problem.message) < 5_000 for problem in found)
+        complaints = field_problems(error.errors(), body)
+        assert complaints
+        assert all(problem.pointer == "" or problem.pointer.startswith("/") for problem in complaints)
+        assert all(len(problem.message) < 5_000 for problem in complaints)

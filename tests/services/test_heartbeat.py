@@ -109,22 +109,22 @@ def test_what_killed_workers_left_is_removed(home: Path) -> None:
     assert check() == 0
 
 
-@pytest.mark.parametrize("given", ["variable", "nothing", "file", "secret"])
+@pytest.mark.parametrize("source", ["variable", "nothing", "file", "secret"])
 def test_the_home_is_the_one_of_the_settings(
-    given: str, home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    source: str, home: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     current = tmp_path_factory.mktemp("current")
     monkeypatch.chdir(current)
-    if given != "variable":
+    if source != "variable":
         monkeypatch.delenv("FIRSTLIGHT_HOME")
-    if given == "file":
+    if source == "file":
         (current / ".env").write_text(f"FIRSTLIGHT_HOME={home / 'said-in-a-file'}\n")
-    if given == "secret":
+    if source == "secret":
         (current / "name").write_text(f"{home / 'handed-over'}\n")
         monkeypatch.setenv("FIRSTLIGHT_HOME_FILE", str(current / "name"))
     get_settings.cache_clear()
-    found = heartbeat.home_folder()
-    assert found.resolve() == get_settings().home
+    folder = heartbeat.home_folder()
+    assert folder.resolve() == get_settings().home
     get_settings.cache_clear()
 
 

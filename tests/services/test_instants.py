@@ -21,9 +21,9 @@ MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     ],
 )
 def test_a_time_with_a_zone_is_read(text: str) -> None:
-    found = instant(text)
-    assert found == MOMENT
-    assert found.tzinfo is UTC
+    moment = instant(text)
+    assert moment == MOMENT
+    assert moment.tzinfo is UTC
 
 
 def test_less_may_be_written_where_less_is_needed() -> None:

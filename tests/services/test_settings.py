@@ -37,7 +37,7 @@ def test_a_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "full_url"),
     [
         (
             "postgresql+psycopg://firstlight@postgres:5432/firstlight",
@@ -51,7 +51,7 @@ def test_a_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tm
     ],
 )
 def test_a_password_of_its_own_is_put_into_the_database_url(
-    url: str, shown: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    url: str, full_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from services.db.database import database_url
 
@@ -59,7 +59,7 @@ def test_a_password_of_its_own_is_put_into_the_database_url(
     secret.write_text("p@s:s/%\n")
     monkeypatch.setenv("FIRSTLIGHT_DATABASE_URL", url)
     monkeypatch.setenv("FIRSTLIGHT_DATABASE_PASSWORD_FILE", str(secret))
-    assert settings().database == shown
+    assert settings().database == full_url
     assert database_url(settings().database).password == "p@s:s/%"
     assert "p@s" not in repr(settings())
 

@@ -48,8 +48,8 @@ def api_process(home: Path, migrated: Path, **settings: str) -> Iterator[ApiProc
     """Serve a copy of a migrated database; `settings` are variables without their prefix."""
     copyfile(migrated, home / "firstlight.db")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
-    with api_in({**environment, "FIRSTLIGHT_HOME": str(home)}, home, **settings) as found:
-        yield found
+    with api_in({**environment, "FIRSTLIGHT_HOME": str(home)}, home, **settings) as api:
+        yield api
 
 
 @contextmanager
@@ -67,11 +67,11 @@ def api_in(environment: dict[str, str], folder: Path, **settings: str) -> Iterat
         )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
-            found = ApiProcess(port, process, log_path, client)
+            api = ApiProcess(port, process, log_path, client)
             while not _answers(client):
-                assert process.poll() is None, found.log
+                assert process.poll() is None, api.log
                 time.sleep(0.05)
-            yield found
+            yield api
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=PATIENCE)

@@ -29,11 +29,11 @@ def substituted(text: str, variables: Mapping[str, str]) -> str:
 
 def services(variables: Mapping[str, str], *names: str) -> dict[str, dict[str, Any]]:
     """The services of the files, default: of `docker-compose.yml`."""
-    found: dict[str, dict[str, Any]] = {}
+    definitions: dict[str, dict[str, Any]] = {}
     for name in names or ("docker-compose.yml",):
         document = yaml.safe_load((ROOT / name).read_text())
-        found |= {service: _filled(stated, variables) for service, stated in document["services"].items()}
-    return found
+        definitions |= {service: _filled(stated, variables) for service, stated in document["services"].items()}
+    return definitions
 
 
 def _filled(value: Any, variables: Mapping[str, str]) -> Any:

@@ -17,6 +17,6 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def diamonds_csv(data_dir: Path) -> Path:
     """The public file, where the package that carries it keeps it. No test writes to it."""
-    found = locate(Diamonds.files[0], data_dir)
-    assert found, "diamonds.csv comes with a package that `make setup` installs: requirements/data.txt"
-    return found
+    path = locate(Diamonds.files[0], data_dir)
+    assert path, "diamonds.csv comes with a package that `make setup` installs: requirements/data.txt"
+    return path

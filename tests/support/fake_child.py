@@ -104,8 +104,8 @@ def read(resume: "Resume") -> list[float]:
 def misbehave(spec: dict, epoch: int, trials: "list[PlannedTrial]") -> None:
     if epoch == spec.get("kill_epoch", 1) and any(trial["seed"] in spec.get("kill_seeds", ()) for trial in trials):
         os.kill(os.getpid(), signal.SIGKILL)
-    given = spec.get("once", [])
-    for once in given if isinstance(given, list) else [given]:
+    misdeeds = spec.get("once", [])
+    for once in misdeeds if isinstance(misdeeds, list) else [misdeeds]:
         if once["epoch"] != epoch or Path(once["mark"]).exists():
             continue
         Path(once["mark"]).touch()
@@ -169,11 +169,11 @@ def passes_gate(talk: Talk, spec: dict, epoch: int, outbox: Outbox, values: list
 
 def report(spec: dict, trials: "list[PlannedTrial]", epoch: int, values: list[float]) -> "EpochReport":
     gone = [spec.get("diverge", {}).get(str(trial["seed"]), 10**9) for trial in trials]
-    shown = [value if epoch < at else None for value, at in zip(values, gone, strict=True)]
+    losses = [value if epoch < at else None for value, at in zip(values, gone, strict=True)]
     return {
         "epoch": epoch,
         "seconds": spec.get("epoch_seconds", PACE),
-        "metrics": {"train_loss": shown if epoch else [None] * len(shown), "val_loss": shown},
+        "metrics": {"train_loss": losses if epoch else [None] * len(losses), "val_loss": losses},
         "extra": None,
         "diverged": [{"slot": i, "layer": "loss"} for i, at in enumerate(gone) if at == epoch],
     }

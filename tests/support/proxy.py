@@ -103,7 +103,7 @@ class Proxy:
             await asyncio.gather(*ways, return_exceptions=True)
 
     async def _outward(self, reader: asyncio.StreamReader, back: asyncio.StreamWriter, doomed: asyncio.Event) -> None:
-        said: set[bytes] = set()
+        markers: set[bytes] = set()
         while piece := await reader.read(CHUNK):
             if self.mode == "delay":
                 await asyncio.sleep(self.seconds)
@@ -111,8 +111,8 @@ class Proxy:
                 self.drop_after -= len(piece)
                 if self.drop_after < 0:
                     return
-            said.update(after for after, _ in self._losses if after in piece)
-            for loss in [loss for loss in self._losses if loss[0] in said and loss[1] in piece][:1]:
+            markers.update(after for after, _ in self._losses if after in piece)
+            for loss in [loss for loss in self._losses if loss[0] in markers and loss[1] in piece][:1]:
                 self._losses.remove(loss)
                 doomed.set()
             if self.mode == "black_hole":

@@ -161,8 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, (content, stored) in sorted(self.bucket.objects.items()):
             if not name.startswith(prefix):
                 continue
-            head, found, _ = name[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
-            if found:
+            head, separator, _ = name[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+            if separator:
                 folders.add(f"{prefix}{head}{delimiter}")
                 continue
             facts = f"<Key>{escape(name)}</Key><Size>{len(content)}</Size><ETag>{_etag(content)}</ETag>"

@@ -42,9 +42,11 @@ def _postgres_binaries() -> Path:
             folder = Path(wheel.submodule_search_locations[0]) / name / "bin"
             if (folder / "postgres").exists():
                 return folder
-    found = shutil.which("postgres") or next(map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))), None)
-    assert found, "no PostgreSQL found: install the `test` extra, or set FIRSTLIGHT_TEST_DATABASE_URL"
-    return Path(found).parent
+    program = shutil.which("postgres") or next(
+        map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))), None
+    )
+    assert program, "no PostgreSQL found: install the `test` extra, or set FIRSTLIGHT_TEST_DATABASE_URL"
+    return Path(program).parent
 
 
 def _valkey_binary() -> str:
@@ -53,9 +55,9 @@ def _valkey_binary() -> str:
 
         return str(get_binary_path())
     except ImportError:
-        found = shutil.which("valkey-server") or shutil.which("redis-server")
-        assert found, "no Redis-protocol server found: install the `test` extra, or set FIRSTLIGHT_TEST_BROKER_URL"
-        return found
+        program = shutil.which("valkey-server") or shutil.which("redis-server")
+        assert program, "no Redis-protocol server found: install the `test` extra, or set FIRSTLIGHT_TEST_BROKER_URL"
+        return program
 
 
 def _unprivileged() -> str:
@@ -203,9 +205,9 @@ def _postgres_folder() -> Path:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[URL]:
     """A URL of a PostgreSQL server on which databases can be made."""
-    given = os.environ.get("FIRSTLIGHT_TEST_DATABASE_URL")
-    if given:
-        yield make_url(given).set(drivername="postgresql")
+    address = os.environ.get("FIRSTLIGHT_TEST_DATABASE_URL")
+    if address:
+        yield make_url(address).set(drivername="postgresql")
         return
     # This one is not crashed, so it need not wait for the disk.
     server = Postgres(_postgres_folder(), ("fsync=off", "synchronous_commit=off", "full_page_writes=off"))
@@ -307,8 +309,8 @@ def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
 @pytest.fixture
 def valkey_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty Redis-protocol broker."""
-    given = os.environ.get("FIRSTLIGHT_TEST_BROKER_URL")
-    url = given or request.getfixturevalue("valkey_server").url
+    address = os.environ.get("FIRSTLIGHT_TEST_BROKER_URL")
+    url = address or request.getfixturevalue("valkey_server").url
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url

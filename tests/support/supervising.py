@@ -25,10 +25,10 @@ from worker.supervisor import Supervisor
 class Watched(Child):
     """A child whose supervisor hears of its end before `kill` returns, and that notes what was known by then."""
 
-    def __init__(self, *given: Any) -> None:
+    def __init__(self, *arguments: Any) -> None:
         self.told: Callable[[], bool] = lambda: True
         self.kills: list[bool] = []
-        super().__init__(*given)
+        super().__init__(*arguments)
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         self.kills.append(self.told())
@@ -53,9 +53,9 @@ def taken_from(database: Database, *, saved: Sequence[Mapping[str, Any]] = (), *
     return taken
 
 
-def settings_of(database: Database, tmp_path: Path, **given: Any) -> Settings:
+def settings_of(database: Database, tmp_path: Path, **overrides: Any) -> Settings:
     url = database.url.render_as_string(hide_password=False)
-    return Settings.model_validate({"home": tmp_path / "home", "database_url": url, **given})
+    return Settings.model_validate({"home": tmp_path / "home", "database_url": url, **overrides})
 
 
 def fake(settings: Settings) -> Watched:
@@ -64,7 +64,7 @@ def fake(settings: Settings) -> Watched:
     return Watched([sys.executable, str(FAKE)], environment)
 
 
-def supervisor(database: Database, settings: Settings, taken: Claim, child: Child, **given: Any) -> Supervisor:
+def supervisor(database: Database, settings: Settings, taken: Claim, child: Child, **overrides: Any) -> Supervisor:
     never = {"draining": lambda: False, "hurry": lambda: False, "gives_way": lambda: False}
     choices = {"claimed_at": boottime(), **never, "idle": lambda: None}
-    return Supervisor(database, settings, taken, child, **{**choices, **given})
+    return Supervisor(database, settings, taken, child, **{**choices, **overrides})

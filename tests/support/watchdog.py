@@ -47,7 +47,7 @@ def mark(run: int) -> int:
 def members(run: int) -> list[int]:
     """The living processes of a run and of runs within it, this one excepted."""
     end = run - run % DEPTH + DEPTH
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             limits = (path / "limits").read_text("ascii")
@@ -56,8 +56,8 @@ def members(run: int) -> list[int]:
             continue
         soft = next(line.split()[3] for line in limits.splitlines() if line.startswith("Max realtime timeout"))
         if state not in "ZX" and soft.isdigit() and run <= int(soft) < end and int(path.name) != os.getpid():
-            found.append(int(path.name))
-    return found
+            pids.append(int(path.name))
+    return pids
 
 
 def described(pid: int) -> str:

@@ -42,9 +42,9 @@ def eventually(what: Callable[[], Any], why: str, patience: float = PATIENCE) ->
     """Wait for a condition of the database or of a process, never for a time."""
     left = Patience(patience)
     while left.lasts():
-        found = what()
-        if found:
-            return found
+        answer = what()
+        if answer:
+            return answer
         time.sleep(0.01)
     pytest.fail(f"waited {patience:g} s for nothing: {why}")
 
@@ -109,8 +109,8 @@ class Workshop:
 
     def wait(self, experiment: str, *states: str, patience: float = PATIENCE) -> str:
         """Wait until the experiment is in one of these states (or any final one, when none is given)."""
-        wanted = states or ("succeeded", "failed", "cancelled")
-        eventually(lambda: self.state(experiment) in wanted, f"{experiment} to be {wanted}\n{self.logs()}", patience)
+        targets = states or ("succeeded", "failed", "cancelled")
+        eventually(lambda: self.state(experiment) in targets, f"{experiment} to be {targets}\n{self.logs()}", patience)
         return self.state(experiment)
 
     def call_off(self, experiment: str) -> None:
@@ -156,10 +156,10 @@ class Workshop:
             seeds = dict(
                 session.execute(select(TrialRow.id, TrialRow.seed).where(TrialRow.experiment_id == experiment)).all()
             )
-            found = read_rows(session, list(seeds))
-            for columns in found.values():
+            rows = read_rows(session, list(seeds))
+            for columns in rows.values():
                 assert columns.epochs.tolist() == list(range(len(columns.epochs))), "a gap, or an epoch twice"
-            return {seeds[trial_id]: columns.metrics["val_loss"] for trial_id, columns in found.items()}
+            return {seeds[trial_id]: columns.metrics["val_loss"] for trial_id, columns in rows.items()}
 
     def check(self, experiment: str) -> None:
         """What must hold whatever happened: the right numbers, dense events, one outcome for each attempt."""
@@ -183,13 +183,13 @@ class Workshop:
         assert events[-1].type == "done"
         assert events[-1].payload == {"state": row.state}
         assert all(self.outcomes(experiment))
-        found = breaches(self.database, self.settings.home / "artifacts", over=[experiment], reference=undisturbed)
-        assert not found, "\n".join(map(str, found))
+        violations = breaches(self.database, self.settings.home / "artifacts", over=[experiment], reference=undisturbed)
+        assert not violations, "\n".join(map(str, violations))
 
     def children(self) -> list[int]:
         """The child processes that belong to this workshop's workers."""
         mark = f"XDG_CACHE_HOME={self.folder}".encode()
-        found = []
+        pids = []
         for path in Path("/proc").glob("[0-9]*"):
             try:
                 variables = (path / "environ").read_bytes().split(b"\0")
@@ -197,8 +197,8 @@ class Workshop:
             except OSError:
                 continue
             if state != "Z" and any(name.startswith(b"FIRSTLIGHT_WORKER=") for name in variables) and mark in variables:
-                found.append(int(path.name))
-        return found
+                pids.append(int(path.name))
+        return pids
 
     def put_to_sleep(self, *pids: int) -> None:
         """Stop processes, but in no transaction: one that sleeps in its midst keeps its locks."""
@@ -266,12 +266,12 @@ def workshop_in(folder: Path, **urls: str) -> Workshop:
     """
     quick = {"LEASE_SECONDS": "60", "HEARTBEAT_SECONDS": "0.3", "SWEEP_SECONDS": "0.3", "CHECKPOINT_SECONDS": "0.05"}
     quick["CALIBRATE"] = "false"  # workers of tests are busy, or gone before they have been idle for long
-    given = {"HOME": str(folder / "home"), **quick, **urls}
-    variables = {f"FIRSTLIGHT_{name}": value for name, value in given.items()}
+    options = {"HOME": str(folder / "home"), **quick, **urls}
+    variables = {f"FIRSTLIGHT_{name}": value for name, value in options.items()}
     clean = {name: value for name, value in os.environ.items() if not name.startswith("FIRSTLIGHT_")}
     # A child inherits this name: it tells the test whose child a process is.
     environment = {**clean, **variables, "FIRSTLIGHT_TESTING": "1", "XDG_CACHE_HOME": str(folder)}
-    settings = Settings.model_validate({name.lower(): value for name, value in given.items()})
+    settings = Settings.model_validate({name.lower(): value for name, value in options.items()})
     return Workshop(settings, environment, Database(settings), folder)
 
 

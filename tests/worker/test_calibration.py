@@ -57,9 +57,9 @@ def test_an_idle_worker_measures_its_machine_with_the_real_engines(workshop: Wor
     # With this engine no kernel is compiled for the test.
     workshop.worker(code=code, FIRSTLIGHT_CALIBRATE="true", FIRSTLIGHT_ENGINE="eager")
     eventually(lambda: measured(workshop).measured, f"a measured machine\n{workshop.logs()}")
-    found = measured(workshop)
-    assert (found.kernel_flops, found.kernel_trial_step_seconds) == (0.0, 0.0)
-    assert min(found.flops, found.convolution_flops, found.import_seconds) > 0
+    machine = measured(workshop)
+    assert (machine.kernel_flops, machine.kernel_trial_step_seconds) == (0.0, 0.0)
+    assert min(machine.flops, machine.convolution_flops, machine.import_seconds) > 0
     assert rows(workshop) == len(NUMBERS)
 
 
@@ -156,7 +156,7 @@ def test_a_set_belongs_to_all_that_makes_a_difference(workshop: Workshop, monkey
     changes = {"processor": "another", "kernel_identity": "recompiled"}
     for name, value in changes.items():
         with monkeypatch.context() as patch:
-            patch.setattr(calibration, name, lambda found=value: found)
+            patch.setattr(calibration, name, lambda fact=value: fact)
             digests.append(machine_digest(settings))
     monkeypatch.setattr(calibration.socket, "gethostname", lambda: "elsewhere")
     monkeypatch.setattr(calibration.metadata, "version", lambda _name: "9.9")

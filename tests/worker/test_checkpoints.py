@@ -33,13 +33,13 @@ def test_missing_is_not_damaged(database: Database, tmp_path: Path, whole: bool)
     taken = taken_from(database, saved=saved)
     child = fake(settings)
     with structlog.testing.capture_logs() as logs:
-        found = supervisor(database, settings, taken, child)._files.resume()
+        checkpoint = supervisor(database, settings, taken, child)._files.resume()
     child.end()
-    told = {line["event"]: line["epochs"] for line in logs}
-    assert told == {"checkpoints_damaged": [4, 2], "checkpoints_missing": [3] if whole else [3, 1]}
+    epochs = {line["event"]: line["epochs"] for line in logs}
+    assert epochs == {"checkpoints_damaged": [4, 2], "checkpoints_missing": [3] if whole else [3, 1]}
     missing = next(line for line in logs if line["event"] == "checkpoints_missing")
     assert missing["folder"] == str(settings.home / "artifacts")
-    assert (found and found["epoch"]) == (1 if whole else None)
+    assert (checkpoint and checkpoint["epoch"]) == (1 if whole else None)
     with database.read() as session:
         left = session.scalars(select(CheckpointRow.epoch).order_by(CheckpointRow.epoch)).all()
     assert left == [1, 3]
@@ -69,10 +69,10 @@ def test_a_host_with_another_home_says_what_it_misses_and_forgets_nothing(worksh
     eventually(mark.exists, "the second worker's child to begin")
     second.kill()
     second.wait()
-    said = (workshop.folder / "worker-1.log").read_text()
-    assert "checkpoints_missing" in said
-    assert f"{tmp_path}/other/artifacts" in said
-    assert "checkpoints_damaged" not in said
+    log = (workshop.folder / "worker-1.log").read_text()
+    assert "checkpoints_missing" in log
+    assert f"{tmp_path}/other/artifacts" in log
+    assert "checkpoints_damaged" not in log
     assert saved() == before
     workshop.worker()
     assert workshop.wait(experiment) == "succeeded"

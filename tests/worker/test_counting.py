@@ -42,9 +42,9 @@ ONE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def counted(telemetry: Telemetry, name: str) -> dict[str, float]:
     """Those values of a counter's one label that are not nought."""
     samples = (sample for metric in telemetry.registry.collect() for sample in metric.samples)
-    found = {next(iter(one.labels.values())): one.value for one in samples if one.name == f"firstlight_worker_{name}"}
-    assert found, f"there is no {name}"
-    return {label: value for label, value in found.items() if value}
+    counts = {next(iter(one.labels.values())): one.value for one in samples if one.name == f"firstlight_worker_{name}"}
+    assert counts, f"there is no {name}"
+    return {label: value for label, value in counts.items() if value}
 
 
 @ONE
@@ -198,13 +198,13 @@ def test_a_port_shows_one_worker(counting: Callable[..., Counting]) -> None:
     for _ in range(2):
         answer = httpx.get(f"http://127.0.0.1:{port}/metrics")
         assert answer.headers["content-type"].startswith("text/plain")
-        shown = {
+        samples = {
             tuple(sample.labels.values()): sample.value
             for family in text_string_to_metric_families(answer.text)
             for sample in family.samples
             if sample.name == "firstlight_worker_attempts_total"
         }
-        assert shown[("done",)] == 3.0
+        assert samples[("done",)] == 3.0
     accepts = {"Accept": "application/openmetrics-text; version=1.0.0"}
     assert httpx.get(f"http://127.0.0.1:{port}", headers=accepts).text.endswith("# EOF\n")
 

@@ -85,10 +85,10 @@ def test_a_drain_gives_everything_back_at_once(workshop: Workshop, tmp_path: Pat
     gate = tmp_path / "gate"  # on a busy machine the study would be over before it is disturbed
     experiment = workshop.submit((2,), epochs=40, epoch_seconds=0.05, gate={"epoch": 20, "mark": str(gate)})
     workshop.wait_epoch(experiment, 5)
-    asked = time.monotonic()
+    start = time.monotonic()
     first.send_signal(signal.SIGTERM)
     assert first.wait(PATIENCE) == 0
-    print(f"drained in {time.monotonic() - asked:.2f} s")
+    print(f"drained in {time.monotonic() - start:.2f} s")
     cohort = workshop.cohort(experiment)
     assert (cohort.state, cohort.interruptions, cohort.failures, cohort.losses) == ("queued", 1, 0, 0)
     with workshop.database.read() as session:
@@ -106,12 +106,12 @@ def test_cancel_reaches_a_running_child(workshop: Workshop) -> None:
     worker = workshop.worker()
     experiment = workshop.submit((2, 2), epochs=ENDLESS, epoch_seconds=0.05)
     workshop.wait_epoch(experiment, 2)
-    asked = time.monotonic()
+    start = time.monotonic()
     with workshop.database.write() as session:
         assert request_cancel(session, experiment) == "running"
         assert request_cancel(session, experiment) == "running"
     assert workshop.wait(experiment) == "cancelled"  # it would go on for ever
-    print(f"cancelled in {time.monotonic() - asked:.2f} s")
+    print(f"cancelled in {time.monotonic() - start:.2f} s")
     workshop.check(experiment)
     with workshop.database.read() as session:
         assert set(session.scalars(select(TrialRow.state))) == {"cancelled"}

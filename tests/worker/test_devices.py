@@ -14,7 +14,7 @@ CPU, BOTH = ["cpu"], ["cpu", "cuda"]
 
 
 @pytest.mark.parametrize(
-    ("setting", "found", "usable"),
+    ("setting", "cards", "usable"),
     [
         ("auto", CPU, ("cpu",)),
         ("auto", BOTH, ("cpu", "gpu")),
@@ -26,17 +26,17 @@ CPU, BOTH = ["cpu"], ["cpu", "cuda"]
         ("cuda", None, ("gpu",)),
     ],
 )
-def test_what_a_worker_takes(setting: str, found: list[str] | None, usable: tuple[str, ...], tmp_path: Path) -> None:
+def test_what_a_worker_takes(setting: str, cards: list[str] | None, usable: tuple[str, ...], tmp_path: Path) -> None:
     devices = Devices(Settings.model_validate({"home": tmp_path, "device": setting}))
     assert devices.usable == (() if setting == "cuda" else ("cpu",)), "what can be done in any case"
     assert devices.problem is None
-    devices.heard(found)
+    devices.heard(cards)
     assert devices.usable == usable
     assert (devices.problem is None) == bool(usable)
 
 
 @pytest.mark.parametrize(
-    ("setting", "asked", "told"),
+    ("setting", "requested_device", "device"),
     [
         ("auto", None, "auto"),
         ("auto", "cpu", "cpu"),
@@ -45,9 +45,9 @@ def test_what_a_worker_takes(setting: str, found: list[str] | None, usable: tupl
         ("cuda", None, "cuda"),
     ],
 )
-def test_what_a_child_is_told(setting: str, asked: str | None, told: str, tmp_path: Path) -> None:
+def test_what_a_child_is_told(setting: str, requested_device: str | None, device: str, tmp_path: Path) -> None:
     settings = Settings.model_validate({"home": tmp_path, "device": setting})
-    assert child_device(settings, {} if asked is None else {"device": asked}) == told
+    assert child_device(settings, {} if requested_device is None else {"device": requested_device}) == device
 
 
 def test_a_gpu_study_waits_while_a_worker_without_one_does_the_others(workshop: Workshop) -> None:

@@ -66,12 +66,12 @@ def test_what_is_old_goes_and_what_is_not_stays(database: Database, tmp_path: Pa
     old, half, young = (aged(database, days) for days in (31, 10, 1))
     with database.write() as session:  # of a study that goes on, the young events stay
         events.append(session, old, [("progress", {"progress": 0.2})] * 3)
-    found = housekeeper(database, tmp_path)
-    found.forget()
+    keeper = housekeeper(database, tmp_path)
+    keeper.forget()
     assert left(database, old) == [11, 12, 13]
     assert left(database, half) == left(database, young) == list(range(1, 11))
     assert keys(database) == {young}
-    found.forget()
+    keeper.forget()
     assert left(database, old) == [11, 12, 13]
     housekeeper(database, tmp_path, keep_events_days=5, keep_answers_days=0.5).forget()
     assert left(database, half) == [10]
@@ -92,19 +92,19 @@ def test_much_goes_in_small_pieces_and_the_worker_beats_between_them(
     for module in (events, idempotency):
         real = module.forget
 
-        def noted(*given: object, real: object = real, name: str = module.__name__, **named: object) -> int:
-            gone = real(*given, **named)  # type: ignore[operator]
+        def noted(*arguments: object, real: object = real, name: str = module.__name__, **named: object) -> int:
+            gone = real(*arguments, **named)  # type: ignore[operator]
             pieces.append((name.rpartition(".")[2], gone))
             return gone
 
         monkeypatch.setattr(module, "forget", noted)
-    found = housekeeper(database, tmp_path, heartbeat_seconds=0.06)
-    monkeypatch.setattr(found, "_when_due", lambda *_: beats.append(1))
-    found.forget()
+    keeper = housekeeper(database, tmp_path, heartbeat_seconds=0.06)
+    monkeypatch.setattr(keeper, "_when_due", lambda *_: beats.append(1))
+    keeper.forget()
     assert [gone for name, gone in pieces if name == "events"] == [7, 2, 7, 2]
     assert [gone for name, gone in pieces if name == "idempotency"] == [7, 5, 0]
     assert len(beats) == 6
     for _ in range(6):
-        found.forget()
+        keeper.forget()
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(EventRow)) == 12

@@ -79,10 +79,10 @@ def test_a_folder_that_is_lost_in_mid_run_costs_no_budget(
     looked = slot._able
 
     def lost_right_after() -> bool:
-        found = looked()
+        able = looked()
         shutil.rmtree(tmp_path / "home" / "artifacts")
         (tmp_path / "home" / "artifacts").write_text("a file in the way")
-        return found
+        return able
 
     monkeypatch.setattr(slot_module, "REST_SECONDS", 0.0)
     monkeypatch.setattr(slot, "_able", lost_right_after)

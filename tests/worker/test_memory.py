@@ -26,11 +26,11 @@ def test_a_child_above_its_limit_is_ended_and_its_cohort_tried_in_halves(databas
         assert attempt.outcome == "failed"
         assert attempt.detail is not None
         assert attempt.detail["code"] == "oom"
-        said = re.fullmatch(
+        match = re.fullmatch(
             r"the process held (\d+) MB of memory and FIRSTLIGHT_CHILD_MEMORY_MB allows 150", attempt.detail["detail"]
         )
-        assert said
-        assert int(said[1]) >= 150
+        assert match
+        assert int(match[1]) >= 150
         assert session.scalars(select(CohortRow.size)).all() == [1, 1]
 
 

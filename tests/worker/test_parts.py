@@ -32,19 +32,19 @@ def child(code: str, **environment: str) -> Child:
 
 
 def until_drained(one: Child) -> list[dict]:
-    found = []
+    messages = []
     while not one.drained:
         message = one.receive(0.05)
         if message is not None:
-            found.append(message)
-    return found
+            messages.append(message)
+    return messages
 
 
 def test_a_neighbour_lives_though_the_clock_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """psutil tells a start by the wall clock: set forward by an hour, it makes another process of every neighbour."""
     own = identity(os.getpid())
-    told = psutil.Process.create_time
-    monkeypatch.setattr(psutil.Process, "create_time", lambda self: told(self) + 3600.0)
+    create_time = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda self: create_time(self) + 3600.0)
     assert lives(own)
     assert 0.0 < own.pid_start_time < time.clock_gettime(time.CLOCK_BOOTTIME)
 
@@ -90,7 +90,7 @@ def test_a_wait_without_a_ring_ends() -> None:
 
 
 def test_the_environment_is_an_allow_list(tmp_path: Path) -> None:
-    given = {
+    environment = {
         "PATH": "/bin",
         "LC_ALL": "C",
         "CUDA_VISIBLE_DEVICES": "1",
@@ -99,7 +99,7 @@ def test_the_environment_is_an_allow_list(tmp_path: Path) -> None:
         "AWS_SECRET_ACCESS_KEY": "secret",
         "PGPASSWORD": "secret",
     }
-    made = child_environment(given, Settings(home=tmp_path, threads=3), "wrk_1")
+    made = child_environment(environment, Settings(home=tmp_path, threads=3), "wrk_1")
     assert "secret" not in str(made)
     assert made["CUDA_VISIBLE_DEVICES"] == "1"
     assert made["LC_ALL"] == "C"
@@ -179,9 +179,9 @@ def test_its_whole_group_is_killed(tmp_path: Path) -> None:
 def test_an_end_without_a_word_is_explained(code: str, failure: str, words: list[str]) -> None:
     one = child(code)
     until_drained(one)
-    told = exits.unexplained(one, one.end(PATIENCE))
-    assert told.code == failure
-    assert all(word in told.detail for word in words)
+    explanation = exits.unexplained(one, one.end(PATIENCE))
+    assert explanation.code == failure
+    assert all(word in explanation.detail for word in words)
 
 
 def test_a_kill_by_the_kernel_for_memory_has_its_own_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,8 +193,8 @@ def test_a_kill_by_the_kernel_for_memory_has_its_own_code(monkeypatch: pytest.Mo
 
 def test_a_failure_the_child_names() -> None:
     assert exits.reported({"code": "oom", "detail": "d", "slot": 2}).slot == 2
-    told = exits.reported({"type": "failed"})
-    assert (told.code, told.slot) == ("error", None)
+    failure = exits.reported({"type": "failed"})
+    assert (failure.code, failure.slot) == ("error", None)
 
 
 def test_this_process_lives_and_a_dead_one_does_not() -> None:

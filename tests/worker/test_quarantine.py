@@ -59,22 +59,22 @@ def facts(database: Database, experiment: str) -> tuple[str, str, set[str]]:
 def events(database: Database, experiment: str) -> list[str]:
     with database.read() as session:
         rows = session.scalars(select(EventRow).where(EventRow.experiment_id == experiment).order_by(EventRow.seq))
-        found = list(rows)
-    assert [event.seq for event in found] == list(range(1, len(found) + 1))
-    return [event.type for event in found]
+        timeline = list(rows)
+    assert [event.seq for event in timeline] == list(range(1, len(timeline) + 1))
+    return [event.type for event in timeline]
 
 
 def work_off(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let the lane look for work until it finds none; which experiments it would have trained."""
-    found: list[str] = []
+    experiments: list[str] = []
 
     def supervise(taken: Claim, _since: float) -> None:
-        found.append(taken.experiment_id)
+        experiments.append(taken.experiment_id)
 
     monkeypatch.setattr(slot, "_supervise", supervise)
     for _ in range(10):
         if not slot._work():
-            return found
+            return experiments
     pytest.fail("there is always more work")
 
 
@@ -128,8 +128,8 @@ def test_a_bad_row_rolls_no_sweep_back(database: Database, what: str) -> None:
     states = [facts(database, experiment)[:2] for experiment in experiments]
     assert states == [("running", "queued"), ("failed", "failed"), ("failed", "failed"), ("running", "queued")]
     with database.read() as session:
-        found = Counter(session.scalars(select(AttemptRow.outcome)))
-    assert found == {"failed": 2, "lost": 2}
+        outcomes = Counter(session.scalars(select(AttemptRow.outcome)))
+    assert outcomes == {"failed": 2, "lost": 2}
 
 
 MALFORMED: list[Any] = [{}, {"stopped": False}, [], 5, "round", {"stopped": False, "round": "one", "looks": 3}]

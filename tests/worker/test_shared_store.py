@@ -63,11 +63,11 @@ def test_a_worker_with_another_home_goes_on_from_the_checkpoint(
 
     def store() -> tuple[str, str] | None:
         with workshop.database.read() as session:
-            known, place = session.execute(select(WorkerRow.store_id, WorkerRow.store_place)).one()
-        return known and (known, place)
+            store_id, place = session.execute(select(WorkerRow.store_id, WorkerRow.store_place)).one()
+        return store_id and (store_id, place)
 
-    known, place = eventually(store, "the worker to say which store it uses")
-    assert (f"{known}\n".encode(), place) == (s3_server.objects["study/store-id"][0], URL)
+    store_id, place = eventually(store, "the worker to say which store it uses")
+    assert (f"{store_id}\n".encode(), place) == (s3_server.objects["study/store-id"][0], URL)
     for child in workshop.children():
         variables = Path(f"/proc/{child}/environ").read_bytes()
         assert b"AWS_" not in variables

@@ -34,9 +34,9 @@ def curves(workshop: Workshop, experiment: str) -> NDArray[np.float64]:
     """Every metric but the time, `[trials, metrics, epochs]`, in grid order."""
     with workshop.database.read() as session:
         query = select(TrialRow.id).where(TrialRow.experiment_id == experiment).order_by(TrialRow.position)
-        found = read_rows(session, list(session.scalars(query)))
+        rows = read_rows(session, list(session.scalars(query)))
     names = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
-    return np.array([[columns.metrics[name] for name in names] for columns in found.values()])
+    return np.array([[columns.metrics[name] for name in names] for columns in rows.values()])
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +87,9 @@ def test_the_numbers_are_those_of_an_undisturbed_run(
         assert workshop.wait(again) == "succeeded"
         assert workshop.outcomes(again) == ["done"]
         undisturbed["curves"] = curves(workshop, again)
-    found = curves(workshop, disturbed)
-    assert found.shape == (8, 4, 31)
-    assert np.array_equal(found, undisturbed["curves"], equal_nan=True)
+    numbers = curves(workshop, disturbed)
+    assert numbers.shape == (8, 4, 31)
+    assert np.array_equal(numbers, undisturbed["curves"], equal_nan=True)
     with workshop.database.read() as session:
         digests = set(session.scalars(select(ExperimentRow.dataset_digest)))
     assert len(digests) == 1

@@ -68,15 +68,15 @@ def test_the_csv_holds_the_numbers_of_the_rows(finished: Any) -> None:
     ]
     values = [1.0 / 6 + 0.1 * slot + 0.001 * slot * 5 for slot in range(3)]
     low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
-    found = [float(rows[0][name]) for name in ("mean", "low", "high", "n")]
-    assert found == pytest.approx([np.mean(values), low, high, 3])
+    numbers = [float(rows[0][name]) for name in ("mean", "low", "high", "n")]
+    assert numbers == pytest.approx([np.mean(values), low, high, 3])
     assert (rows[1]["n"], rows[1]["diverged"], rows[1]["note"]) == ("2", "1", "1 of 3 diverged")
     assert all(float(row["mean"]) == pytest.approx(_arm(base, http, row["arm"])) for row in rows)
 
 
 def _arm(base: str, http: Any, label: str) -> float:
-    found = http.get(base.removesuffix("figures") + "comparison").json()
-    return next(arm["mean"] for arm in found["arms"] if arm["label"] == label)
+    comparison = http.get(base.removesuffix("figures") + "comparison").json()
+    return next(arm["mean"] for arm in comparison["arms"] if arm["label"] == label)
 
 
 def test_user_text_stays_text(finished: Any) -> None:
@@ -128,10 +128,10 @@ def test_nothing_to_show_yet_is_a_conflict(shared: Any, finished: Any) -> None:
 
 
 def test_the_catalogue_lists_the_figures(shared: Any) -> None:
-    found = shared.http.get("/v1/figures").json()["items"]
-    assert [item["kind"] for item in found][:2] == ["curves", "heatmap"]
-    for item in found:
+    figures = shared.http.get("/v1/figures").json()["items"]
+    assert [item["kind"] for item in figures][:2] == ["curves", "heatmap"]
+    for item in figures:
         assert item["forms"] == ["json", "svg", "png", "pdf", "html", "csv"]
         assert shared.http.get(f"/v1/figures/{item['kind']}").json() == item
-    assert "confidence" in found[0]["parameters"]["properties"]
+    assert "confidence" in figures[0]["parameters"]["properties"]
     assert shared.http.get("/v1/figures/none").status_code == 404

@@ -102,28 +102,28 @@ def test_it_can_be_read_without_seeing_it(report: Any) -> None:
 def test_it_tells_the_quote_beside_what_the_experiment_took(report: Any) -> None:
     http, experiment, text = report
     quote = http.get(experiment["links"]["self"]).json()["quote"]
-    found = r"quote\s*([\d.]+) s \(([\d.]+) s to ([\d.]+) s\), from (.*?); from the start to the end it took ([\d.]+) s"
-    told = re.search(found, Page(text).text)
-    assert told
-    assert told[4] == quote["seconds"]["basis"]
-    wanted = [*(quote["seconds"][name] for name in ("expected", "low", "high")), quote["actual_seconds"]]
-    assert [float(told[place]) for place in (1, 2, 3, 5)] == pytest.approx(wanted, abs=0.051)
+    regex = r"quote\s*([\d.]+) s \(([\d.]+) s to ([\d.]+) s\), from (.*?); from the start to the end it took ([\d.]+) s"
+    sentence = re.search(regex, Page(text).text)
+    assert sentence
+    assert sentence[4] == quote["seconds"]["basis"]
+    seconds = [*(quote["seconds"][name] for name in ("expected", "low", "high")), quote["actual_seconds"]]
+    assert [float(sentence[place]) for place in (1, 2, 3, 5)] == pytest.approx(seconds, abs=0.051)
 
 
 def test_it_says_what_the_comparison_says(report: Any) -> None:
     http, experiment, text = report
-    page, found = Page(text), http.get(experiment["links"]["comparison"]).json()
-    assert found["verdict"] in page.text
+    page, comparison = Page(text), http.get(experiment["links"]["comparison"]).json()
+    assert comparison["verdict"] in page.text
     rows = {row[1]: row for row in page.cells if len(row) == 10 and row[0].isdigit()}
-    assert list(rows) == [row["label"] for row in found["ranking"]]
-    for arm in found["arms"]:
+    assert list(rows) == [row["label"] for row in comparison["ranking"]]
+    for arm in comparison["arms"]:
         row = rows[arm["label"]]
         assert float(row[3].replace("−", "-")) == pytest.approx(
             arm["mean"], abs=0.06 * (arm["ci"]["high"] - arm["mean"])
         )
     assert "1 diverged" in rows["relu · glorot_uniform"][2]
     pairs = [row for row in page.cells if len(row) == 10 and row[0] in rows]
-    assert {(row[0], row[1]) for row in pairs} == {(p["a"]["label"], p["b"]["label"]) for p in found["pairs"]}
+    assert {(row[0], row[1]) for row in pairs} == {(p["a"]["label"], p["b"]["label"]) for p in comparison["pairs"]}
     assert re.search(r"relu · glorot_uniform: 1 of \d+ trials \(seed 1\), in epoch 2, first in dense_1", page.text)
 
 
@@ -136,11 +136,11 @@ def test_it_answers_the_claims(report: Any) -> None:
 
 def test_it_tells_how_to_run_it_again(report: Any) -> None:
     http, experiment, text = report
-    page, found = Page(text), http.get(experiment["links"]["self"]).json()
-    assert found["spec_digest"] in page.text
-    assert found["dataset_digest"] in page.text
+    page, document = Page(text), http.get(experiment["links"]["self"]).json()
+    assert document["spec_digest"] in page.text
+    assert document["dataset_digest"] in page.text
     assert '"validation_fraction": 0.2' in page.text
-    assert all(warning in page.text for warning in found["warnings"])
+    assert all(warning in page.text for warning in document["warnings"])
 
 
 def test_user_text_stays_text(report: Any) -> None:
@@ -191,7 +191,7 @@ def test_a_single_arm_needs_no_pairs(served: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "description"),
     [
         ({"kind": "deep_mlp", "depth": 3, "width": 8}, "deep_mlp, depth 3, width 8"),
         (
@@ -200,12 +200,12 @@ def test_a_single_arm_needs_no_pairs(served: Any) -> None:
         ),
     ],
 )
-def test_every_model_is_told(shared: Any, model: dict[str, Any], told: str) -> None:
+def test_every_model_is_told(shared: Any, model: dict[str, Any], description: str) -> None:
     experiment = shared.submit(model=model, epochs=2)
     shared.train()
     answer = shared.http.get(experiment["links"]["report"])
     assert answer.status_code == 200, answer.text
-    assert told in Page(answer.text).text
+    assert description in Page(answer.text).text
 
 
 def measure_layers(database: Database, experiment: str, epochs: tuple[int, ...]) -> None:

@@ -21,7 +21,7 @@ def written(path: Path, **changes: object) -> Path:
     with ArchiveWriter(path) as archive:
         archive.copy(SQLITE_FILE, io.BytesIO(b"rows" * 50_000))
         archive.copy(CHECKPOINT, io.BytesIO(b"state"), compressed=False)
-        told = {
+        manifest = {
             "format": 1,
             "firstlight": "9.9",
             "database": "sqlite",
@@ -29,7 +29,7 @@ def written(path: Path, **changes: object) -> Path:
             "created_at": datetime(2026, 1, 2, tzinfo=UTC),
             "members": archive.members,
         }
-        archive.finish(Manifest.model_validate({**told, **changes}))
+        archive.finish(Manifest.model_validate({**manifest, **changes}))
     return path
 
 

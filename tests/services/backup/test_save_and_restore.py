@@ -82,10 +82,10 @@ def test_what_is_restored_is_what_was_there(
         make_experiment(session, (5,))  # later than the snapshot
     restored = restore(elsewhere, tmp_path / "b.zip")
     assert restored.revision == schema.latest()
-    found = rows_of(opened(elsewhere))
-    assert found == before
-    assert sum(map(len, found.values())) > 15
-    signs = [[math.copysign(1.0, row[3]) for row in rows["epoch_rows"] if row[3] == 0.0] for rows in (before, found)]
+    after = rows_of(opened(elsewhere))
+    assert after == before
+    assert sum(map(len, after.values())) > 15
+    signs = [[math.copysign(1.0, row[3]) for row in rows["epoch_rows"] if row[3] == 0.0] for rows in (before, after)]
     assert signs[0] == signs[1] != []
     for path in (settings.home / "artifacts").rglob("*.npz"):
         assert (elsewhere.home / path.relative_to(settings.home)).read_bytes() == path.read_bytes()
@@ -233,9 +233,9 @@ def test_an_older_schema_is_upgraded_and_a_newer_one_is_refused(
     assert save(settings, tmp_path / "old.zip").manifest.revision == "0002"
     restored = restore(elsewhere, tmp_path / "old.zip")
     assert (restored.manifest.revision, restored.revision) == ("0002", schema.latest())
-    found = rows_of(opened(elsewhere))
-    assert {name: len(found[name]) for name in before} == {name: len(rows) for name, rows in before.items()}
-    assert found["epoch_rows"] == before["epoch_rows"]
+    after = rows_of(opened(elsewhere))
+    assert {name: len(after[name]) for name in before} == {name: len(rows) for name, rows in before.items()}
+    assert after["epoch_rows"] == before["epoch_rows"]
     with database.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(BackupError, match=r"stands at schema 9999, and this version knows schemas up to"):

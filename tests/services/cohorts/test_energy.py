@@ -70,8 +70,8 @@ def test_the_parts_of_a_split_cohort_share_what_was_used_before(database: Databa
     with database.write() as session:
         assert fail(session, taken.cohort_id, taken.attempt, Failure("oom", "", slot=1)) == "split"
     with database.read() as session:
-        found = {row.size: row.energy_joules for row in session.scalars(select(CohortRow))}
-    assert found == {3: pytest.approx(6.0), 1: pytest.approx(2.0)}
+        joules = {row.size: row.energy_joules for row in session.scalars(select(CohortRow))}
+    assert joules == {3: pytest.approx(6.0), 1: pytest.approx(2.0)}
 
 
 def test_nothing_metered_is_null(database: Database) -> None:

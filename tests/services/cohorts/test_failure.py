@@ -28,7 +28,7 @@ def next_claim(database: Database) -> Claim | None:
         return claim(session, "w", TTL)
 
 
-def finish_all(database: Database, guilty: set[int], failure: Failure, known: bool = False) -> int:
+def finish_all(database: Database, guilty: set[int], failure: Failure, names_culprit: bool = False) -> int:
     """Run everything; an attempt with a guilty seed in it fails. Returns how many attempts failed."""
     failures = 0
     while (taken := next_claim(database)) is not None:
@@ -37,8 +37,8 @@ def finish_all(database: Database, guilty: set[int], failure: Failure, known: bo
         with database.write() as session:
             if bad:
                 failures += 1
-                told = Failure(failure.code, failure.detail, bad[0] if known else None)
-                assert fail(session, taken.cohort_id, taken.attempt, told) is not None
+                reported_failure = Failure(failure.code, failure.detail, bad[0] if names_culprit else None)
+                assert fail(session, taken.cohort_id, taken.attempt, reported_failure) is not None
             else:
                 report = message(taken.last_epoch + 1, taken.epochs, seeds)
                 assert commit_epochs(session, taken.cohort_id, taken.attempt, report, TTL).outcome is Outcome.COMMITTED
@@ -46,11 +46,13 @@ def finish_all(database: Database, guilty: set[int], failure: Failure, known: bo
     return failures
 
 
-@pytest.mark.parametrize(("known", "most"), [(False, 2 + 4), (True, 2)])
-def test_the_guilty_trial_ends_alone_and_its_neighbours_finish(database: Database, known: bool, most: int) -> None:
+@pytest.mark.parametrize(("names_culprit", "most"), [(False, 2 + 4), (True, 2)])
+def test_the_guilty_trial_ends_alone_and_its_neighbours_finish(
+    database: Database, names_culprit: bool, most: int
+) -> None:
     with database.write() as session:
         experiment = make_experiment(session, (16,))
-    assert finish_all(database, {5}, CRASH, known) <= most
+    assert finish_all(database, {5}, CRASH, names_culprit) <= most
     with database.read() as session:
         states = {trial.seed: trial.state for trial in session.scalars(select(TrialRow))}
         assert states == {seed: "failed" if seed == 5 else "succeeded" for seed in range(16)}

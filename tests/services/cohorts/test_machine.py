@@ -181,10 +181,10 @@ class Delivery(RuleBasedStateMachine):
     @precondition(lambda self: self.held())
     def release(self, index: int) -> None:
         token = self.pick(index)
-        wanted = self.row(token).desired
+        wish = self.row(token).desired
         with self.database.write() as session:
             verdict = release(session, token.claim.cohort_id, token.claim.attempt)
-        assert verdict == {"run": "queued", "pause": "paused", "cancel": "cancelled"}[wanted]
+        assert verdict == {"run": "queued", "pause": "paused", "cancel": "cancelled"}[wish]
 
     @rule(index=place, outcome=st.sampled_from(["lost", "returned"]))
     @precondition(lambda self: self.held())
@@ -201,11 +201,11 @@ class Delivery(RuleBasedStateMachine):
     @precondition(lambda self: self.held())
     def set_apart(self, index: int) -> None:
         token = self.pick(index)
-        wanted = self.row(token).desired
+        wish = self.row(token).desired
         with self.database.write() as session:
             assert quarantine(session, token.claim.cohort_id, "x", token.claim.attempt)
             assert not quarantine(session, token.claim.cohort_id, "x")
-        assert self.row(token).state == ("cancelled" if wanted == "cancel" else "failed")
+        assert self.row(token).state == ("cancelled" if wish == "cancel" else "failed")
 
     @rule(index=place)
     @precondition(lambda self: self.held())
@@ -300,9 +300,9 @@ class Delivery(RuleBasedStateMachine):
         rows = read_rows(session, [trial.id for trial in trials])
         for trial in trials:
             last = min(cohort.last_epoch, diverged.get(trial.id, cohort.last_epoch))
-            found = rows[trial.id].epochs.tolist() if trial.id in rows else []
-            assert found == list(range(last + 1))
-            if found:
+            epochs = rows[trial.id].epochs.tolist() if trial.id in rows else []
+            assert epochs == list(range(last + 1))
+            if epochs:
                 values = rows[trial.id].metrics["val_loss"]
                 finite = last if trial.id in diverged else last + 1
                 assert values[:finite].tolist() == [loss(trial.seed, epoch) for epoch in range(finite)]
@@ -338,9 +338,9 @@ class Delivery(RuleBasedStateMachine):
         ).all()
         assert [event.seq for event in events] == list(range(1, experiment.event_seq + 1))
         assert (events[-1].type == "done") == final
-        told = [event.payload for event in events if event.type == "state"]
-        assert told[-1]["state"] == experiment.state
-        assert [move["previous"] for move in told[1:]] == [move["state"] for move in told[:-1]]
+        moves = [event.payload for event in events if event.type == "state"]
+        assert moves[-1]["state"] == experiment.state
+        assert [move["previous"] for move in moves[1:]] == [move["state"] for move in moves[:-1]]
 
     def teardown(self) -> None:
         """Whatever happened, everything can be brought to an end."""

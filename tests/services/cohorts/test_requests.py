@@ -60,8 +60,8 @@ def test_cancel_of_what_runs_waits_for_the_child(database: Database, experiment:
         assert release(session, taken.cohort_id, 1) == "cancelled"
     assert states(database) == ("cancelled", ["cancelled"] * 2, ["cancelled"] * 4)
     with database.read() as session:
-        kept = read_rows(session, [trial.id for trial in taken.trials])
-        assert [columns.epochs.tolist() for columns in kept.values()] == [[0, 1], [0, 1]]
+        rows = read_rows(session, [trial.id for trial in taken.trials])
+        assert [columns.epochs.tolist() for columns in rows.values()] == [[0, 1], [0, 1]]
         assert set(session.scalars(select(TrialRow.final))) == {None}
 
 
@@ -187,10 +187,10 @@ def test_requests_race_with_claims_and_finishes(database: Database) -> None:
                 commit_epochs(session, taken.cohort_id, taken.attempt, report, TTL)
 
             database.transact(store)
-            wanted = None
+            wish = None
             with database.read() as session:
-                wanted = desired(session, taken.cohort_id, taken.attempt)
-            end = finish if wanted == "run" else release
+                wish = desired(session, taken.cohort_id, taken.attempt)
+            end = finish if wish == "run" else release
             database.transact(lambda session, taken=taken, end=end: end(session, taken.cohort_id, taken.attempt))
 
     def ask(number: int) -> None:

@@ -119,9 +119,9 @@ def test_one_of_all_that_run_gives_way_to_what_never_began(database: Database) -
     assert [taken.experiment_id for taken in running].count(large) == 3
     assert asked(database, running) == [False] * 4, "nobody waits that has never begun"
     newcomer = submit(database, 1)
-    wanted = asked(database, running)
-    assert wanted.count(True) == 1
-    set_down = running[wanted.index(True)]
+    gives_way = asked(database, running)
+    assert gives_way.count(True) == 1
+    set_down = running[gives_way.index(True)]
     assert set_down.experiment_id == large != other
     with database.write() as session:
         assert release(session, set_down.cohort_id, set_down.attempt) == "queued"
@@ -159,8 +159,8 @@ def test_many_claimers_at_once_take_every_cohort_once(database: Database, sizes:
     def work(number: int) -> list[str]:
         ready.wait()
         taken = []
-        while (found := database.transact(lambda session: claim(session, f"w{number}", TTL))) is not None:
-            taken.append(found.cohort_id)
+        while (turn := database.transact(lambda session: claim(session, f"w{number}", TTL))) is not None:
+            taken.append(turn.cohort_id)
         return taken
 
     with ThreadPoolExecutor(6) as pool:

@@ -50,9 +50,9 @@ def test_the_same_content_is_stored_once(table: UploadedTable, tmp_path: Path) -
     )
     other = upload_csv(tmp_path, "default", io.BytesIO(TEXT), CsvOptions(drop=("kind",)))
     assert other.id != table.id
-    found = UploadStore(tmp_path, "default")
-    assert [item.id for item in found.list()] == [other.id, table.id]
-    assert found.get(table.id) == table
+    store = UploadStore(tmp_path, "default")
+    assert [item.id for item in store.list()] == [other.id, table.id]
+    assert store.get(table.id) == table
     assert {path.name for path in (tmp_path / "uploads").iterdir()} == {table.id, other.id}
 
 
@@ -70,8 +70,8 @@ def test_a_table_that_was_stored_before_columns_were_told_is_still_read(table: U
     before = ("target", "task", "delimiter", "missing", "categorical", "drop", "text_columns")
     manifest["options"] = {name: manifest["options"][name] for name in before}
     path.write_text(json.dumps(manifest), "utf-8")
-    found = UploadStore(tmp_path, "default").get(table.id)
-    assert (found.columns, found.facts(), found.features) == ((), table.facts(), table.features)
+    old_table = UploadStore(tmp_path, "default").get(table.id)
+    assert (old_table.columns, old_table.facts(), old_table.features) == ((), table.facts(), table.features)
 
 
 def test_a_removed_table_is_not_found(table: UploadedTable, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def stored(database: Database) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize(
-    ("limit", "told"),
+    ("limit", "detail"),
     [
         (
             {"max_unfinished_trials": 10},
@@ -51,14 +51,14 @@ def stored(database: Database) -> tuple[int, int, int]:
     ],
 )
 def test_beyond_a_limit_nothing_is_stored_until_there_is_room(
-    database: Database, limit: dict[str, int], told: str
+    database: Database, limit: dict[str, int], detail: str
 ) -> None:
     settings = limits(**limit)
     first, second = submit(database, settings), submit(database, settings)
     before = stored(database)
     with pytest.raises(QueueFullError) as caught:
         submit(database, settings)
-    assert caught.value.detail.startswith(told)
+    assert caught.value.detail.startswith(detail)
     assert caught.value.retry_after is not None
     assert admission.LEAST_SECONDS <= caught.value.retry_after <= admission.MOST_SECONDS
     assert stored(database) == before

@@ -58,8 +58,8 @@ def test_a_filter_finds_what_it_says(database: Database, text: str, expected: Ca
     with database.write() as session:
         store(session)
     with database.read() as session:
-        found = set(session.scalars(select(ExperimentRow.epochs).where(parse_filter(text))))
-    assert found == {row["epochs"] for row in ROWS if expected(row)}
+        epochs = set(session.scalars(select(ExperimentRow.epochs).where(parse_filter(text))))
+    assert epochs == {row["epochs"] for row in ROWS if expected(row)}
 
 
 def store(session: Session) -> None:

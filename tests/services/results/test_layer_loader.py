@@ -61,9 +61,9 @@ def test_every_seed_is_read_and_only_what_is_asked_for(database: Database) -> No
     assert {record.epoch for record in records} == {0, 4}
     assert len(records) == 6 * 2 + 5 * 2
     assert all(set(record.values) == {"gradient_norm"} for record in records)
-    found = {(r.arm_key, r.seed, r.epoch, r.layer_index): r.values["gradient_norm"] for r in records}
-    assert found["arm1", 1, 4, 1] == pytest.approx(0.4)
-    assert ("arm2", 1, 4, 0) not in found
+    norms = {(r.arm_key, r.seed, r.epoch, r.layer_index): r.values["gradient_norm"] for r in records}
+    assert norms["arm1", 1, 4, 1] == pytest.approx(0.4)
+    assert ("arm2", 1, 4, 0) not in norms
     assert {r.epoch for r in read(database, experiment, GradientFlow(quantity="update_ratio").layers())[0]} == {1, 4}
     with pytest.raises(NoFigureDataError, match="but after: 0, 1, 2, 4"):
         read(database, experiment, GradientFlow(epoch=3).layers())

@@ -59,25 +59,25 @@ def loaded(database: Database, experiment: str, curves: CurveWish = BOTH) -> Exp
 def test_trials_stand_in_their_arms_in_the_order_in_which_they_were_planned(
     database: Database, experiment: str
 ) -> None:
-    found = loaded(database, experiment)
-    assert [(arm.key, arm.label, arm.seeds) for arm in found.arms] == [
+    study = loaded(database, experiment)
+    assert [(arm.key, arm.label, arm.seeds) for arm in study.arms] == [
         ("a", "arm a", (0, 4, 2)),
         ("b", "arm b", (0, 4, 2)),
     ]
-    assert (found.id, found.epochs, found.seeds, found.trials, found.diverged) == (experiment, 3, (0, 2, 4), 6, 1)
-    a, b = found.arms
+    assert (study.id, study.epochs, study.seeds, study.trials, study.diverged) == (experiment, 3, (0, 2, 4), 6, 1)
+    a, b = study.arms
     assert a.states == ("succeeded", "diverged", "running")
     assert [trial.outcome for trial in a.trials] == [Outcome.FINISHED, Outcome.DIVERGED, Outcome.MISSING]
     assert (a.kept.tolist(), a.diverged, b.diverged) == ([True, False, True], 1, 0)
     assert a.diverged_at == (None, 1, None)
     assert a.trials[1].diverged_in == "dense_2"
     np.testing.assert_equal(a.joules, [2.0, NAN, NAN])
-    assert [(arm.key, trial.seed, trial.error) for arm, trial in found.failures] == [
+    assert [(arm.key, trial.seed, trial.error) for arm, trial in study.failures] == [
         ("b", 0, "it broke"),
         ("b", 2, "out_of_memory"),
     ]
     # All epochs of those that finished or diverged, two of the one that runs, and one that a failed trial had trained.
-    assert (found.epochs_done, found.unfinished) == (3 * 3 + 2 + 1, 1)
+    assert (study.epochs_done, study.unfinished) == (3 * 3 + 2 + 1, 1)
 
 
 def test_curves_reach_to_the_last_epoch_that_a_trial_has(database: Database, experiment: str) -> None:
@@ -100,12 +100,12 @@ def test_only_the_curves_that_are_wished_for_are_read(database: Database, experi
 
 
 def test_tables_have_a_column_for_every_seed(database: Database, experiment: str) -> None:
-    found = loaded(database, experiment)
-    assert found.having(Outcome.FINISHED).tolist() == [[True, False, False], [False, False, True]]
-    assert found.having(Outcome.DIVERGED).tolist() == [[False, False, True], [False, False, False]]
-    assert found.having(Outcome.MISSING).tolist() == [[False, True, False], [True, True, False]]
-    np.testing.assert_equal(found.finals("val_loss"), [[0.5, NAN, NAN], [NAN, NAN, 0.25]])
-    table = found.table("val_loss", [1, 0])
+    study = loaded(database, experiment)
+    assert study.having(Outcome.FINISHED).tolist() == [[True, False, False], [False, False, True]]
+    assert study.having(Outcome.DIVERGED).tolist() == [[False, False, True], [False, False, False]]
+    assert study.having(Outcome.MISSING).tolist() == [[False, True, False], [True, True, False]]
+    np.testing.assert_equal(study.finals("val_loss"), [[0.5, NAN, NAN], [NAN, NAN, 0.25]])
+    table = study.table("val_loss", [1, 0])
     assert table.shape == (2, 3, 4)
     np.testing.assert_equal(table[:, :, -1], [[NAN, NAN, 0.25], [0.5, NAN, NAN]])
 
@@ -118,6 +118,6 @@ def test_equal_arms_of_two_experiments_stay_two(database: Database, experiment: 
 
 def test_a_cell_that_nobody_planned_is_missing() -> None:
     arms = tuple(ArmResults(f"key {seed}", "", (TrialResult("trl", seed, "succeeded"),)) for seed in range(2))
-    found = ExperimentResults(id="exp", name=None, epochs=1, arms=arms)
-    assert found.having(Outcome.MISSING).tolist() == [[False, True], [True, False]]
-    assert found.table("val_loss", [0]).shape == (1, 2, 2)
+    study = ExperimentResults(id="exp", name=None, epochs=1, arms=arms)
+    assert study.having(Outcome.MISSING).tolist() == [[False, True], [True, False]]
+    assert study.table("val_loss", [0]).shape == (1, 2, 2)

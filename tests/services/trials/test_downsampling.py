@@ -12,20 +12,20 @@ curves = arrays(np.float64, st.integers(1, 300), elements=st.floats(-1e6, 1e6) |
 
 @given(curves, st.integers(2, 120))
 def test_the_choice_is_bounded_ordered_and_keeps_the_ends(values: np.ndarray, points: int) -> None:
-    kept = keep(values, points)
-    assert kept.size <= max(points, 2) or kept.size == values.size
-    assert (np.diff(kept) > 0).all()
-    assert (kept[0], kept[-1]) == (0, values.size - 1)
-    assert (kept == keep(values.copy(), points)).all()
+    indices = keep(values, points)
+    assert indices.size <= max(points, 2) or indices.size == values.size
+    assert (np.diff(indices) > 0).all()
+    assert (indices[0], indices[-1]) == (0, values.size - 1)
+    assert (indices == keep(values.copy(), points)).all()
 
 
 @given(curves, st.integers(4, 120))
 def test_the_extremes_survive(values: np.ndarray, points: int) -> None:
     if np.isnan(values).all():
         return
-    kept = values[keep(values, points)]
-    assert np.nanmin(kept) == np.nanmin(values)
-    assert np.nanmax(kept) == np.nanmax(values)
+    sample = values[keep(values, points)]
+    assert np.nanmin(sample) == np.nanmin(values)
+    assert np.nanmax(sample) == np.nanmax(values)
 
 
 def test_a_short_curve_is_left_alone() -> None:

@@ -73,17 +73,17 @@ def test_packing_changes_nothing_a_reader_sees(
         for name, values in columns.metrics.items():
             assert np.array_equal(values, after[trial_id].metrics[name], equal_nan=True)
     for place, mine in enumerate(rows):
-        kept = [epoch for epoch in range(len(mine)) if (low or 0) <= epoch <= (math.inf if high is None else high)]
-        assert (ids[place] in before) == bool(kept)
-        if kept:
+        epochs = [epoch for epoch in range(len(mine)) if (low or 0) <= epoch <= (math.inf if high is None else high)]
+        assert (ids[place] in before) == bool(epochs)
+        if epochs:
             columns = before[ids[place]]
-            assert columns.epochs.tolist() == kept
+            assert columns.epochs.tolist() == epochs
             for name in metrics if metrics is not None else (*COLUMNS, "a", "b"):
-                wanted = [mine[epoch].get(name, (mine[epoch].get("extra") or {}).get(name)) for epoch in kept]
+                numbers = [mine[epoch].get(name, (mine[epoch].get("extra") or {}).get(name)) for epoch in epochs]
                 if name in columns.metrics:
-                    assert all(same(one, other) for one, other in zip(columns.metrics[name], wanted, strict=True))
+                    assert all(same(one, other) for one, other in zip(columns.metrics[name], numbers, strict=True))
                 else:
-                    assert set(wanted) <= {None}
+                    assert set(numbers) <= {None}
 
 
 def test_many_rows_are_packed_a_trial_at_a_time(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,14 +12,14 @@ del time.CLOCK_BOOTTIME
 
 
 def _without(name: str) -> Any:
-    found = getattr(Path, name)
+    original = getattr(Path, name)
 
     def method(self: Path, *arguments: Any, **options: Any) -> Any:
         if str(self).startswith(("/proc/", "/sys/")):
             if name == "exists":
                 return False
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
-        return found(self, *arguments, **options)
+        return original(self, *arguments, **options)
 
     return method
 
