@@ -64,7 +64,7 @@ def test_a_worker_with_another_home_goes_on_from_the_checkpoint(
     def store() -> tuple[str, str] | None:
         with workshop.database.read() as session:
             store_id, place = session.execute(select(WorkerRow.store_id, WorkerRow.store_place)).one()
-        return store_id and (store_id, place)
+        return (store_id, place) if store_id and place else None
 
     store_id, place = eventually(store, "the worker to say which store it uses")
     assert (f"{store_id}\n".encode(), place) == (s3_server.objects["study/store-id"][0], URL)
