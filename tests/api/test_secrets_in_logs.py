@@ -64,7 +64,7 @@ def test_a_key_sent_in_every_way_is_in_no_line_of_a_provoked_500(locked: ApiProc
         failed |= {name} if answer.status_code == 500 else set()
     assert failed >= {"bearer", "basic", "dashboard", "query", "headers", "cookie", "clone", "request id"}
     lines = locked.log.splitlines()
-    assert sum('"request_failed"' in line for line in lines) >= len(failed)
+    assert sum('"request_failed"' in line or '"stored_row_unreadable"' in line for line in lines) >= len(failed)
     for line in lines:
         assert "canary" not in line, line[:500]
         assert len(line) <= MOST_LINE
