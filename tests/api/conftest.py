@@ -108,9 +108,10 @@ def serving(home: Path, url: str, **overrides: Any) -> Iterator[Served]:
 @pytest.fixture(scope="session", autouse=True)
 def plain_log() -> Iterator[None]:
     """One line of JSON for each event: the default draws every local variable of a traceback, which takes seconds."""
+    before = structlog.get_config()
     structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,10 @@ import structlog
 @pytest.fixture(autouse=True)
 def silent_log() -> Iterator[None]:
     """Whatever it says, a failure is shown by its request."""
+    before = structlog.get_config()
     structlog.configure(processors=[_drop])
     yield
-    structlog.reset_defaults()
+    structlog.configure(**before)
 
 
 def _drop(*_: object) -> NoReturn:
