@@ -93,7 +93,7 @@ def predict(
         **{
             name: value
             for name, value in (("depth", depth), ("width", width), ("hidden", hidden), ("dataset", dataset))
-            if value
+            if value not in (None, [])  # a depth of 0 is for the service to refuse
         },
     }
     with Client(url) as client:

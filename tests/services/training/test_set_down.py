@@ -139,10 +139,13 @@ def test_an_epoch_that_is_set_down_again_and_again_ends_as_if_it_never_was(case:
     for share in rng.uniform(0.1, 0.3, size=5):
         if last is not None and last[0] + 1 == cohort[0].epochs and done_of(cohort, last[1]).share + share > 0.8:
             break
-        observer, last = set_down_in(cohort, engine, threads, after=last, share=share)
+        first = (
+            1 if last is None else None
+        )  # or a quick kernel may be in its last epoch before the first stop reaches it
+        observer, last = set_down_in(cohort, engine, threads, after=last, share=share, epoch=first)
         reports += observer.reports
         states += [state for _, state in observer.inside if BATCHES in state] + [last[1]]
-    assert len(states) >= (2 if engine == "eager" else 1)  # the kernel is quick, and watched now and then
+    assert len(states) >= 2
     assert last is not None
     run = TrainingRun(engine_of(*cohort, engine, threads), *cohort, observer := Kept())
     run.resume(*last)
@@ -152,7 +155,7 @@ def test_an_epoch_that_is_set_down_again_and_again_ends_as_if_it_never_was(case:
     for ours, theirs in zip(reports, whole.reports, strict=True):
         assert_same(ours.metrics, theirs.metrics)
     assert_same(run.state(), whole.states[-1])
-    if engine == "eager" and threads > 1:
+    if threads > 1:
         assert any(len(set(state[BATCHES])) > 1 for state in states), "slots stand at different batches"
 
 
